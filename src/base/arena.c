@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/arena.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_SIZE_BYTES ((size_t)64 << 10)
+#define ALIGN_BYTES      ((size_t)16)
+
+struct thump_arena_block {
+	struct thump_arena_block *next;
+	size_t used, room;
+	_Alignas(16) unsigned char bytes[];
+};
+
+void thump_arena_init(struct thump_arena *arena)
+{
+	arena->blocks = NULL;
+}
+
+void thump_arena_deinit(struct thump_arena *arena)
+{
+	while (arena->blocks) {
+		struct thump_arena_block *next = arena->blocks->next;
+
+		free(arena->blocks);
+		arena->blocks = next;
+	}
+}
+
+static struct thump_arena_block *add_block(struct thump_arena *arena, size_t size_bytes)
+{
+	size_t room = size_bytes > BLOCK_SIZE_BYTES ? size_bytes : BLOCK_SIZE_BYTES;
+	struct thump_arena_block *block = calloc(1, sizeof(*block) + room);
+
+	if (!block)
+		return NULL;
+	block->room = room;
+	block->next = arena->blocks;
+	arena->blocks = block;
+	return block;
+}
+
+void *thump_arena_alloc(struct thump_arena *arena, size_t count, size_t size_bytes)
+{
+	struct thump_arena_block *block = arena->blocks;
+	size_t total;
+	void *memory;
+
+	if (__builtin_mul_overflow(count, size_bytes, &total) || total > SIZE_MAX / 2) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	total = (total + ALIGN_BYTES - 1) & ~(ALIGN_BYTES - 1);
+	if (!block || block->room - block->used < total)
+		block = add_block(arena, total);
+	if (!block)
+		return NULL;
+	memory = block->bytes + block->used;
+	block->used += total;
+	return memory;
+}
+
+void *thump_arena_memdup(struct thump_arena *arena, const void *data, size_t size_bytes)
+{
+	void *copy = thump_arena_alloc(arena, size_bytes ? size_bytes : 1, 1);
+
+	if (copy && size_bytes)
+		memcpy(copy, data, size_bytes);
+	return copy;
+}
+
+char *thump_arena_strndup(struct thump_arena *arena, const char *text, size_t len)
+{
+	char *copy = thump_arena_alloc(arena, len + 1, 1);
+
+	if (copy && len)
+		memcpy(copy, text, len);
+	return copy;
+}
+
+char *thump_arena_strdup(struct thump_arena *arena, const char *text)
+{
+	return thump_arena_strndup(arena, text, strlen(text));
+}
+
+char *thump_arena_printf(struct thump_arena *arena, const char *fmt, ...)
+{
+	char *text = NULL, *copy = NULL;
+	va_list args;
+	int len;
+
+	va_start(args, fmt);
+	len = vasprintf(&text, fmt, args);
+	va_end(args);
+	if (len >= 0) {
+		copy = thump_arena_strndup(arena, text, (size_t)len);
+		free(text);
+	}
+	return copy;
+}
+
+void *thump_arena_grow(struct thump_arena *arena, void *array, size_t count, size_t size_bytes)
+{
+	void *bigger;
+
+	if (count != 0 && (count & (count - 1)) != 0)
+		return array;
+	bigger = thump_arena_alloc(arena, count ? count * 2 : 1, size_bytes);
+	if (bigger && count)
+		memcpy(bigger, array, count * size_bytes);
+	return bigger;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fd.h"
+
+#include <fcntl.h>
+
+#define SLURP_LIMIT_BYTES ((size_t)64 << 20)
+
+int thump_read_full(int fd, void *buf, size_t size_bytes)
+{
+	char *at = buf;
+
+	while (size_bytes > 0) {
+		ssize_t got = read(fd, at, size_bytes);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (got == 0) {
+			errno = ENODATA;
+			return -1;
+		}
+		at += got;
+		size_bytes -= (size_t)got;
+	}
+	return 0;
+}
+
+int thump_pread_full(int fd, void *buf, size_t size_bytes, uint64_t offset)
+{
+	char *at = buf;
+
+	while (size_bytes > 0) {
+		ssize_t got = pread(fd, at, size_bytes, (off_t)offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (got == 0) {
+			errno = ENODATA;
+			return -1;
+		}
+		at += got;
+		offset += (uint64_t)got;
+		size_bytes -= (size_t)got;
+	}
+	return 0;
+}
+
+int thump_write_full(int fd, const void *buf, size_t size_bytes)
+{
+	const char *at = buf;
+
+	while (size_bytes > 0) {
+		ssize_t put = write(fd, at, size_bytes);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -1;
+		at += put;
+		size_bytes -= (size_t)put;
+	}
+	return 0;
+}
+
+int thump_pwrite_full(int fd, const void *buf, size_t size_bytes, uint64_t offset)
+{
+	const char *at = buf;
+
+	while (size_bytes > 0) {
+		ssize_t put = pwrite(fd, at, size_bytes, (off_t)offset);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -1;
+		at += put;
+		offset += (uint64_t)put;
+		size_bytes -= (size_t)put;
+	}
+	return 0;
+}
+
+/* Grows *text so that at least one more byte than used fits. */
+static int slurp_grow(char **text, size_t used, size_t *room)
+{
+	size_t wanted = *room ? *room * 2 : 4096;
+	char *bigger;
+
+	if (used + 1 < *room)
+		return 0;
+	if (wanted > SLURP_LIMIT_BYTES) {
+		errno = EFBIG;
+		return -1;
+	}
+	bigger = realloc(*text, wanted);
+	if (!bigger)
+		return -1;
+	*text = bigger;
+	*room = wanted;
+	return 0;
+}
+
+int thump_slurp(int dir_fd, const char *path, char **text_ret, size_t *size_ret)
+{
+	auto_close int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
+	auto_free char *text = NULL;
+	size_t used = 0, room = 0;
+
+	if (fd < 0)
+		return -1;
+	for (;;) {
+		ssize_t got;
+
+		if (slurp_grow(&text, used, &room) < 0)
+			return -1;
+		got = read(fd, text + used, room - used - 1);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		used += (size_t)got;
+	}
+	text[used] = '\0';
+	if (size_ret)
+		*size_ret = used;
+	*text_ret = text;
+	text = NULL;
+	return 0;
+}

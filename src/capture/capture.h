@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* STAGE 1: a running process -> model + page stream. */
+#ifndef THUMP_CAPTURE_CAPTURE_H
+#define THUMP_CAPTURE_CAPTURE_H
+
+#include "base/problems.h"
+#include "image/image.h"
+#include "model/model.h"
+
+struct thump_target;
+
+struct thump_capture_options {
+	pid_t pid;
+	unsigned patience_ms;       /* for threads that do not stop at once; default 1000 */
+	uint64_t carry_limit_bytes; /* open temporary files carried in the image; default 64 MiB */
+};
+
+struct thump_capture_times {
+	uint64_t before_ns;  /* reads before the stop */
+	uint64_t stop_ns;    /* seize and interrupt */
+	uint64_t state_ns;   /* everything but memory content */
+	uint64_t scan_ns;    /* PAGEMAP_SCAN */
+};
+
+struct thump_capture;
+
+/*
+ * Stops the target, collects everything into a model and lists what cannot be saved. The target is
+ * stopped on return when 0 is returned, and running as before when -1 is.
+ * Phases are a table with undo (capture/phases.c).
+ */
+THUMP_MUST_CHECK int thump_capture_begin(const struct thump_capture_options *options,
+					 struct thump_problems *problems,
+					 struct thump_capture **capture_ret,
+					 struct thump_err *err);
+
+const struct thump_model *thump_capture_model(const struct thump_capture *capture);
+struct thump_page_source thump_capture_source(struct thump_capture *capture);
+const struct thump_capture_times *thump_capture_times(const struct thump_capture *capture);
+
+/* How the target goes on. */
+void thump_capture_resume(struct thump_capture *capture);
+THUMP_MUST_CHECK int thump_capture_kill(struct thump_capture *capture, struct thump_err *err);
+
+/* Resumes the target if it is still stopped, then frees. NULL is fine. */
+void thump_capture_destroy(struct thump_capture *capture);
+
+#endif

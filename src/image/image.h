@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * STAGE 2: model <-> bytes. The image is an ELF core file; docs/FORMAT.md is the spec. Writer and
+ * reader do not depend on each other. The reader trusts nothing.
+ */
+#ifndef THUMP_IMAGE_IMAGE_H
+#define THUMP_IMAGE_IMAGE_H
+
+#include "base/err.h"
+#include "model/model.h"
+
+/* ---- writing -------------------------------------------------------------------------- */
+
+/* Where memory content comes from; called from one worker thread, in ascending order. */
+struct thump_page_source {
+	void *ctx;
+	/* Reads size_bytes (a multiple of the page size, at most 1 MiB) of target memory at addr. */
+	int (*read_memory)(void *ctx, uint64_t addr, void *buf, size_t size_bytes,
+			   struct thump_err *err);
+	/* The same for the content of backing `backing_id` (carried files, memfds, shmem). */
+	int (*read_backing)(void *ctx, uint32_t backing_id, uint64_t offset, void *buf,
+			    size_t size_bytes, struct thump_err *err);
+};
+
+typedef void (*thump_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
+
+struct thump_image_options {
+	const char *path;  /* final name; written as a temporary file beside it */
+	mode_t mode;       /* default 0400 */
+	bool sync;         /* fsync file and directory before the rename */
+	thump_progress_fn progress; /* may be NULL */
+	void *progress_ctx;
+};
+
+struct thump_image_stats {
+	uint64_t file_bytes;   /* size of the image */
+	uint64_t memory_bytes; /* content stored */
+	uint64_t zero_bytes;   /* pages found all zero, not stored */
+	uint64_t read_ns, write_ns, sync_ns;
+};
+
+/*
+ * Two steps, so that a caller can do something between "all bytes are in the temporary file" and
+ * "the name exists": write makes the temporary file complete and synced; commit renames it;
+ * discard removes it. A process that dies leaves at most a file ".NAME.PID.tmp" (or nothing,
+ * where O_TMPFILE + linkat works).
+ */
+struct thump_image_writer;
+THUMP_MUST_CHECK int thump_image_write(const struct thump_image_options *options,
+				       const struct thump_model *model,
+				       const struct thump_page_source *source,
+				       struct thump_image_writer **writer_ret,
+				       struct thump_image_stats *stats_ret, struct thump_err *err);
+THUMP_MUST_CHECK int thump_image_commit(struct thump_image_writer *writer, struct thump_err *err);
+void thump_image_writer_destroy(struct thump_image_writer *writer); /* discards if not committed */
+
+/* ---- reading -------------------------------------------------------------------------- */
+
+struct thump_image;
+
+/* Opens and checks header, notes and every record; memory content is not read. DAMAGED names the
+ * rule that is broken. The model is owned by the image; extents carry file offsets. */
+THUMP_MUST_CHECK int thump_image_open(const char *path, struct thump_image **image_ret,
+				      struct thump_err *err);
+THUMP_MUST_CHECK int thump_image_open_fd(int fd, const char *name, struct thump_image **image_ret,
+					 struct thump_err *err); /* takes a dup of fd */
+void thump_image_destroy(struct thump_image *image);
+
+const struct thump_model *thump_image_model(const struct thump_image *image);
+int thump_image_fd(const struct thump_image *image); /* read-only, CLOEXEC, owned by image */
+uint64_t thump_image_size(const struct thump_image *image);
+
+/* Checks the checksums of all content (and that padding is zero), with two threads. */
+THUMP_MUST_CHECK int thump_image_verify(struct thump_image *image, thump_progress_fn progress,
+					void *progress_ctx, struct thump_err *err);
+
+/* Checks the chunks that hold [file_offset, file_offset + size_bytes) in a buffer just read or
+ * mapped; for eager restore, which verifies what it loads. */
+THUMP_MUST_CHECK int thump_image_verify_range(struct thump_image *image, uint64_t file_offset,
+					      uint64_t size_bytes, struct thump_err *err);
+
+/* Reads stored content; addr/offset must lie in an extent. */
+THUMP_MUST_CHECK int thump_image_read_backing(struct thump_image *image, uint32_t backing_id,
+					      uint64_t offset, void *buf, size_t size_bytes,
+					      struct thump_err *err);
+
+#endif

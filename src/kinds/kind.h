@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One const struct of operations per kind of kernel object behind a descriptor; both directions
+ * in one file; registered by one line in kinds/registry.c. docs/ADDING-A-KIND.md is the recipe.
+ *
+ * capture side, in the checkpointing process, target stopped:
+ *     facts --matches--> kind --capture--> ofd (record, open flags, text)   or a listed problem
+ * restore side:
+ *     record --decode--> checked object (no side effects)     } in thump, before anything exists;
+ *     object --check--> problems (files gone, port taken ...)  } all misfits are collected
+ *     object --rebuild--> fd                  in the child, after fork and before exec
+ *     object --connect                        in the child, when every descriptor has its number
+ */
+#ifndef THUMP_KINDS_KIND_H
+#define THUMP_KINDS_KIND_H
+
+#include <sys/stat.h>
+
+#include "base/bytes.h"
+#include "base/problems.h"
+#include "model/model.h"
+
+struct thump_target;
+struct thump_fd_capture;
+struct thump_fd_rebuild;
+
+/* What is known about one descriptor from outside, before any kind looks at it. */
+struct thump_fd_facts {
+	int fd;
+	const char *link;    /* readlink of /proc/PID/fd/N, e.g. "socket:[123]", "/etc/passwd" */
+	bool deleted;        /* link ended in " (deleted)" and that was cut off */
+	struct stat st;      /* fstat through /proc/PID/fd/N */
+	const char *fdinfo;  /* text of /proc/PID/fdinfo/N */
+	uint32_t open_flags; /* from fdinfo, octal field `flags:`, without O_CLOEXEC */
+	bool cloexec;
+	uint64_t pos;
+	uint32_t mnt_id;
+	/* socket(7) facts, when st is a socket and they could be read; else -1 */
+	int sock_domain, sock_type, sock_protocol;
+};
+
+struct thump_kind {
+	const char *name; /* the word of the man page: "eventfd", "pipe", "epoll" */
+	uint16_t kind_id; /* on disk, never reused; table in docs/FORMAT.md */
+	uint16_t version; /* of the record; decode gets the version that it was written with */
+	/* Pure: looks only at facts. The first match in registry order wins. */
+	bool (*matches)(const struct thump_fd_facts *facts);
+	/*
+	 * Fills ofd->record (through `record`) and ofd->text; facts of a second descriptor of the same
+	 * description never come here. What cannot be saved is added to cap->problems, naming it, and
+	 * 0 is returned; -1 is for failures of thump or the kernel.
+	 */
+	int (*capture)(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		       struct thump_ofd *ofd, struct thump_buf *record, struct thump_err *err);
+	/* Untrusted bytes -> *object_ret in `arena`; checks every field; no side effects. */
+	int (*decode)(const struct thump_ofd *ofd, struct thump_arena *arena, void **object_ret,
+		      struct thump_err *err);
+	/* Adds misfits to problems; may open files and keep them in rb. May be NULL. */
+	int (*check)(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object,
+		     struct thump_problems *problems, struct thump_err *err);
+	/* Makes the object; the fd is CLOEXEC, any number; flags from ofd->open_flags are set. */
+	int (*rebuild)(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object, int *fd_ret,
+		       struct thump_err *err);
+	/* For kinds that refer to other descriptors (epoll, unix sockets with passed fds). `fd` is the
+	 * first final number of this description. May be NULL. */
+	int (*connect)(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object, int fd,
+		       struct thump_err *err);
+};
+
+/* ---- capture side --------------------------------------------------------------------- */
+
+struct thump_fd_capture {
+	struct thump_target *target; /* stopped; trace/target.h gives remote calls and dup_fd */
+	struct thump_model *model;   /* backings are added here */
+	struct thump_problems *problems;
+	/* every descriptor of the target, in ascending order: to find the other end of a pipe */
+	const struct thump_fd_facts *all;
+	size_t nr_all;
+	bool have_dup_fd; /* pidfd_getfd works here */
+	uint64_t carry_limit_bytes; /* open temporary files up to this travel in the image */
+};
+
+/* Index of the backing for the regular file or memfd behind fd, added on first use (same dev:ino
+ * = same backing, shared with mappings). */
+THUMP_MUST_CHECK int thump_capture_backing(struct thump_fd_capture *cap,
+					   const struct thump_fd_facts *facts,
+					   uint32_t *backing_id_ret, struct thump_err *err);
+
+/* ---- restore side --------------------------------------------------------------------- */
+
+struct thump_image;
+
+struct thump_port_map {
+	uint16_t from, to;
+};
+
+struct thump_fd_rebuild {
+	const struct thump_model *model;
+	struct thump_image *image; /* to read carried content */
+	struct thump_arena *arena;
+	void **objects;            /* [ofd_id], from decode */
+	int *ofd_fds;              /* [ofd_id] fd in this process once rebuilt, else -1 */
+	int *backing_fds;          /* [backing_id], opened by the check stage or made, else -1 */
+	const struct thump_port_map *ports;
+	size_t nr_ports;
+	bool keep_stdio;           /* --keep-stdio: do not take the caller's 0, 1, 2 */
+	int64_t monotonic_shift_ns; /* clock here minus clock at the capture; 0 in a time namespace */
+	int64_t boottime_shift_ns;
+};
+
+/* The kinds, in matching order, ended by NULL. */
+const struct thump_kind *const *thump_kinds(void);
+const struct thump_kind *thump_kind_by_id(uint16_t kind_id);
+
+/*
+ * Captures all descriptors of the target into model->ofds and model->fds; finds shared
+ * descriptions with kcmp(2), and where that is refused by comparing what it can (fdinfo, a moved
+ * offset). The one entry point that capture calls.
+ */
+THUMP_MUST_CHECK int thump_capture_fds(struct thump_target *target, struct thump_model *model,
+				       uint64_t carry_limit_bytes, struct thump_problems *problems,
+				       struct thump_err *err);
+
+/* decode + check of every ofd and backing; called in thump before the child exists. */
+THUMP_MUST_CHECK int thump_check_fds(struct thump_fd_rebuild *rb, struct thump_problems *problems,
+				     struct thump_err *err);
+
+/*
+ * Called in the child, after fork, before exec: makes every description and gives it its final
+ * numbers. Fds in keep[] (image, exe, blob data, pipes to thump) are moved out of the way first:
+ * their new numbers are written back. On return, all of 0..max are as in the image but without
+ * CLOEXEC (a step sets it), everything else but keep[] is CLOEXEC. Backings that mappings need are
+ * open in rb->backing_fds (inherited across exec, closed by a step).
+ */
+THUMP_MUST_CHECK int thump_rebuild_fds(struct thump_fd_rebuild *rb, int *keep, size_t nr_keep,
+				       struct thump_err *err);
+
+#endif

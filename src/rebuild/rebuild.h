@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* STAGE 3: model -> a new process. */
+#ifndef THUMP_REBUILD_REBUILD_H
+#define THUMP_REBUILD_REBUILD_H
+
+#include "base/problems.h"
+#include "image/image.h"
+#include "kinds/kind.h"
+
+/* How pids and tids are kept; docs/ARCHITECTURE.md, "Who is the restored process". */
+enum thump_pid_way {
+	THUMP_WAY_NONE = 0,
+	THUMP_WAY_SET_TID = 1,   /* clone3(set_tid) in our own pid namespace */
+	THUMP_WAY_NAMESPACE = 2, /* a fresh user + pid + mount + time namespace */
+	THUMP_WAY_SPIN = 3,      /* start and reap cheap tasks until the wanted pid comes up */
+	THUMP_WAY_OTHER = 4,     /* other pids and tids; the runtime vouches for it */
+};
+
+enum thump_memory_mode {
+	THUMP_MEMORY_EAGER = 0,
+	THUMP_MEMORY_LAZY = 1,        /* vouched ranges lazily, the rest eagerly */
+	THUMP_MEMORY_LAZY_UNSAFE = 2, /* everything that the kernel can map lazily */
+};
+
+struct thump_rebuild_options {
+	enum thump_memory_mode memory;
+	bool keep_stdio;
+	bool allow_clock_jump;
+	bool verify;              /* check lazily mapped content, too, before the first instruction */
+	uint32_t spin_limit;      /* default 2000 */
+	uint32_t allowed_ways;    /* bit (1 << way); 0 = all that fit */
+	const struct thump_port_map *ports;
+	size_t nr_ports;
+	bool trust_any_owner;     /* restore an image that somebody else may have written */
+	bool new_session;         /* --detach */
+};
+
+struct thump_rebuild_report {
+	enum thump_pid_way way;
+	enum thump_memory_mode memory;
+	bool time_namespace;
+	pid_t pid_host; /* of the restored process, as the caller sees it */
+	uint64_t spins;
+	/* nanoseconds, from the start of thump_rebuild_start */
+	uint64_t open_ns, check_ns, fork_ns, fds_ns, exec_ns, setup_ns, threads_ns, memory_ns,
+		finish_ns, commit_ns, total_ns;
+};
+
+/* Everything that can be known before a process exists; opens files; lists all misfits. */
+struct thump_plan;
+THUMP_MUST_CHECK int thump_plan_create(struct thump_image *image,
+				       const struct thump_rebuild_options *options,
+				       struct thump_problems *problems,
+				       struct thump_plan **plan_ret, struct thump_err *err);
+void thump_plan_destroy(struct thump_plan *plan);
+enum thump_pid_way thump_plan_way(const struct thump_plan *plan);
+
+/*
+ * Makes the process and lets it run. *child_ret is the pid to wait for: the restored process, or
+ * our init of its pid namespace, which passes signals on and ends with its status (report->pid_host
+ * is always the restored process). On failure nothing is left. May be called again.
+ */
+THUMP_MUST_CHECK int thump_rebuild_start(struct thump_plan *plan,
+					 struct thump_rebuild_report *report, pid_t *child_ret,
+					 struct thump_err *err);
+
+/* What this machine and user allow, for `doctor` and for choosing a way. */
+struct thump_abilities {
+	bool set_tid;            /* CAP_CHECKPOINT_RESTORE (or CAP_SYS_ADMIN) in our pid namespace */
+	bool user_namespace;     /* an unprivileged user + pid namespace can be made */
+	bool mount_proc;         /* and its own /proc mounted */
+	bool time_namespace;
+	bool pagemap_scan;
+	bool pidfd_getfd;
+	bool kcmp;
+	bool clone3;
+	bool ptrace;
+	int yama_scope;          /* -1: no yama */
+	char user_namespace_reason[128], mount_proc_reason[128], time_namespace_reason[128];
+	uint32_t last_pid, pid_max;
+};
+void thump_probe_abilities(struct thump_abilities *abilities);
+
+#endif

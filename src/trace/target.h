@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A process that is held stopped by ptrace(2), thread by thread, so that it never notices.
+ *
+ * RULES FOR THIS FOLDER
+ *  1. Only src/trace calls ptrace(2).
+ *  2. The tracer may be killed after any system call; the target must then go on as if nothing
+ *     had happened. So: never write code into it; while a thread runs a remote call, its stack
+ *     pointer rests on a chain (gadget addresses) that ends in rt_sigreturn on a signal frame
+ *     with the thread's whole original state.
+ *  3. Every stop used is one whose loss is harmless: PTRACE_EVENT_STOP and syscall-stops with
+ *     TRACESYSGOOD. A SIGTRAP from single stepping is not: it would be delivered.
+ *  4. Final registers are written only in a PTRACE_EVENT_STOP, because there the kernel still
+ *     does the system call restart logic (arch_do_signal_or_restart).
+ */
+#ifndef THUMP_TRACE_TARGET_H
+#define THUMP_TRACE_TARGET_H
+
+#include <signal.h>
+#include <sys/user.h>
+
+#include "base/err.h"
+
+struct thump_target_thread {
+	pid_t tid;             /* as the tracer sees it */
+	bool group_stopped;    /* was in a group-stop (SIGSTOP) when seized */
+	struct user_regs_struct regs; /* to be resumed with; restarts its system call by itself */
+	struct user_regs_struct image_regs; /* the same for the image: no kernel restart state */
+	unsigned char *xstate; /* NT_X86_XSTATE */
+	uint32_t xstate_size;
+	uint64_t sigmask;
+	uint32_t blocked_syscall; /* nr of the system call it was blocked in, or UINT32_MAX */
+};
+
+struct thump_target {
+	pid_t pid;              /* as the tracer sees it */
+	uint64_t start_time;    /* field 22 of /proc/PID/stat: pids are reused, (pid, start) is not */
+	int proc_fd;            /* O_PATH of /proc/PID, CLOEXEC */
+	int mem_fd;             /* /proc/PID/mem, read-write, CLOEXEC */
+	struct thump_target_thread *threads; /* [0] is the thread group leader */
+	size_t nr_threads;
+	struct thump_inject *inject; /* remote call machinery, made on first use */
+	/* true until the target was resumed, killed or lost */
+	bool stopped;
+};
+
+/*
+ * Seizes and stops every thread of `pid` and reads registers, xstate and masks. Refuses by name:
+ * no such process, a kernel thread, a zombie, our own ancestor, already traced, 32-bit code, a
+ * thread in vfork or uninterruptible sleep for more than `patience_ms`. On failure everything that
+ * was seized is resumed. EINTR that no signal caused is turned back into the blocked call.
+ */
+THUMP_MUST_CHECK int thump_target_stop(pid_t pid, unsigned patience_ms,
+				       struct thump_target **target_ret, struct thump_err *err);
+
+/* Puts everything back and detaches from every thread. The target runs on (or stays in its
+ * group-stop). Never fails halfway: a thread that is gone is skipped. */
+void thump_target_resume(struct thump_target *target);
+
+/* SIGKILL; waits until it is gone from our point of view. */
+THUMP_MUST_CHECK int thump_target_kill(struct thump_target *target, struct thump_err *err);
+
+/* Resumes if still stopped, then frees. NULL is fine. */
+void thump_target_destroy(struct thump_target *target);
+
+/*
+ * Runs one system call in the target, on the thread that is best suited. Returns 0 and the raw
+ * result (-errno on failure) in *result_ret; -1 when the target could not be used at all (it died,
+ * there is no syscall instruction in it).
+ */
+THUMP_MUST_CHECK int thump_remote_syscall(struct thump_target *target, long nr,
+					  const uint64_t args[6], long *result_ret,
+					  struct thump_err *err);
+
+/* The same, in a given thread (index into threads). */
+THUMP_MUST_CHECK int thump_remote_syscall_in(struct thump_target *target, size_t thread_index,
+					     long nr, const uint64_t args[6], long *result_ret,
+					     struct thump_err *err);
+
+/*
+ * A small area in the target for arguments and results of remote calls: dead stack below the
+ * fake frame, at least THUMP_REMOTE_AREA_SIZE bytes; its former content is put back on resume.
+ */
+#define THUMP_REMOTE_AREA_SIZE ((size_t)2048)
+THUMP_MUST_CHECK int thump_remote_area(struct thump_target *target, struct remote_addr *area_ret,
+				       struct thump_err *err);
+
+/* Puts registers back where remote calls used a thread (also done by resume). */
+void thump_remote_finish(struct thump_target *target);
+
+/* Whole reads and writes of the target's memory: process_vm_readv, then /proc/PID/mem, which also
+ * reads PROT_NONE pages. */
+THUMP_MUST_CHECK int thump_target_read(const struct thump_target *target, struct remote_addr addr,
+				       void *buf, size_t size_bytes, struct thump_err *err);
+THUMP_MUST_CHECK int thump_target_write(const struct thump_target *target, struct remote_addr addr,
+					const void *buf, size_t size_bytes, struct thump_err *err);
+
+/* Address of a `syscall` instruction in executable memory of the target. */
+THUMP_MUST_CHECK int thump_target_syscall_insn(struct thump_target *target,
+					       struct remote_addr *insn_ret,
+					       struct thump_err *err);
+
+/* Reads from outside, without running anything in the target. */
+THUMP_MUST_CHECK int thump_target_rseq(const struct thump_target *target, size_t thread_index,
+				       uint64_t *addr_ret, uint32_t *len_ret, uint32_t *sig_ret,
+				       struct thump_err *err);
+/* Pending signals, thread-directed or process-directed, in order; bytes are siginfo_t (128 each),
+ * heap array that the caller frees. */
+THUMP_MUST_CHECK int thump_target_pending(const struct thump_target *target, size_t thread_index,
+					  bool process_wide, siginfo_t **infos_ret,
+					  size_t *count_ret, struct thump_err *err);
+
+/*
+ * A duplicate in this process of descriptor `fd` of the target, sharing its open file description
+ * (pidfd_getfd(2)); CLOEXEC. errno ENOSYS/EPERM under Docker's default seccomp: then kinds must use
+ * /proc/PID/fd/N or remote system calls.
+ */
+THUMP_MUST_CHECK int thump_target_dup_fd(const struct thump_target *target, int fd);
+
+#endif
