@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+# What is installed beside the program: man pages (made from man/ by scdoc), shell completions, and
+# the documents that man pages refer to.
+find_program(SCDOC scdoc)
+if(SCDOC)
+  file(GLOB man_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/man/*.scd)
+  set(man_pages "")
+  foreach(source ${man_sources})
+    get_filename_component(page ${source} NAME_WLE) # thump-run.1.scd -> thump-run.1
+    set(page ${PROJECT_BINARY_DIR}/man/${page})
+    add_custom_command(OUTPUT ${page}
+      COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/man
+      COMMAND ${CMAKE_COMMAND} -E env SOURCE_DATE_EPOCH=0 ${SCDOC} < ${source} > ${page}
+      DEPENDS ${source} VERBATIM)
+    list(APPEND man_pages ${page})
+  endforeach()
+  add_custom_target(man DEPENDS ${man_pages})
+  # OPTIONAL: `cmake --install` of a build without this target still installs the program.
+  install(FILES ${man_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 OPTIONAL)
+else()
+  message(STATUS "scdoc was not found: no man pages")
+  add_custom_target(man)
+endif()
+
+install(FILES completions/thump.bash RENAME thump
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(FILES completions/_thump DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+install(FILES completions/thump.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+install(FILES README.md docs/SUPPORT.md DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# Made by tools/gen-completions from the man pages; change those.
+
+_thump()
+{
+	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
+	local options= positional=
+
+	COMPREPLY=()
+	if ((COMP_CWORD == 1)); then
+		COMPREPLY=($(compgen -W "run checkpoint restore inspect verify doctor -h --help --version" -- "$current"))
+		return
+	fi
+	case ${COMP_WORDS[1]} in
+	run)
+		case $previous in
+		--image) compopt -o default; return ;;
+		--then) COMPREPLY=($(compgen -W "exit restore continue" -- "$current")); return ;;
+		esac
+		options="--image --then -v --verbose -h --help"
+		positional=command
+		;;
+	checkpoint)
+		case $previous in
+		-o|--output) compopt -o default; return ;;
+		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		esac
+		options="-o --output --leave-running --dry-run --mode --json -v --verbose -h --help"
+		positional=pid
+		;;
+	restore)
+		case $previous in
+		--pid-file) compopt -o default; return ;;
+		--port) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--memory) COMPREPLY=($(compgen -W "eager lazy-unsafe" -- "$current")); return ;;
+		esac
+		options="--dry-run --detach --pid-file --keep-stdio --port --memory --verify --allow-clock-jump --json -v --verbose -h --help"
+		positional=file
+		;;
+	inspect)
+		case $previous in
+		esac
+		options="--fds --maps --threads --json -v --verbose -h --help"
+		positional=file
+		;;
+	verify)
+		case $previous in
+		esac
+		options="--json -v --verbose -h --help"
+		positional=file
+		;;
+	doctor)
+		case $previous in
+		esac
+		options="--json -v --verbose -h --help"
+		;;
+	*) return ;;
+	esac
+	case $current in
+	-*) COMPREPLY=($(compgen -W "$options" -- "$current")); return ;;
+	esac
+	case $positional in
+	pid) COMPREPLY=($(compgen -W "$(cd /proc && printf '%s ' [0-9]*)" -- "$current")) ;;
+	command) COMPREPLY=($(compgen -c -- "$current")); compopt -o default ;;
+	file) compopt -o default ;;
+	esac
+}
+complete -F _thump thump

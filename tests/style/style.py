@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks one rule of docs/HACKING.md over the whole tree.
+
+usage: style.py RULE BUILD-DIR
+
+Every rule is a function below that yields one line per violation. Exit status 0 pass, 1 fail,
+77 skip with a reason.
+"""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FUNCTION_LINES_MAX = 80
+FUNCTION_LINES_P90 = 40
+FILE_LINES_MAX = 850
+SKIP = 77
+
+# What a folder of src may include beside itself. rebuild shares two headers with resume.
+LAYERS = {
+    "base": (),
+    "model": ("base",),
+    "proc": ("base", "model"),
+    "image": ("base", "model"),
+    "trace": ("base", "model", "proc"),
+    "kinds": ("base", "model", "proc", "image", "trace"),
+    "capture": ("base", "model", "proc", "image", "trace", "kinds"),
+    "rebuild": ("base", "model", "proc", "image", "trace", "kinds",
+                "resume/abi.h", "resume/blob.h"),
+    "resume": (),
+    "coord": (),
+    "cli": ("base", "model", "proc", "image", "trace", "kinds", "capture", "rebuild"),
+}
+PRINT_OR_EXIT = re.compile(
+    r"\b(?:v?printf|puts|putchar|perror|exit|err|errx|warn|warnx)\s*\("
+    r"|\bf(?:printf|puts|write|flush)\s*\([^;]*\bstd(?:out|err)\b")
+
+
+def sources(*folders, suffixes=(".c", ".h")):
+    for folder in folders:
+        yield from sorted(path for path in (ROOT / folder).rglob("*") if path.suffix in suffixes)
+
+
+def code_of(path):
+    """The text with comments and string contents blanked, line numbers unchanged."""
+    def blank(match):
+        text = match.group(0)
+        return re.sub(r"[^\n]", " ", text) if text.startswith("/") else '""'
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', blank, path.read_text(), flags=re.S)
+
+
+def at(path, text, offset):
+    return f"{path.relative_to(ROOT)}:{text.count(chr(10), 0, offset) + 1}"
+
+
+def layer_of(path):
+    return path.relative_to(ROOT / "src").parts[0]
+
+
+def layers():
+    """A folder includes only what the dependency rule lets it."""
+    for path in sources("src", suffixes=(".c", ".h", ".S")):
+        own = layer_of(path)
+        if own not in LAYERS:
+            yield f"{path.relative_to(ROOT)}: folder {own} has no place in the dependency rule"
+            continue
+        text = path.read_text()
+        for match in re.finditer(r'^\s*#\s*include\s+"([^"]+)"', text, re.M):
+            header = match.group(1)
+            folder = header.split("/")[0]
+            allowed = (own, *LAYERS[own])
+            in_place = (path.parent / header).exists()
+            if folder in allowed or header in allowed or header == "version.h" or in_place:
+                continue
+            yield f"{at(path, text, match.start())}: {own} may not include {header}"
+
+
+def calls():
+    """Only src/trace calls ptrace; only src/cli prints or exits."""
+    for path in sources("src"):
+        own, code = layer_of(path), code_of(path)
+        if own != "trace":
+            for match in re.finditer(r"\bptrace\s*\(", code):
+                yield f"{at(path, code, match.start())}: only src/trace calls ptrace(2)"
+        if own != "cli":
+            for match in PRINT_OR_EXIT.finditer(code):
+                yield f"{at(path, code, match.start())}: only src/cli prints or exits"
+
+
+def function_lengths(path):
+    """(line, length) of every function: in this style it is what lies between `{` and `}` in
+    column 0."""
+    start = None
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if line == "{":
+            start = number
+        elif line.startswith("}") and start:
+            yield start, number - start - 1
+            start = None
+
+
+def functions():
+    """No function is long, and most are short."""
+    lengths = []
+    for path in sources("src", "tests", "bench"):
+        for line, length in function_lengths(path):
+            if length > FUNCTION_LINES_MAX:
+                yield (f"{path.relative_to(ROOT)}:{line}: function of {length} lines, "
+                       f"{FUNCTION_LINES_MAX} at most")
+            if path.is_relative_to(ROOT / "src"):
+                lengths.append(length)
+    lengths.sort()
+    p90 = lengths[len(lengths) * 9 // 10]
+    if p90 > FUNCTION_LINES_P90:
+        yield f"src: one function in ten is longer than {p90} lines, {FUNCTION_LINES_P90} at most"
+
+
+def files():
+    """No file is long, and each says its licence."""
+    suffixes = (".c", ".h", ".S", ".py", ".sh", ".java", ".cmake", ".lds")
+    names = ("CMakeLists.txt",)
+    folders = ("src", "include", "tests", "bench", "tools", "cmake", "examples", "jvm", ".ci")
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*")):
+            script = path.is_file() and not path.suffix and path.read_bytes()[:2] == b"#!"
+            if not (script or path.suffix in suffixes or path.name in names):
+                continue
+            lines = path.read_text().splitlines()
+            if not any("SPDX-License-Identifier: Apache-2.0" in line for line in lines[:2]):
+                yield f"{path.relative_to(ROOT)}:1: no SPDX-License-Identifier"
+            if len(lines) > FILE_LINES_MAX:
+                yield f"{path.relative_to(ROOT)}: {len(lines)} lines, {FILE_LINES_MAX} at most"
+
+
+def marks():
+    """No work left as a comment, no conflict markers."""
+    pattern = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b|^(?:<{7}|>{7}) ", re.M)
+    for path in sources("src", "tests", "bench", "tools", "man", "docs", "cmake",
+                        suffixes=(".c", ".h", ".S", ".py", ".md", ".scd", ".cmake", ".txt")):
+        text = path.read_text()
+        for match in pattern.finditer(text):
+            yield f"{at(path, text, match.start())}: {match.group(0)}"
+
+
+def globals_():
+    """No library has writable data: state hangs off structs that callers own."""
+    build = pathlib.Path(sys.argv[2])
+    for archive in sorted(build.glob("libthump_*.a")) + sorted(build.glob("src/*/*.a")):
+        listing = subprocess.run(["objdump", "-t", archive], check=True, text=True,
+                                 stdout=subprocess.PIPE).stdout
+        for line in listing.splitlines():
+            match = re.match(r"\S+ .{7} (\.data|\.bss|\*COM\*|\.tdata|\.tbss)\S*\s+\S+\s+(\S+)$",
+                             line)
+            if match and match.group(2) != match.group(1):
+                yield f"{archive.name}: mutable global {match.group(2)} in {match.group(1)}"
+
+
+def completions():
+    """completions/ is what the man pages say."""
+    result = subprocess.run([sys.executable, ROOT / "tools" / "gen-completions", "--check"],
+                            text=True, stderr=subprocess.PIPE)
+    if result.returncode:
+        yield result.stderr.strip()
+
+
+def help_options(thump, verb):
+    """Option name -> whether `thump VERB --help` shows an argument after it."""
+    result = subprocess.run([thump, *([verb] if verb else []), "--help"], text=True,
+                            stdout=subprocess.PIPE, check=True)
+    shown = {}
+    for name, argument in re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)(?:[ =]\[?(<?[A-Z]{2,}))?",
+                                     result.stdout):
+        shown[name] = shown.get(name, False) or bool(argument)
+    return shown
+
+
+def help_():
+    """--help of every verb and its man page name the same options."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    import manpages
+    thump = pathlib.Path(sys.argv[2]) / "thump"
+    pages = [(verb.name, verb.options) for verb in manpages.verbs()]
+    for verb, options in [("", manpages.general_options()), *pages]:
+        shown = help_options(thump, verb)
+        known = {name: option for option in options for name in option.names}
+        what = f"thump {verb} --help".replace("  ", " ")
+        for name in sorted(known.keys() - shown.keys()):
+            yield f"{what} lacks {name}, which its man page has"
+        for name in sorted(shown.keys() - known.keys()):
+            if verb:
+                yield f"the man page lacks {name}, which {what} has"
+        for name in sorted(known.keys() & shown.keys()):
+            if name.startswith("--") and shown[name] != bool(known[name].argument):
+                yield f"{what} and the man page disagree on an argument of {name}"
+
+
+def format_():
+    """clang-format of the version in use has nothing to say."""
+    tool = shutil.which("clang-format-14")
+    if not tool:
+        print("clang-format-14 is not installed")
+        sys.exit(SKIP)
+    paths = list(sources("src", "tests", "bench", "include"))
+    result = subprocess.run([tool, "--dry-run", "--Werror", *paths], text=True,
+                            stderr=subprocess.PIPE)
+    yield from (line for line in result.stderr.splitlines() if " error: " in line)
+
+
+RULES = {
+    "layers": layers, "calls": calls, "functions": functions, "files": files, "marks": marks,
+    "globals": globals_, "completions": completions, "help": help_, "format": format_,
+}
+
+
+def main():
+    violations = list(RULES[sys.argv[1]]())
+    for violation in violations:
+        print(violation.replace(f"{ROOT}/", ""))
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
