@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* Set once by Agent_OnLoad, before any Java code runs, and read-only from then on: RegisterNatives
+ * has no place for a context pointer. */
+static struct agent *the_agent;
+
+struct agent *agent_get(void)
+{
+	return the_agent;
+}
+
+void agent_complain(struct agent *agent, const char *what, jvmtiError error)
+{
+	char *name = NULL;
+
+	if (agent && agent->jvmti && error != JVMTI_ERROR_NONE)
+		(void)(*agent->jvmti)->GetErrorName(agent->jvmti, error, &name);
+	(void)fprintf(stderr, "thump: %s%s%s\n", what, name ? ": " : "", name ? name : "");
+	if (name)
+		(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)name);
+}
+
+/* A real CRaC JDK has jdk.crac in java.base: the agent has nothing to add there. */
+static bool jdk_has_crac(JNIEnv *jni)
+{
+	jclass core = (*jni)->FindClass(jni, "jdk/crac/Core");
+
+	if (!core)
+		(*jni)->ExceptionClear(jni);
+	return core != NULL;
+}
+
+static void enable_event(struct agent *agent, jvmtiEvent event, jvmtiEventMode mode)
+{
+	jvmtiError error =
+		(*agent->jvmti)->SetEventNotificationMode(agent->jvmti, mode, event, NULL);
+
+	if (error != JVMTI_ERROR_NONE)
+		agent_complain(agent, "SetEventNotificationMode", error);
+}
+
+static void set_breakpoints(struct agent *agent, jclass class)
+{
+	jmethodID *methods = NULL;
+	jint count = 0;
+
+	if ((*agent->jvmti)->GetClassMethods(agent->jvmti, class, &count, &methods) !=
+	    JVMTI_ERROR_NONE)
+		return;
+	for (jint i = 0; i < count; i++) {
+		char *name = NULL, *signature = NULL;
+
+		if ((*agent->jvmti)
+			    ->GetMethodName(agent->jvmti, methods[i], &name, &signature, NULL) !=
+		    JVMTI_ERROR_NONE)
+			continue;
+		if (strcmp(name, agent->options.trigger_method) == 0 &&
+		    (!agent->options.trigger_signature ||
+		     strcmp(signature, agent->options.trigger_signature) == 0))
+			(void)(*agent->jvmti)->SetBreakpoint(agent->jvmti, methods[i], 0);
+		(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)name);
+		(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)signature);
+	}
+	(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)methods);
+}
+
+/* On the thread that loads a class; only enabled while a trigger waits for its class. */
+static void JNICALL on_class_prepare(jvmtiEnv *jvmti, JNIEnv *jni, jthread thread, jclass class)
+{
+	struct agent *agent = agent_get();
+	const char *wanted = agent->options.trigger_class;
+	size_t len = strlen(wanted);
+	char *signature = NULL;
+
+	(void)jni;
+	(void)thread;
+	if ((*jvmti)->GetClassSignature(jvmti, class, &signature, NULL) != JVMTI_ERROR_NONE)
+		return;
+	if (signature[0] == 'L' && strncmp(signature + 1, wanted, len) == 0 &&
+	    strcmp(signature + 1 + len, ";") == 0) {
+		set_breakpoints(agent, class);
+		enable_event(agent, JVMTI_EVENT_CLASS_PREPARE, JVMTI_DISABLE);
+	}
+	(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)signature);
+}
+
+/* Runs a checkpoint through the coordinator on this thread; says on stderr why there is none. */
+static void request_checkpoint(struct agent *agent, JNIEnv *jni)
+{
+	jstring text = (*jni)->CallStaticObjectMethod(jni, agent->coordinator, agent->request);
+	const char *utf;
+
+	if ((*jni)->ExceptionCheck(jni)) {
+		(*jni)->ExceptionDescribe(jni);
+		(*jni)->ExceptionClear(jni);
+		return;
+	}
+	if (!text)
+		return;
+	utf = (*jni)->GetStringUTFChars(jni, text, NULL);
+	if (utf)
+		(void)fprintf(stderr, "thump: no checkpoint: %s\n", utf);
+	if (utf)
+		(*jni)->ReleaseStringUTFChars(jni, text, utf);
+}
+
+/* On the thread that enters the trigger method; once. */
+static void JNICALL on_breakpoint(jvmtiEnv *jvmti, JNIEnv *jni, jthread thread, jmethodID method,
+				  jlocation location)
+{
+	(void)thread;
+	if ((*jvmti)->ClearBreakpoint(jvmti, method, location) == JVMTI_ERROR_NONE)
+		request_checkpoint(agent_get(), jni);
+}
+
+static void JNICALL on_vm_init(jvmtiEnv *jvmti, JNIEnv *jni, jthread thread)
+{
+	struct agent *agent = agent_get();
+
+	(void)jvmti;
+	(void)thread;
+	if (jdk_has_crac(jni))
+		return;
+	if (!classes_define(agent, jni)) {
+		if ((*jni)->ExceptionCheck(jni))
+			(*jni)->ExceptionDescribe(jni);
+		agent_complain(agent, "the jdk.crac classes could not be defined",
+			       JVMTI_ERROR_NONE);
+		return;
+	}
+	if (agent->options.trigger_class) {
+		enable_event(agent, JVMTI_EVENT_BREAKPOINT, JVMTI_ENABLE);
+		enable_event(agent, JVMTI_EVENT_CLASS_PREPARE, JVMTI_ENABLE);
+	}
+}
+
+static bool set_up_jvmti(struct agent *agent)
+{
+	const jvmtiCapabilities capabilities = {
+		.can_tag_objects = 1,
+		.can_generate_breakpoint_events = agent->options.trigger_class != NULL,
+	};
+	const jvmtiEventCallbacks callbacks = {
+		.VMInit = on_vm_init,
+		.ClassPrepare = on_class_prepare,
+		.Breakpoint = on_breakpoint,
+	};
+	jvmtiError error = (*agent->jvmti)->AddCapabilities(agent->jvmti, &capabilities);
+
+	if (error == JVMTI_ERROR_NONE)
+		error = (*agent->jvmti)
+				->SetEventCallbacks(agent->jvmti, &callbacks, sizeof(callbacks));
+	if (error != JVMTI_ERROR_NONE) {
+		agent_complain(agent, "JVMTI could not be set up", error);
+		return false;
+	}
+	enable_event(agent, JVMTI_EVENT_VM_INIT, JVMTI_ENABLE);
+	return true;
+}
+
+/* Anonymous memory of its own: the engine finds the page by its address. */
+static struct thump_coord_page *make_page(void)
+{
+	void *page = mmap(NULL, sizeof(struct thump_coord_page), PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return page == MAP_FAILED ? NULL : page;
+}
+
+JNIEXPORT jint JNICALL Agent_OnLoad(JavaVM *vm, char *text, void *reserved)
+{
+	struct agent *agent = calloc(1, sizeof(*agent));
+	char problem[512];
+
+	(void)reserved;
+	if (!agent)
+		return JNI_ERR;
+	agent->vm = vm;
+	if (!options_parse(text, &agent->options, problem, sizeof(problem))) {
+		agent_complain(NULL, problem, JVMTI_ERROR_NONE);
+		return JNI_ERR;
+	}
+	if ((*vm)->GetEnv(vm, (void **)&agent->jvmti, JVMTI_VERSION_9) != JNI_OK) {
+		agent_complain(NULL, "this JVM has no JVMTI 9", JVMTI_ERROR_NONE);
+		return JNI_ERR;
+	}
+	agent->page = make_page();
+	the_agent = agent;
+	return agent->page && set_up_jvmti(agent) ? JNI_OK : JNI_ERR;
+}

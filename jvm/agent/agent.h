@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libthump-jvm.so: a JVMTI agent that gives a stock HotSpot JVM the jdk.crac API. Mechanism is
+ * here, policy is in jvm/java. All state hangs off struct agent, which lives in the JVMTI
+ * environment's local storage and, for JNI callbacks, behind agent_get().
+ */
+#ifndef THUMP_JVM_AGENT_H
+#define THUMP_JVM_AGENT_H
+
+#include <jni.h>
+#include <jvmti.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "coord/abi.h"
+
+struct agent_options {
+	char *image; /* where checkpoints are written; NULL: the API is not supported */
+	char *thump; /* path of the thump executable */
+	char *trigger_class, *trigger_method, *trigger_signature; /* NULL: none */
+	bool leave_running; /* then=continue: the original goes on after a checkpoint */
+};
+
+struct agent {
+	JavaVM *vm;
+	jvmtiEnv *jvmti;
+	struct agent_options options;
+	struct thump_coord_page *page; /* page aligned, shared with the engine during a capture */
+	jclass coordinator;	       /* global reference */
+	jmethodID request;	       /* static String request() */
+	struct random_targets *random; /* found before the capture, renewed after the restore */
+};
+
+/* Parses "key=value,key=value"; unknown keys and missing values are errors, said in `problem`. */
+bool options_parse(const char *text, struct agent_options *options, char *problem,
+		   size_t problem_size);
+
+/* Defines the embedded classes with the null loader and registers the native methods. */
+bool classes_define(struct agent *agent, JNIEnv *jni);
+jclass classes_define_named(JNIEnv *jni, const char *name);
+
+/* Asks the engine for a checkpoint of this process and waits. Returns an enum thump_coord_state. */
+uint32_t engine_capture(struct agent *agent, bool dry_run);
+
+/* The one agent of this process; JNI natives have no other way to find it. */
+struct agent *agent_get(void);
+
+/* Prints "thump: ..." on stderr, with the name of a JVMTI error when there is one. */
+void agent_complain(struct agent *agent, const char *what, jvmtiError error);
+
+/* Randomness: see random.c. */
+void random_find(struct agent *agent, JNIEnv *jni);
+void random_renew(struct agent *agent, JNIEnv *jni);
+
+jclass management_define(struct agent *agent, JNIEnv *jni);
+void management_add(JNIEnv *jni, jstring object_name, jobject component);
+
+#endif

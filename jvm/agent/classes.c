@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The Java classes travel inside this library and are defined with the null loader: no jar, no
+ * descriptor, and class data sharing stays as it is (a boot class path appended to would end it).
+ */
+#include <string.h>
+
+#include "agent.h"
+#include "classes.h"
+
+jclass classes_define_named(JNIEnv *jni, const char *name)
+{
+	for (size_t i = 0; i < embedded_classes_count; i++) {
+		const struct embedded_class *class = &embedded_classes[i];
+
+		if (strcmp(class->name, name) == 0)
+			return (*jni)->DefineClass(jni, class->name, NULL,
+						   (const jbyte *)class->start,
+						   (jsize)(class->end - class->start));
+	}
+	return NULL;
+}
+
+static bool define_all(JNIEnv *jni)
+{
+	for (size_t i = 0; i < embedded_classes_count; i++) {
+		const struct embedded_class *class = &embedded_classes[i];
+		jclass defined;
+
+		if (class->late)
+			continue;
+		defined = classes_define_named(jni, class->name);
+		if (!defined)
+			return false;
+		(*jni)->DeleteLocalRef(jni, defined);
+	}
+	return true;
+}
+
+static jboolean native_can_checkpoint(JNIEnv *jni, jclass self)
+{
+	const struct agent_options *options = &agent_get()->options;
+
+	(void)jni;
+	(void)self;
+	return options->image && options->thump ? JNI_TRUE : JNI_FALSE;
+}
+
+static jstring native_capture(JNIEnv *jni, jclass self, jboolean dry_run)
+{
+	struct agent *agent = agent_get();
+	uint32_t state = engine_capture(agent, dry_run == JNI_TRUE);
+
+	(void)self;
+	if (state != THUMP_COORD_FAILED)
+		return NULL;
+	return (*jni)->NewStringUTF(jni, agent->page->text);
+}
+
+static jboolean native_was_restored(JNIEnv *jni, jclass self)
+{
+	(void)jni;
+	(void)self;
+	return agent_get()->page->state == THUMP_COORD_RESTORED ? JNI_TRUE : JNI_FALSE;
+}
+
+static void native_find_randomness(JNIEnv *jni, jclass self)
+{
+	(void)self;
+	random_find(agent_get(), jni);
+}
+
+static void native_renew_randomness(JNIEnv *jni, jclass self)
+{
+	(void)self;
+	random_renew(agent_get(), jni);
+}
+
+static jclass native_define_management(JNIEnv *jni, jclass self)
+{
+	(void)self;
+	return management_define(agent_get(), jni);
+}
+
+static void native_add_component(JNIEnv *jni, jclass self, jstring name, jobject component)
+{
+	(void)self;
+	management_add(jni, name, component);
+}
+
+#define METHOD(java_name, java_signature, function)                                                \
+	{                                                                                          \
+		.name = (char *)(java_name), .signature = (char *)(java_signature),                \
+		.fnPtr = (void *)(function)                                                        \
+	}
+
+static bool register_natives(JNIEnv *jni)
+{
+	const JNINativeMethod methods[] = {
+		METHOD("canCheckpoint", "()Z", native_can_checkpoint),
+		METHOD("capture", "(Z)Ljava/lang/String;", native_capture),
+		METHOD("wasRestored", "()Z", native_was_restored),
+		METHOD("findRandomness", "()V", native_find_randomness),
+		METHOD("renewRandomness", "()V", native_renew_randomness),
+		METHOD("defineManagementComponent", "()Ljava/lang/Class;",
+		       native_define_management),
+		METHOD("addPlatformComponent", "(Ljava/lang/String;Ljava/lang/Object;)V",
+		       native_add_component),
+	};
+	jclass class = (*jni)->FindClass(jni, "thump/jvm/Native");
+
+	return class && (*jni)->RegisterNatives(jni, class, methods,
+						sizeof(methods) / sizeof(methods[0])) == JNI_OK;
+}
+
+bool classes_define(struct agent *agent, JNIEnv *jni)
+{
+	jclass coordinator;
+
+	if (!define_all(jni) || !register_natives(jni))
+		return false;
+	coordinator = (*jni)->FindClass(jni, "thump/jvm/Coordinator");
+	if (!coordinator)
+		return false;
+	agent->coordinator = (*jni)->NewGlobalRef(jni, coordinator);
+	agent->request =
+		(*jni)->GetStaticMethodID(jni, coordinator, "request", "()Ljava/lang/String;");
+	return agent->coordinator && agent->request;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent's side of a capture: fill the coordination page, start thump, wait in a futex. The
+ * wait ends in the original process when the engine has written the outcome, and in the restored
+ * one because the page says RESTORED there (see coord/abi.h).
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent.h"
+
+extern char **environ;
+
+/* How often to look whether the engine is still there, while it has not answered. */
+#define LIVENESS_CHECK_NS 50000000L
+
+static uint32_t load_state(const struct thump_coord_page *page)
+{
+	return __atomic_load_n(&page->state, __ATOMIC_ACQUIRE);
+}
+
+static void fail_page(struct thump_coord_page *page, const char *what, const char *why)
+{
+	page->code = 1;
+	(void)snprintf(page->text, sizeof(page->text), "%s: %s", what, why);
+	__atomic_store_n(&page->state, THUMP_COORD_FAILED, __ATOMIC_RELEASE);
+}
+
+/*
+ * 0, an errno, or -1 when thump started but ended with a failure of its own (which it has printed).
+ * thump starts a worker and exits, so that the worker is no child of ours. Descriptors of the
+ * program are not inherited.
+ */
+static int start_engine(const struct agent *agent, bool dry_run)
+{
+	char pid[16], page[32];
+	char *argv[10];
+	int argc = 0, status, rc;
+	pid_t child;
+	posix_spawn_file_actions_t actions;
+
+	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	(void)snprintf(page, sizeof(page), "%p", (void *)agent->page);
+	argv[argc++] = agent->options.thump;
+	argv[argc++] = (char *)"checkpoint";
+	argv[argc++] = pid;
+	argv[argc++] = (char *)"-o";
+	argv[argc++] = agent->options.image;
+	argv[argc++] = (char *)"--coord";
+	argv[argc++] = page;
+	if (dry_run)
+		argv[argc++] = (char *)"--dry-run";
+	else if (agent->options.leave_running)
+		argv[argc++] = (char *)"--leave-running";
+	argv[argc] = NULL;
+	rc = posix_spawn_file_actions_init(&actions);
+	if (rc == 0)
+		rc = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+	if (rc == 0)
+		rc = posix_spawn(&child, agent->options.thump, &actions, NULL, argv, environ);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	if (rc != 0)
+		return rc;
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return 0; /* somebody else's SIGCHLD handling reaped it */
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+}
+
+/* True while the engine, once it has said who it is, is alive. */
+static bool engine_alive(const struct thump_coord_page *page)
+{
+	uint32_t pid = __atomic_load_n(&page->helper_pid, __ATOMIC_ACQUIRE);
+
+	return pid == 0 || kill((pid_t)pid, 0) == 0 || errno == EPERM;
+}
+
+static void wait_for_outcome(struct thump_coord_page *page)
+{
+	const struct timespec pause = { .tv_nsec = LIVENESS_CHECK_NS };
+
+	while (load_state(page) == THUMP_COORD_WAITING) {
+		long rc = syscall(SYS_futex, &page->state, FUTEX_WAIT_PRIVATE, THUMP_COORD_WAITING,
+				  &pause, NULL, 0);
+
+		if (rc < 0 && errno == ETIMEDOUT && !engine_alive(page) &&
+		    load_state(page) == THUMP_COORD_WAITING)
+			fail_page(page, "thump checkpoint", "it ended before it had answered");
+	}
+}
+
+uint32_t engine_capture(struct agent *agent, bool dry_run)
+{
+	struct thump_coord_page *page = agent->page;
+	int rc;
+
+	memset(page, 0, sizeof(*page));
+	memcpy(page->magic, THUMP_COORD_MAGIC, sizeof(page->magic));
+	__atomic_store_n(&page->state, THUMP_COORD_WAITING, __ATOMIC_RELEASE);
+	/* Under yama 1 only descendants may be traced; EINVAL where there is no yama. */
+	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+	rc = start_engine(agent, dry_run);
+	if (rc != 0 && load_state(page) == THUMP_COORD_WAITING)
+		fail_page(page, agent->options.thump,
+			  rc < 0 ? "it could not start its worker" : strerror(rc));
+	wait_for_outcome(page);
+	(void)prctl(PR_SET_PTRACER, 0, 0, 0, 0);
+	return load_state(page);
+}

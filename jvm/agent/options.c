@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+
+/* "com.acme.Main.ready" or "com.acme.Main.ready(I)V" -> class "com/acme/Main", method, signature */
+static bool parse_trigger(const char *value, struct agent_options *options)
+{
+	const char *paren = strchr(value, '(');
+	size_t name_len = paren ? (size_t)(paren - value) : strlen(value);
+	const char *dot = memrchr(value, '.', name_len);
+
+	if (!dot || dot == value || dot + 1 == value + name_len)
+		return false;
+	options->trigger_class = strndup(value, (size_t)(dot - value));
+	options->trigger_method = strndup(dot + 1, name_len - (size_t)(dot + 1 - value));
+	options->trigger_signature = paren ? strdup(paren) : NULL;
+	for (char *at = options->trigger_class; at && *at; at++)
+		if (*at == '.')
+			*at = '/';
+	return options->trigger_class && options->trigger_method;
+}
+
+static bool parse_then(const char *value, struct agent_options *options)
+{
+	options->leave_running = strcmp(value, "continue") == 0;
+	return options->leave_running || strcmp(value, "exit") == 0;
+}
+
+static bool set_option(char *key, const char *value, struct agent_options *options)
+{
+	if (strcmp(key, "image") == 0)
+		return (options->image = strdup(value)) != NULL;
+	if (strcmp(key, "thump") == 0)
+		return (options->thump = strdup(value)) != NULL;
+	if (strcmp(key, "trigger") == 0)
+		return parse_trigger(value, options);
+	if (strcmp(key, "then") == 0)
+		return parse_then(value, options);
+	return false;
+}
+
+bool options_parse(const char *text, struct agent_options *options, char *problem,
+		   size_t problem_size)
+{
+	char *copy = strdup(text ? text : ""), *rest = copy, *item;
+	bool fine = copy != NULL;
+
+	while (fine && (item = strsep(&rest, ",")) != NULL) {
+		char *value = strchr(item, '=');
+
+		if (*item == '\0')
+			continue;
+		if (value)
+			*value++ = '\0';
+		if (!value || *value == '\0' || !set_option(item, value, options)) {
+			(void)snprintf(problem, problem_size, "option %s%s%s is not understood",
+				       item, value ? "=" : "", value ? value : "");
+			fine = false;
+		}
+	}
+	free(copy);
+	return fine;
+}

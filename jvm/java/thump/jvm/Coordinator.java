@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package thump.jvm;
+
+import jdk.crac.CheckpointException;
+import jdk.crac.Core;
+import jdk.crac.RestoreException;
+
+/**
+ * The order of things in a checkpoint: resources, then the virtual machine's own preparations, then the capture, and
+ * the same backwards in the restored process or, after a failure, in the original one. One checkpoint at a time.
+ */
+public final class Coordinator {
+
+    private static final Object LOCK = new Object();
+    private static boolean inProgress;
+
+    private Coordinator() {
+    }
+
+    /**
+     * Runs a whole checkpoint on the calling thread. Returns in the restored process, or in the original one when the
+     * image was made and the program was to go on.
+     */
+    public static void checkpointRestore() throws CheckpointException, RestoreException {
+        if (!Native.canCheckpoint()) {
+            throw new UnsupportedOperationException("thump: no image file was given (option image= of the agent)");
+        }
+        synchronized (LOCK) {
+            if (inProgress) {
+                throw new CheckpointException("Recursive checkpoint is not allowed");
+            }
+            inProgress = true;
+            Thread keepAlive = KeepAlive.start();
+            try {
+                runPhases();
+            } finally {
+                inProgress = false;
+                KeepAlive.stop(keepAlive);
+            }
+        }
+    }
+
+    private static void runPhases() throws CheckpointException, RestoreException {
+        CheckpointException refused = notifyBefore();
+        Outcome outcome = capture(refused);
+        RestoreException failed = notifyAfter();
+
+        if (outcome.failure() != null) {
+            if (failed != null) {
+                for (Throwable suppressed : failed.getSuppressed()) {
+                    outcome.failure().addSuppressed(suppressed);
+                }
+            }
+            throw outcome.failure();
+        }
+        if (failed != null) {
+            throw failed;
+        }
+    }
+
+    private static CheckpointException notifyBefore() {
+        try {
+            Core.getGlobalContext().beforeCheckpoint(null);
+            return null;
+        } catch (CheckpointException thrown) {
+            return thrown;
+        }
+    }
+
+    /**
+     * With a failed notification the engine is still asked what it would refuse, so that a developer sees all reasons
+     * in one go.
+     */
+    private static Outcome capture(CheckpointException refused) {
+        boolean dryRun = refused != null;
+        if (!dryRun) {
+            Native.findRandomness();
+        }
+        String problems = Native.capture(dryRun);
+        boolean restored = !dryRun && Native.wasRestored();
+
+        if (restored) {
+            Native.renewRandomness();
+            Management.restored();
+        }
+        return Outcome.of(refused, problems);
+    }
+
+    private static RestoreException notifyAfter() {
+        try {
+            Core.getGlobalContext().afterRestore(null);
+            return null;
+        } catch (RestoreException thrown) {
+            return thrown;
+        }
+    }
+
+    /**
+     * Called by the agent's native thread for a request from outside.
+     *
+     * @return null when the image was made (and in the restored process), else what stood in the way, as text
+     */
+    static String request() {
+        try {
+            checkpointRestore();
+            return null;
+        } catch (Throwable thrown) {
+            return Failures.text(thrown);
+        }
+    }
+}

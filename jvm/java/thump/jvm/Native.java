@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package thump.jvm;
+
+/**
+ * What the agent does in C. Registered by the agent with RegisterNatives before any of it can be called.
+ */
+final class Native {
+
+    private Native() {
+    }
+
+    /** Whether the agent knows where to write an image and how to start thump. */
+    static native boolean canCheckpoint();
+
+    /**
+     * Asks the engine to save this process and blocks until it has. Returns twice: in the original process and in
+     * every restored one.
+     *
+     * @param dryRun only find out what would be refused
+     * @return what was refused, one problem a line, or null when the image was made
+     */
+    static native String capture(boolean dryRun);
+
+    /** Whether this process was made from an image by the last {@link #capture}. */
+    static native boolean wasRestored();
+
+    /** Finds every random generator that must not repeat itself, in the original process, before the capture. */
+    static native void findRandomness();
+
+    /** Gives the generators found fresh state, in the restored process. */
+    static native void renewRandomness();
+
+    /** Defines {@link ManagementComponent}, after java.management exports what it implements. */
+    static native Class<?> defineManagementComponent();
+
+    /** Puts a component into the JDK's list of platform MXBeans. */
+    static native void addPlatformComponent(String objectName, Object component);
+}
