@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How `thump checkpoint` tells the thump that stands above a program what is about to happen to
+ * it, so that `thump run` can end with 0 instead of 128 + SIGKILL.
+ *
+ * The note is a queued signal (sigqueue(3), si_code SI_QUEUE) with a magic value, sent to the
+ * parent of the program: `thump run`, `thump restore`, or thump's init of a fresh pid namespace,
+ * which passes it on. It is sent only to a process that has this signal blocked (SigBlk in
+ * /proc/PID/status) and whose executable is called thump, so that it can never end anybody.
+ * Sent before the SIGKILL, it is there when the supervisor sees the program end: signals are
+ * queued before they are delivered, and signalfd(2) is read before the program is waited for.
+ */
+#ifndef THUMP_BASE_NOTE_H
+#define THUMP_BASE_NOTE_H
+
+#include <signal.h>
+
+#include "base/err.h"
+
+/* A real-time signal that nobody else is likely to use; with any other value it is forwarded. */
+#define THUMP_NOTE_SIGNAL	(SIGRTMAX - 7)
+#define THUMP_NOTE_CHECKPOINTED 0x7468756d /* "thum": the program is ended on request now */
+
+struct thump_supervisor {
+	pid_t pid; /* 0: the program's parent is no thump */
+	/* --then continue: the program is to go on, as with --leave-running. The supervisor shows
+	 * it by ignoring THUMP_NOTE_SIGNAL (SigIgn). */
+	bool wants_continue;
+};
+
+/* Who supervises `pid`. Fails only when /proc/PID/status of `pid` cannot be read. */
+THUMP_MUST_CHECK int thump_note_find(pid_t pid, struct thump_supervisor *supervisor_ret,
+				     struct thump_err *err);
+
+/* Tells the supervisor that its program is ended on request. To be called after the image is
+ * complete and right before the SIGKILL. Does nothing when there is no supervisor. */
+THUMP_MUST_CHECK int thump_note_send(const struct thump_supervisor *supervisor,
+				     struct thump_err *err);
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/report.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "version.h"
+
+int thump_common_option(struct thump_common *common, int opt)
+{
+	switch (opt) {
+	case THUMP_OPT_JSON:
+		common->json = true;
+		return -1;
+	case 'v':
+		common->verbose++;
+		return -1;
+	case 'h':
+		(void)fputs(common->usage, stdout);
+		return THUMP_OK;
+	case THUMP_OPT_VERSION:
+		printf("thump %s\n", THUMP_VERSION);
+		return THUMP_OK;
+	default: /* getopt_long has said what is wrong */
+		fprintf(stderr, "Try `thump %s --help`.\n", common->verb);
+		return THUMP_USAGE;
+	}
+}
+
+int thump_usage_error(const struct thump_common *common, const char *fmt, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "thump %s: ", common->verb);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, "\nTry `thump %s --help`.\n", common->verb);
+	return THUMP_USAGE;
+}
+
+int thump_parse_number(const char *text, uint64_t max, uint64_t *value_ret)
+{
+	unsigned long long value;
+	char *end;
+
+	if (*text < '0' || *text > '9') /* strtoull takes signs and spaces */
+		return -1;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (errno != 0 || *end != '\0' || value > max)
+		return -1;
+	*value_ret = value;
+	return 0;
+}
+
+static const char *code_word(int code)
+{
+	switch ((enum thump_code)code) {
+	case THUMP_OK:
+		return "ok";
+	case THUMP_FAILED:
+		return "failed";
+	case THUMP_USAGE:
+		return "usage";
+	case THUMP_REFUSED:
+		return "refused";
+	case THUMP_DAMAGED:
+		return "damaged";
+	}
+	return "failed";
+}
+
+void thump_print_error(const struct thump_common *common, const struct thump_err *err)
+{
+	if (err->code != THUMP_OK)
+		fprintf(stderr, "thump %s: %s\n", common->verb, err->text);
+}
+
+void thump_print_problems(const struct thump_common *common, const struct thump_problems *problems)
+{
+	for (size_t i = 0; i < problems->count; i++)
+		fprintf(stderr, "thump %s: %s: %s\n", common->verb,
+			problems->list[i].warning ? "warning" : "refused", problems->list[i].text);
+}
+
+/* Length of the well-formed UTF-8 sequence at `at`, 0 when there is none (RFC 3629). */
+static size_t utf8_len(const unsigned char *at)
+{
+	size_t len = *at < 0x80 ? 1 : *at >= 0xf0 ? 4 : *at >= 0xe0 ? 3 : 2;
+
+	if ((*at >= 0x80 && *at < 0xc2) || *at > 0xf4)
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+	if ((*at == 0xe0 && at[1] < 0xa0) || (*at == 0xed && at[1] > 0x9f) ||
+	    (*at == 0xf0 && at[1] < 0x90) || (*at == 0xf4 && at[1] > 0x8f))
+		return 0;
+	return len;
+}
+
+json_t *thump_json_text(const char *text)
+{
+	size_t size = strlen(text), used = 0;
+	char *clean = malloc(3 * size + 1);
+	json_t *string;
+
+	if (!clean)
+		return NULL;
+	for (size_t i = 0; i < size;) {
+		size_t len = utf8_len((const unsigned char *)text + i);
+
+		memcpy(clean + used, len ? text + i : "\xef\xbf\xbd", len ? len : 3);
+		used += len ? len : 3;
+		i += len ? len : 1;
+	}
+	string = json_stringn(clean, used);
+	free(clean);
+	return string;
+}
+
+json_t *thump_json_problems(const struct thump_problems *problems)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < problems->count; i++) {
+		const struct thump_problem *problem = &problems->list[i];
+		json_t *fd = problem->fd >= 0 ? json_integer(problem->fd) : json_null();
+
+		json_array_append_new(list,
+				      json_pack("{s:b, s:s, s:o, s:o}", "fatal", !problem->warning,
+						"kind", problem->kind, "fd", fd, "text",
+						thump_json_text(problem->text)));
+	}
+	return list;
+}
+
+json_t *thump_json_error(const struct thump_err *err)
+{
+	if (err->code == THUMP_OK)
+		return json_null();
+	return json_pack("{s:i, s:s, s:i, s:o}", "code", err->code, "word", code_word(err->code),
+			 "errno", err->sys_errno, "text", thump_json_text(err->text));
+}
+
+int thump_print_json(json_t *object, int status)
+{
+	int result = object ? json_dumpf(object, stdout, JSON_INDENT(2)) : -1;
+
+	json_decref(object);
+	if (result < 0 || putchar('\n') == EOF || fflush(stdout) != 0) {
+		fprintf(stderr, "thump: the JSON object could not be written to stdout\n");
+		return THUMP_FAILED;
+	}
+	return status;
+}
+
+/* ---- progress --------------------------------------------------------------------------- */
+
+#define SECOND_NS     UINT64_C(1000000000)
+#define SHOW_AFTER_NS SECOND_NS
+#define SHOW_EVERY_NS (SECOND_NS / 10)
+#define BAR_WIDTH     30
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+void thump_progress_init(struct thump_progress *progress, const char *what)
+{
+	*progress = (struct thump_progress){
+		.what = what,
+		.start_ns = now_ns(),
+		.enabled = isatty(STDERR_FILENO),
+	};
+}
+
+void thump_progress_show(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
+{
+	static const char full[] = "##############################";
+	struct thump_progress *progress = ctx;
+	uint64_t now = now_ns();
+	double part = total_bytes ? (double)done_bytes / (double)total_bytes : 1.0;
+
+	if (!progress->enabled || now - progress->start_ns < SHOW_AFTER_NS ||
+	    now - progress->shown_ns < SHOW_EVERY_NS)
+		return;
+	progress->shown_ns = now;
+	progress->visible = true;
+	fprintf(stderr, "\r%s [%-*.*s] %3d%% of %llu MB", progress->what, BAR_WIDTH,
+		(int)(part * BAR_WIDTH), full, (int)(part * 100),
+		(unsigned long long)(total_bytes / 1000000));
+}
+
+void thump_progress_clear(struct thump_progress *progress)
+{
+	if (progress->visible)
+		(void)fputs("\r\033[K", stderr);
+	progress->visible = false;
+}
