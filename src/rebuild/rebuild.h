@@ -32,13 +32,20 @@ struct thump_rebuild_options {
 	const struct thump_port_map *ports;
 	size_t nr_ports;
 	bool trust_any_owner;     /* restore an image that somebody else may have written */
-	bool new_session;         /* --detach */
+	bool new_session;         /* the restored process leads a session of its own */
+	bool detach;              /* it outlives thump; else our init of a namespace ends with thump */
 };
 
 struct thump_rebuild_report {
 	enum thump_pid_way way;
 	enum thump_memory_mode memory;
 	bool time_namespace;
+	bool user_namespace; /* way 2: a fresh one, so that no capability means anything outside */
+	bool own_proc;  /* way 2: with a /proc of its own */
+	/* Way 2: where our init sends struct thump_init_event (SOCK_SEQPACKET), owned by the caller;
+	 * its end of file is the init's end, and closing it ends an init that is not detached. Else
+	 * -1. */
+	int control_fd;
 	pid_t pid_host; /* of the restored process, as the caller sees it */
 	uint64_t spins;
 	/* nanoseconds, from the start of thump_rebuild_start */
@@ -64,19 +71,32 @@ THUMP_MUST_CHECK int thump_rebuild_start(struct thump_plan *plan,
 					 struct thump_rebuild_report *report, pid_t *child_ret,
 					 struct thump_err *err);
 
+/* What our init of a fresh pid namespace tells while its program runs. */
+enum thump_init_event_what {
+	THUMP_INIT_STOPPED = 1,      /* the program was stopped by signal `value` (job control) */
+	THUMP_INIT_CHECKPOINTED = 2, /* `thump checkpoint` is about to end it; base/note.h */
+};
+struct thump_init_event {
+	uint32_t what;
+	int32_t value;
+};
+
 /* What this machine and user allow, for `doctor` and for choosing a way. */
 struct thump_abilities {
 	bool set_tid;            /* CAP_CHECKPOINT_RESTORE (or CAP_SYS_ADMIN) in our pid namespace */
 	bool user_namespace;     /* an unprivileged user + pid namespace can be made */
 	bool mount_proc;         /* and its own /proc mounted */
 	bool time_namespace;
+	bool needs_user_namespace; /* without CAP_SYS_ADMIN here */
+	bool own_proc_masked;    /* something is mounted over parts of /proc (a container) */
 	bool pagemap_scan;
 	bool pidfd_getfd;
 	bool kcmp;
 	bool clone3;
 	bool ptrace;
 	int yama_scope;          /* -1: no yama */
-	char user_namespace_reason[128], mount_proc_reason[128], time_namespace_reason[128];
+	char set_tid_reason[128], user_namespace_reason[128], mount_proc_reason[128],
+		time_namespace_reason[128];
 	uint32_t last_pid, pid_max;
 };
 void thump_probe_abilities(struct thump_abilities *abilities);

@@ -35,6 +35,41 @@ THUMP_MUST_CHECK int thump_choose_way(const struct thump_model *model,
 				      struct thump_problems *problems, enum thump_pid_way *way_ret,
 				      struct thump_err *err);
 
+/*
+ * Way 2: a fresh pid + mount + time namespace (and a user namespace where we lack CAP_SYS_ADMIN),
+ * whose pid 1 is a copy of thump that calls thump_rebuild_here(plan, SET_TID) inside, reports
+ * through a socket and stays as reaper. *child_ret is that init. thump_rebuild_start (ways.c)
+ * calls this or thump_rebuild_here.
+ */
+THUMP_MUST_CHECK int thump_rebuild_in_namespace(struct thump_plan *plan,
+						struct thump_rebuild_report *report,
+						pid_t *child_ret, struct thump_err *err);
+
+/* The rest of the init's life: forwards signals, reaps, tells thump; ends with the program. */
+_Noreturn void thump_init_serve(pid_t program, int control_fd, bool detached);
+
+/*
+ * Capabilities. What the restored process ends up with is never more than the image had and never
+ * more than the caller has; in a fresh user namespace it is nothing.
+ *
+ * The child calls thump_caps_before_exec() last before it execs the target's executable (after
+ * everything that needs capabilities): it drops what the image's bounding set lacks, and makes
+ * CAP_CHECKPOINT_RESTORE ambient, because execve(2) takes all other capabilities from a uid that
+ * is not 0, and the blob's clone3(set_tid) needs it. The blob's last steps then are
+ * prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL), capset(thump_caps_final()), and one
+ * PR_CAP_AMBIENT_RAISE for every bit of `ambient`. No step may need a capability after that.
+ */
+struct thump_caps {
+	uint64_t inheritable, permitted, effective, bounding, ambient;
+};
+THUMP_MUST_CHECK int thump_caps_before_exec(const struct thump_model *model,
+					    enum thump_pid_way tid_way, struct thump_err *err);
+struct thump_caps thump_caps_final(const struct thump_model *model,
+				    const struct thump_rebuild_report *report);
+/* Of the calling process, from capget(2) and prctl(2). */
+struct thump_caps thump_caps_own(void);
+#define THUMP_CAP_BIT(cap) (UINT64_C(1) << (cap))
+
 const struct thump_model *thump_plan_model(const struct thump_plan *plan);
 const struct thump_rebuild_options *thump_plan_options(const struct thump_plan *plan);
 
