@@ -94,7 +94,8 @@ static void JNICALL on_class_prepare(jvmtiEnv *jvmti, JNIEnv *jni, jthread threa
 /* Runs a checkpoint through the coordinator on this thread; says on stderr why there is none. */
 static void request_checkpoint(struct agent *agent, JNIEnv *jni)
 {
-	jstring text = (*jni)->CallStaticObjectMethod(jni, agent->coordinator, agent->request);
+	jstring text =
+		(*jni)->CallStaticObjectMethod(jni, agent->coordinator, agent->request, JNI_FALSE);
 	const char *utf;
 
 	if ((*jni)->ExceptionCheck(jni)) {
@@ -135,6 +136,9 @@ static void JNICALL on_vm_init(jvmtiEnv *jvmti, JNIEnv *jni, jthread thread)
 			       JVMTI_ERROR_NONE);
 		return;
 	}
+	if (!server_start(agent, jni))
+		agent_complain(agent, "no checkpoint from outside: the agent thread did not start",
+			       JVMTI_ERROR_NONE);
 	if (agent->options.trigger_class) {
 		enable_event(agent, JVMTI_EVENT_BREAKPOINT, JVMTI_ENABLE);
 		enable_event(agent, JVMTI_EVENT_CLASS_PREPARE, JVMTI_ENABLE);

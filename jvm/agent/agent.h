@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "coord/abi.h"
 
@@ -29,7 +30,8 @@ struct agent {
 	struct agent_options options;
 	struct thump_coord_page *page; /* page aligned, shared with the engine during a capture */
 	jclass coordinator;	       /* global reference */
-	jmethodID request;	       /* static String request() */
+	jmethodID request;	       /* static String request(boolean dryRun) */
+	struct server *server;	       /* NULL when there is none */
 	struct random_targets *random; /* found before the capture, renewed after the restore */
 };
 
@@ -41,14 +43,28 @@ bool options_parse(const char *text, struct agent_options *options, char *proble
 bool classes_define(struct agent *agent, JNIEnv *jni);
 jclass classes_define_named(JNIEnv *jni, const char *name);
 
-/* Asks the engine for a checkpoint of this process and waits. Returns an enum thump_coord_state. */
-uint32_t engine_capture(struct agent *agent, bool dry_run);
+/*
+ * Asks the engine for a checkpoint of this process and waits. `refused`: what hooks threw, or NULL
+ * (then the engine is only asked what it would refuse, too). Returns an enum thump_coord_state.
+ */
+uint32_t engine_capture(struct agent *agent, bool dry_run, const char *refused);
 
 /* The one agent of this process; JNI natives have no other way to find it. */
 struct agent *agent_get(void);
 
 /* Prints "thump: ..." on stderr, with the name of a JVMTI error when there is one. */
 void agent_complain(struct agent *agent, const char *what, jvmtiError error);
+
+/* The socket for requests from outside; see server.c. */
+bool server_start(struct agent *agent, JNIEnv *jni);
+/* Closes the socket, and any connection, and waits until they are closed. */
+void server_suspend(struct agent *agent);
+void server_resume(struct agent *agent);
+/* True on the server thread while it serves a request. */
+bool server_is_serving(const struct agent *agent);
+/* When the checkpoint was asked for through the socket: tells thump that the page is ready, closes
+ * the connection and returns thump's pid. Else 0: the agent must start thump itself. */
+pid_t server_hand_over(struct agent *agent);
 
 /* Randomness: see random.c. */
 void random_find(struct agent *agent, JNIEnv *jni);

@@ -43,15 +43,20 @@ static jboolean native_can_checkpoint(JNIEnv *jni, jclass self)
 
 	(void)jni;
 	(void)self;
+	if (server_is_serving(agent_get()))
+		return JNI_TRUE; /* who asks brings the engine and the file name */
 	return options->image && options->thump ? JNI_TRUE : JNI_FALSE;
 }
 
-static jstring native_capture(JNIEnv *jni, jclass self, jboolean dry_run)
+static jstring native_capture(JNIEnv *jni, jclass self, jboolean dry_run, jstring refused)
 {
 	struct agent *agent = agent_get();
-	uint32_t state = engine_capture(agent, dry_run == JNI_TRUE);
+	const char *text = refused ? (*jni)->GetStringUTFChars(jni, refused, NULL) : NULL;
+	uint32_t state = engine_capture(agent, dry_run == JNI_TRUE, text);
 
 	(void)self;
+	if (text)
+		(*jni)->ReleaseStringUTFChars(jni, refused, text);
 	if (state != THUMP_COORD_FAILED)
 		return NULL;
 	return (*jni)->NewStringUTF(jni, agent->page->text);
@@ -98,7 +103,7 @@ static bool register_natives(JNIEnv *jni)
 {
 	const JNINativeMethod methods[] = {
 		METHOD("canCheckpoint", "()Z", native_can_checkpoint),
-		METHOD("capture", "(Z)Ljava/lang/String;", native_capture),
+		METHOD("capture", "(ZLjava/lang/String;)Ljava/lang/String;", native_capture),
 		METHOD("wasRestored", "()Z", native_was_restored),
 		METHOD("findRandomness", "()V", native_find_randomness),
 		METHOD("renewRandomness", "()V", native_renew_randomness),

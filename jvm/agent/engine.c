@@ -98,21 +98,39 @@ static void wait_for_outcome(struct thump_coord_page *page)
 	}
 }
 
-uint32_t engine_capture(struct agent *agent, bool dry_run)
+/* Who captures: the thump that asked through the socket, or one that is started now. */
+static void call_engine(struct agent *agent, bool dry_run)
 {
 	struct thump_coord_page *page = agent->page;
+	pid_t asking;
 	int rc;
 
-	memset(page, 0, sizeof(*page));
-	memcpy(page->magic, THUMP_COORD_MAGIC, sizeof(page->magic));
-	__atomic_store_n(&page->state, THUMP_COORD_WAITING, __ATOMIC_RELEASE);
-	/* Under yama 1 only descendants may be traced; EINVAL where there is no yama. */
-	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+	server_suspend(agent);
+	asking = server_hand_over(agent);
+	if (asking > 0) {
+		__atomic_store_n(&page->helper_pid, (uint32_t)asking, __ATOMIC_RELEASE);
+		return;
+	}
 	rc = start_engine(agent, dry_run);
 	if (rc != 0 && load_state(page) == THUMP_COORD_WAITING)
 		fail_page(page, agent->options.thump,
 			  rc < 0 ? "it could not start its worker" : strerror(rc));
+}
+
+uint32_t engine_capture(struct agent *agent, bool dry_run, const char *refused)
+{
+	struct thump_coord_page *page = agent->page;
+
+	memset(page, 0, sizeof(*page));
+	memcpy(page->magic, THUMP_COORD_MAGIC, sizeof(page->magic));
+	page->only_check = dry_run ? 1 : 0;
+	(void)snprintf(page->text, sizeof(page->text), "%s", refused ? refused : "");
+	__atomic_store_n(&page->state, THUMP_COORD_WAITING, __ATOMIC_RELEASE);
+	/* Under yama 1 only descendants may be traced; EINVAL where there is no yama. */
+	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+	call_engine(agent, dry_run);
 	wait_for_outcome(page);
 	(void)prctl(PR_SET_PTRACER, 0, 0, 0, 0);
+	server_resume(agent);
 	return load_state(page);
 }

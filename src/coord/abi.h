@@ -31,10 +31,29 @@ struct thump_coord_page {
 	uint32_t state;	     /* futex */
 	uint32_t code;	     /* enum thump_code */
 	uint32_t helper_pid; /* of the engine, once it is at work; 0 before */
-	uint32_t text_size;
+	uint32_t only_check; /* 1: say what would be refused, make no image */
 	uint64_t reserved[9];
-	char text[THUMP_COORD_TEXT_SIZE]; /* one problem a line, NUL-terminated */
+	/* NUL-terminated, one problem a line. While WAITING: what the program's own hooks refused
+	 * (then only_check is 1). In the outcome: what the engine refused. */
+	char text[THUMP_COORD_TEXT_SIZE];
 };
+
+/*
+ * A program that runs hooks before its capture (the JVM agent) listens on an abstract unix socket,
+ * SOCK_STREAM, named as below with the inode of its pid namespace and its pid in it. Both sides
+ * check SO_PEERCRED: the program accepts its own user and root, thump insists on the target's pid.
+ *
+ *   thump:   "checkpoint\n" or "dry-run\n"
+ *   program: runs its hooks, then answers with one line and closes
+ *            "ready ADDR\n"  the page is at ADDR (hex) and WAITING; thump captures, and writes the
+ *                            outcome into the page
+ *            "failed\n" and the reasons as text up to end of file; nothing was captured
+ */
+#define THUMP_COORD_SOCKET_FORMAT  "thump-coord-%llu-%d"
+#define THUMP_COORD_ASK_CHECKPOINT "checkpoint"
+#define THUMP_COORD_ASK_DRY_RUN	   "dry-run"
+#define THUMP_COORD_SAY_READY	   "ready"
+#define THUMP_COORD_SAY_FAILED	   "failed"
 
 _Static_assert(sizeof(struct thump_coord_page) == 4096, "one page");
 

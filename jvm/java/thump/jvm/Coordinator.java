@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package thump.jvm;
 
+import java.util.concurrent.locks.ReentrantLock;
+
 import jdk.crac.CheckpointException;
 import jdk.crac.Core;
 import jdk.crac.RestoreException;
@@ -11,8 +13,7 @@ import jdk.crac.RestoreException;
  */
 public final class Coordinator {
 
-    private static final Object LOCK = new Object();
-    private static boolean inProgress;
+    private static final ReentrantLock LOCK = new ReentrantLock();
 
     private Coordinator() {
     }
@@ -22,27 +23,36 @@ public final class Coordinator {
      * image was made and the program was to go on.
      */
     public static void checkpointRestore() throws CheckpointException, RestoreException {
+        run(false);
+    }
+
+    private static void run(boolean dryRun) throws CheckpointException, RestoreException {
         if (!Native.canCheckpoint()) {
             throw new UnsupportedOperationException("thump: no image file was given (option image= of the agent)");
         }
-        synchronized (LOCK) {
-            if (inProgress) {
-                throw new CheckpointException("Recursive checkpoint is not allowed");
-            }
-            inProgress = true;
-            Thread keepAlive = KeepAlive.start();
-            try {
-                runPhases();
-            } finally {
-                inProgress = false;
-                KeepAlive.stop(keepAlive);
-            }
+        if (LOCK.isHeldByCurrentThread()) {
+            throw new CheckpointException("Recursive checkpoint is not allowed");
+        }
+        LOCK.lock();
+        try {
+            locked(dryRun);
+        } finally {
+            LOCK.unlock();
         }
     }
 
-    private static void runPhases() throws CheckpointException, RestoreException {
+    private static void locked(boolean dryRun) throws CheckpointException, RestoreException {
+        Thread keepAlive = KeepAlive.start();
+        try {
+            runPhases(dryRun);
+        } finally {
+            KeepAlive.stop(keepAlive);
+        }
+    }
+
+    private static void runPhases(boolean dryRun) throws CheckpointException, RestoreException {
         CheckpointException refused = notifyBefore();
-        Outcome outcome = capture(refused);
+        Outcome outcome = capture(refused, dryRun || refused != null);
         RestoreException failed = notifyAfter();
 
         if (outcome.failure() != null) {
@@ -71,12 +81,11 @@ public final class Coordinator {
      * With a failed notification the engine is still asked what it would refuse, so that a developer sees all reasons
      * in one go.
      */
-    private static Outcome capture(CheckpointException refused) {
-        boolean dryRun = refused != null;
+    private static Outcome capture(CheckpointException refused, boolean dryRun) {
         if (!dryRun) {
             Native.findRandomness();
         }
-        String problems = Native.capture(dryRun);
+        String problems = Native.capture(dryRun, refused != null ? Failures.text(refused) : null);
         boolean restored = !dryRun && Native.wasRestored();
 
         if (restored) {
@@ -98,14 +107,20 @@ public final class Coordinator {
     /**
      * Called by the agent's native thread for a request from outside.
      *
+     * @param dryRun only find out what stands in the way, hooks included
      * @return null when the image was made (and in the restored process), else what stood in the way, as text
      */
-    static String request() {
+    static String request(boolean dryRun) {
+        if (!LOCK.tryLock()) {
+            return "another checkpoint of this program is being made";
+        }
         try {
-            checkpointRestore();
+            locked(dryRun);
             return null;
         } catch (Throwable thrown) {
             return Failures.text(thrown);
+        } finally {
+            LOCK.unlock();
         }
     }
 }

@@ -17,9 +17,10 @@ final class Native {
      * every restored one.
      *
      * @param dryRun only find out what would be refused
+     * @param refused what resources threw, as text for who asked from outside, or null
      * @return what was refused, one problem a line, or null when the image was made
      */
-    static native String capture(boolean dryRun);
+    static native String capture(boolean dryRun, String refused);
 
     /** Whether this process was made from an image by the last {@link #capture}. */
     static native boolean wasRestored();

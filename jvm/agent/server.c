@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent's socket: how `thump checkpoint PID` gets the hooks run before it captures. One thread,
+ * an agent thread of the JVM. The socket is closed before every capture, so that no image holds it,
+ * and opened again after it, in the original and in the restored process; coord/abi.h has the
+ * protocol.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "agent.h"
+
+struct server {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	int listen_fd;	/* -1 while closed */
+	bool suspended; /* between server_suspend and server_resume */
+	int client_fd;	/* of the request that is being served, or -1 */
+	pid_t client_pid;
+};
+
+static int bind_name(int fd)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct stat pid_namespace;
+	int len;
+
+	if (stat("/proc/self/ns/pid", &pid_namespace) != 0)
+		return -1;
+	len = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1,
+		       THUMP_COORD_SOCKET_FORMAT, (unsigned long long)pid_namespace.st_ino,
+		       (int)getpid());
+	return bind(fd, (struct sockaddr *)&address,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len));
+}
+
+static int open_listener(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0 && (bind_name(fd) != 0 || listen(fd, 4) != 0)) {
+		(void)close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* With the lock held: only the server's thread closes the listener, so never under an accept(2). */
+static void close_listener_locked(struct server *server)
+{
+	if (server->listen_fd >= 0)
+		(void)close(server->listen_fd);
+	server->listen_fd = -1;
+	(void)pthread_cond_broadcast(&server->changed);
+}
+
+/* The next connection, or -1 when the listener was shut down or cannot be had. */
+static int accept_client(struct server *server)
+{
+	int fd;
+
+	(void)pthread_mutex_lock(&server->lock);
+	while (server->suspended) {
+		close_listener_locked(server);
+		(void)pthread_cond_wait(&server->changed, &server->lock);
+	}
+	if (server->listen_fd < 0)
+		server->listen_fd = open_listener();
+	fd = server->listen_fd;
+	(void)pthread_mutex_unlock(&server->lock);
+	return fd < 0 ? -1 : accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+}
+
+/* After a failed accept: whether that was a suspension, and not a socket that cannot be had. */
+static bool was_suspended(struct server *server)
+{
+	bool suspended;
+
+	(void)pthread_mutex_lock(&server->lock);
+	suspended = server->suspended;
+	(void)pthread_mutex_unlock(&server->lock);
+	return suspended;
+}
+
+static bool may_ask(int fd, pid_t *pid_ret)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+		return false;
+	*pid_ret = peer.pid;
+	return peer.uid == 0 || peer.uid == geteuid();
+}
+
+static bool read_line(int fd, char *line, size_t size)
+{
+	size_t used = 0;
+
+	while (used + 1 < size) {
+		ssize_t got = read(fd, line + used, 1);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return false;
+		if (line[used] == '\n') {
+			line[used] = '\0';
+			return true;
+		}
+		used++;
+	}
+	return false;
+}
+
+static void send_text(int fd, const char *text)
+{
+	size_t left = strlen(text);
+
+	while (left > 0) {
+		ssize_t sent = send(fd, text, left, MSG_NOSIGNAL);
+
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent <= 0)
+			return;
+		text += sent;
+		left -= (size_t)sent;
+	}
+}
+
+static void close_client(struct server *server)
+{
+	if (server->client_fd >= 0)
+		(void)close(server->client_fd);
+	server->client_fd = -1;
+}
+
+/* What the Java side says stood in the way goes to who asked, if it is still there to hear. */
+static void answer_failure(struct server *server, JNIEnv *jni, jstring text)
+{
+	const char *utf = text ? (*jni)->GetStringUTFChars(jni, text, NULL) : NULL;
+
+	if (utf && server->client_fd >= 0) {
+		send_text(server->client_fd, THUMP_COORD_SAY_FAILED "\n");
+		send_text(server->client_fd, utf);
+	}
+	if (utf)
+		(*jni)->ReleaseStringUTFChars(jni, text, utf);
+}
+
+static void serve(struct agent *agent, JNIEnv *jni, int fd)
+{
+	struct server *server = agent->server;
+	char line[64];
+	bool dry_run;
+	jstring text;
+
+	server->client_fd = fd;
+	if (!may_ask(fd, &server->client_pid) || !read_line(fd, line, sizeof(line))) {
+		close_client(server);
+		return;
+	}
+	dry_run = strcmp(line, THUMP_COORD_ASK_DRY_RUN) == 0;
+	if (!dry_run && strcmp(line, THUMP_COORD_ASK_CHECKPOINT) != 0) {
+		send_text(fd, THUMP_COORD_SAY_FAILED "\nthis request is not known\n");
+		close_client(server);
+		return;
+	}
+	text = (*jni)->CallStaticObjectMethod(jni, agent->coordinator, agent->request,
+					      dry_run ? JNI_TRUE : JNI_FALSE);
+	if ((*jni)->ExceptionCheck(jni))
+		(*jni)->ExceptionClear(jni);
+	else
+		answer_failure(server, jni, text);
+	if (text)
+		(*jni)->DeleteLocalRef(jni, text);
+	close_client(server);
+}
+
+static void JNICALL server_main(jvmtiEnv *jvmti, JNIEnv *jni, void *arg)
+{
+	struct agent *agent = arg;
+
+	(void)jvmti;
+	agent->server->thread = pthread_self();
+	for (;;) {
+		int fd = accept_client(agent->server);
+
+		if (fd >= 0)
+			serve(agent, jni, fd);
+		else if (errno != EINTR && errno != ECONNABORTED && !was_suspended(agent->server))
+			return; /* no socket to be had: triggers from inside still work */
+	}
+}
+
+/* A java.lang.Thread for the agent thread; daemon, so that it never keeps the JVM alive. */
+static jthread make_thread(JNIEnv *jni)
+{
+	jclass class = (*jni)->FindClass(jni, "java/lang/Thread");
+	jmethodID init =
+		class ? (*jni)->GetMethodID(jni, class, "<init>", "(Ljava/lang/String;)V") : NULL;
+	jstring name = init ? (*jni)->NewStringUTF(jni, "thump") : NULL;
+
+	return name ? (*jni)->NewObject(jni, class, init, name) : NULL;
+}
+
+bool server_start(struct agent *agent, JNIEnv *jni)
+{
+	struct server *server = calloc(1, sizeof(*server));
+	jthread thread = server ? make_thread(jni) : NULL;
+
+	if (!thread) {
+		free(server);
+		return false;
+	}
+	server->listen_fd = -1;
+	server->client_fd = -1;
+	(void)pthread_mutex_init(&server->lock, NULL);
+	(void)pthread_cond_init(&server->changed, NULL);
+	agent->server = server;
+	return (*agent->jvmti)
+		       ->RunAgentThread(agent->jvmti, thread, server_main, agent,
+					JVMTI_THREAD_NORM_PRIORITY) == JVMTI_ERROR_NONE;
+}
+
+bool server_is_serving(const struct agent *agent)
+{
+	const struct server *server = agent->server;
+
+	return server && server->client_fd >= 0 && pthread_equal(server->thread, pthread_self());
+}
+
+void server_suspend(struct agent *agent)
+{
+	struct server *server = agent->server;
+
+	if (!server)
+		return;
+	(void)pthread_mutex_lock(&server->lock);
+	server->suspended = true;
+	if (server_is_serving(agent))
+		close_listener_locked(server);
+	/* Wakes the thread out of accept(2); it closes the descriptor itself. */
+	if (server->listen_fd >= 0)
+		(void)shutdown(server->listen_fd, SHUT_RDWR);
+	while (server->listen_fd >= 0)
+		(void)pthread_cond_wait(&server->changed, &server->lock);
+	(void)pthread_mutex_unlock(&server->lock);
+}
+
+void server_resume(struct agent *agent)
+{
+	struct server *server = agent->server;
+
+	if (!server)
+		return;
+	(void)pthread_mutex_lock(&server->lock);
+	server->suspended = false;
+	(void)pthread_cond_broadcast(&server->changed);
+	(void)pthread_mutex_unlock(&server->lock);
+}
+
+pid_t server_hand_over(struct agent *agent)
+{
+	struct server *server = agent->server;
+	char line[64];
+
+	if (!server_is_serving(agent))
+		return 0;
+	(void)snprintf(line, sizeof(line), THUMP_COORD_SAY_READY " %lx\n",
+		       (unsigned long)agent->page);
+	send_text(server->client_fd, line);
+	close_client(server);
+	return server->client_pid;
+}
