@@ -129,6 +129,6 @@ bool classes_define(struct agent *agent, JNIEnv *jni)
 		return false;
 	agent->coordinator = (*jni)->NewGlobalRef(jni, coordinator);
 	agent->request =
-		(*jni)->GetStaticMethodID(jni, coordinator, "request", "()Ljava/lang/String;");
+		(*jni)->GetStaticMethodID(jni, coordinator, "request", "(Z)Ljava/lang/String;");
 	return agent->coordinator && agent->request;
 }
