@@ -37,6 +37,7 @@ public final class CatalogService {
     private static final String[] NOUNS = {"lamp", "chair", "bicycle", "kettle", "table", "drill",
         "tent", "camera", "radio", "clock", "ladder", "stove"};
     private static final int THREADS = 8;
+    private static final int BLOCKS_PER_MEGABYTE = 16;
 
     private final List<Product> products = new ArrayList<>();
     private final Map<String, int[]> index = new HashMap<>();
@@ -50,7 +51,7 @@ public final class CatalogService {
             products.add(Product.random(id, random));
         }
         indexWords();
-        cache = new byte[cacheMegabytes][1 << 20];
+        cache = new byte[cacheMegabytes * BLOCKS_PER_MEGABYTE][(1 << 20) / BLOCKS_PER_MEGABYTE];
         for (byte[] block : cache) {
             random.nextBytes(block);
         }
@@ -99,7 +100,7 @@ public final class CatalogService {
 
     private void handleHealth(HttpExchange exchange) throws IOException {
         answer(exchange, "{\"status\":\"up\",\"served\":" + served.get() + ",\"cache_mb\":"
-            + cache.length + "}\n");
+            + cache.length / BLOCKS_PER_MEGABYTE + "}\n");
     }
 
     private void answer(HttpExchange exchange, String json) throws IOException {
