@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "proc/arch/cpu.h"
+
+static void nothing_is_missing_on_the_same_machine(void **state)
+{
+	uint32_t words[THUMP_NR_CPU_WORDS];
+	char text[100], name[49];
+
+	(void)state;
+	thump_cpu_words(words);
+	thump_cpu_name(name);
+	assert_true(words[THUMP_CPU_1_EDX] & 1u << 26); /* sse2: part of x86-64 */
+	assert_int_equal(thump_cpu_missing(words, THUMP_NR_CPU_WORDS, words, text, sizeof(text)),
+			 0);
+	assert_string_equal(text, "");
+	assert_true(strlen(name) < sizeof(name));
+}
+
+static void missing_features_are_named(void **state)
+{
+	uint32_t wanted[THUMP_NR_CPU_WORDS + 1] = { 0 }, here[THUMP_NR_CPU_WORDS] = { 0 };
+	char text[100], tiny[8];
+
+	(void)state;
+	wanted[THUMP_CPU_7_0_EBX] = 1u << 5 | 1u << 16;
+	here[THUMP_CPU_7_0_EBX] = 1u << 5;
+	wanted[THUMP_NR_CPU_WORDS] = 2; /* of a newer format */
+	assert_int_equal(
+		thump_cpu_missing(wanted, THUMP_NR_CPU_WORDS + 1, here, text, sizeof(text)), 2);
+	assert_string_equal(text, "avx512f 11:1");
+	assert_int_equal(thump_cpu_missing(wanted, THUMP_NR_CPU_WORDS, here, tiny, sizeof(tiny)),
+			 1);
+	assert_string_equal(tiny, "avx512f");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_is_missing_on_the_same_machine),
+		cmocka_unit_test(missing_features_are_named),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
