@@ -6,64 +6,93 @@
  * with struct thump_blob_data. Nothing of this reaches the disk: both sides are built together.
  *
  * Life of a restored process as the blob sees it:
- *   leader:   run setup steps -> create threads -> take read jobs -> wait until all jobs are done
- *             -> run finish steps -> wait until all threads are ready -> int3 (rebuild takes over)
+ *   leader:   run setup steps -> create threads and helpers -> take read jobs -> wait until all
+ *             jobs are done -> run finish steps -> wait until all threads are ready -> trap
  *   thread:   take read jobs -> wait until all jobs are done -> run own steps -> ready -> sleep
- * rebuild then seizes the threads, unmaps blob and data, writes every thread's registers and
- * detaches. The first failing step stops everything: its number and -errno are in the header.
+ *   helper:   take read jobs -> exit; only there to read with more than one processor
+ * Rebuild then seizes the threads, unmaps blob and data, writes every thread's registers (TLS
+ * bases are among them) and detaches. The first failing step stops everything: its description
+ * and -errno are in the header when the leader traps.
+ *
+ * Every signal but SIGTRAP is blocked in all threads: what is queued stays queued until rebuild
+ * writes the real masks. SIGTRAP is not, because a trap while it is blocked or ignored resets its
+ * disposition (force_sig_info_to_task() in kernel/signal.c).
  */
 #ifndef THUMP_RESUME_ABI_H
 #define THUMP_RESUME_ABI_H
 
 #include <stdint.h>
 
-#define THUMP_BLOB_ABI 1
+#define THUMP_BLOB_ABI 2
+
+/* Bytes of stack that each thread of the blob needs (checked by the build: -Wframe-larger-than). */
+#define THUMP_BLOB_STACK_SIZE 2048
 
 enum thump_step_op {
 	THUMP_STEP_SYSCALL = 1, /* nr, args; result judged by `expect` */
-	/* Fails with -EFAULT unless *(u64 *)args[0] == args[1]: a check of memory just built. */
-	THUMP_STEP_EXPECT_U64 = 2,
-	/* mmap(args...) of many ranges would be many steps; no more ops than are needed. */
-	/* timer_create/timer_delete until the id is args[0] (sigevent at args[1], clock args[2]). */
-	THUMP_STEP_TIMER_CREATE = 3,
+	/*
+	 * timer_create(2) until it yields the id args[0]: clock args[1], struct sigevent at
+	 * args[2]. args[3] != 0: the signal goes to the thread with index args[3] - 2 (1 is the
+	 * leader), whose tid may be known only now.
+	 */
+	THUMP_STEP_TIMER_CREATE = 2,
+	/*
+	 * Queues signal args[0] with the siginfo_t at args[1] to this process, or to this very
+	 * thread when args[2] != 0. Its own pid and tid are asked for here.
+	 */
+	THUMP_STEP_QUEUE_SIGNAL = 3,
 };
 
 enum thump_step_expect {
-	THUMP_EXPECT_OK = 0,      /* result >= 0 (as a signed long, not -4095..-1) */
-	THUMP_EXPECT_VALUE = 1,   /* result == step.value */
-	THUMP_EXPECT_ANY = 2,     /* best effort */
+	THUMP_EXPECT_OK = 0,	/* result >= 0 (as a signed long, not -4095..-1) */
+	THUMP_EXPECT_VALUE = 1, /* result == step.value */
+	THUMP_EXPECT_ANY = 2,	/* best effort */
 };
 
 struct thump_step {
-	uint16_t op;
-	uint16_t expect;
-	uint32_t nr;       /* system call number */
-	uint64_t args[6];  /* pointers are addresses in the new process, mostly in the data region */
+	uint8_t op;
+	uint8_t expect;
+	uint8_t fd_arg; /* 0, or 1 + index of the argument that is a slot of the fd table */
+	uint8_t pad;
+	uint32_t nr;	  /* system call number */
+	uint64_t args[6]; /* pointers are addresses in the new process, mostly in the data region */
 	uint64_t value;
-	uint32_t what;     /* index into rebuild's table of descriptions, for messages */
+	uint32_t what; /* index into rebuild's table of descriptions, for messages */
+	uint32_t pad2;
+};
+
+/*
+ * Fill memory: preadv(2) from one contiguous range of a file into nr_iov ranges of memory until
+ * complete. Taken by whichever thread is free. The blob changes the iovecs as it goes.
+ */
+struct thump_read_job {
+	uint64_t iov; /* address of struct iovec[] in the data region */
+	uint64_t file_offset;
+	uint64_t size_bytes; /* sum of the iovecs */
+	uint32_t nr_iov;     /* at most IOV_MAX (1024) */
+	uint32_t fd_slot;
+	uint32_t flags; /* THUMP_READ_* */
 	uint32_t pad;
 };
-
-/* Fill memory: pread(fd, addr, size, offset) until complete. Taken by whichever thread is free. */
-struct thump_read_job {
-	uint64_t addr, size_bytes, file_offset;
-	int32_t fd;
-	uint32_t flags; /* THUMP_READ_* */
-};
-#define THUMP_READ_HUGE 1u /* touch each 2 MiB and MADV_COLLAPSE before reading */
+/*
+ * The first range is made of whole huge pages: touch each of them and MADV_COLLAPSE before reading.
+ * That gives huge pages where they are `madvise` only, without leaving VM_HUGEPAGE on the mapping.
+ */
+#define THUMP_READ_HUGE 1u
+/* MADV_POPULATE_WRITE before reading: one call instead of a fault per page. */
+#define THUMP_READ_POPULATE  2u
+#define THUMP_HUGE_PAGE_SIZE ((uint64_t)2 << 20)
 
 enum thump_tid_way {
-	THUMP_TID_SET = 1,   /* clone3 with set_tid */
-	THUMP_TID_SPIN = 2,  /* plain clone until the tid comes up */
-	THUMP_TID_ANY = 3,   /* plain clone, whatever tid */
+	THUMP_TID_SET = 1,  /* clone3 with set_tid */
+	THUMP_TID_SPIN = 2, /* plain clone until the tid comes up */
+	THUMP_TID_ANY = 3,  /* plain clone, whatever tid */
 };
 
 struct thump_blob_thread {
 	int32_t wanted_tid;
-	int32_t actual_tid;     /* written by the blob */
-	uint64_t stack_top;     /* in the data region, 16-byte aligned */
-	uint64_t fs_base;       /* set by the thread itself: arch_prctl */
-	uint64_t gs_base;
+	int32_t actual_tid;	       /* written by the blob */
+	uint64_t stack_top;	       /* in the data region, 16-byte aligned */
 	uint32_t first_step, nr_steps; /* into steps */
 };
 
@@ -71,25 +100,34 @@ struct thump_blob_data {
 	uint32_t abi; /* THUMP_BLOB_ABI */
 	uint32_t tid_way;
 	uint32_t spin_limit;
-	uint32_t nr_threads; /* without the leader */
-	uint64_t steps;      /* address of struct thump_step[] */
-	uint64_t threads;    /* address of struct thump_blob_thread[] */
-	uint64_t jobs;       /* address of struct thump_read_job[] */
+	uint32_t nr_threads; /* without the leader; in the order of creation */
+	uint32_t nr_helpers; /* in `threads` behind the threads; wanted_tid 0, no steps */
 	uint32_t nr_jobs;
+	uint64_t steps;	    /* address of struct thump_step[] */
+	uint64_t threads;   /* address of struct thump_blob_thread[nr_threads + nr_helpers] */
+	uint64_t jobs;	    /* address of struct thump_read_job[] */
+	uint64_t fds;	    /* address of int32_t[]: fd numbers, by slot */
+	uint64_t stack_top; /* of the leader */
+	uint64_t spinner_stack_top;
 	uint32_t first_setup_step, nr_setup_steps;   /* before threads exist */
 	uint32_t first_finish_step, nr_finish_steps; /* after all memory is filled */
-	uint32_t next_job;     /* atomic */
-	uint32_t done_jobs;    /* atomic, futex */
-	uint32_t ready;        /* atomic, futex: threads that ran their steps */
-	uint32_t phase;        /* enum thump_blob_phase, for messages and timing */
-	uint32_t failed;       /* atomic, futex; 1 = the fields below are set */
-	int32_t fail_errno;    /* -errno, or what EXPECT_VALUE did not get */
-	uint32_t fail_what;    /* step.what, or one of THUMP_WHAT_* */
-	uint32_t fail_tid;     /* wanted tid of the thread that failed */
-	uint64_t fail_result;
-	uint64_t spins;        /* tasks started and reaped in vain, for the report */
-	uint64_t tsc_start, tsc_setup, tsc_threads, tsc_memory, tsc_finish; /* rdtsc marks */
+
+	/* From here on written by the blob. */
+	uint32_t next_job;   /* atomic */
+	uint32_t done_jobs;  /* atomic, futex; bit 31: something failed */
+	uint32_t ready;	     /* atomic, futex: threads that ran their steps; bit 31 as above */
+	uint32_t park;	     /* futex that nobody ever wakes */
+	uint32_t phase;	     /* enum thump_blob_phase, for messages and timing */
+	uint32_t failed;     /* atomic; 1 = being written, 2 = the fields below are set */
+	uint32_t fail_what;  /* step.what, or one of THUMP_WHAT_* */
+	int32_t fail_tid;    /* wanted tid of the thread that failed, 0 = leader */
+	int64_t fail_result; /* -errno, or what EXPECT_VALUE did not get */
+	uint64_t fail_step;  /* index of the step, job or thread */
+	uint64_t spins;	     /* tasks started in vain, for the report */
+	uint64_t ticks_start, ticks_setup, ticks_threads, ticks_memory, ticks_finish; /* marks */
 };
+
+#define THUMP_BLOB_FAILED_BIT 0x80000000u
 
 enum thump_blob_phase {
 	THUMP_PHASE_START = 0,
@@ -102,8 +140,10 @@ enum thump_blob_phase {
 
 /* Values of fail_what that are not indices. */
 #define THUMP_WHAT_CLONE      0xffff0001u
-#define THUMP_WHAT_READ       0xffff0002u
+#define THUMP_WHAT_READ	      0xffff0002u
 #define THUMP_WHAT_SPIN_LIMIT 0xffff0003u
-#define THUMP_WHAT_COLLAPSE   0xffff0004u
+#define THUMP_WHAT_ABI	      0xffff0004u
+#define THUMP_WHAT_SHORT_READ 0xffff0005u
+#define THUMP_WHAT_WRONG_TID  0xffff0006u
 
 #endif
