@@ -88,7 +88,6 @@ struct thump_abilities {
 	bool mount_proc;         /* and its own /proc mounted */
 	bool time_namespace;
 	bool needs_user_namespace; /* without CAP_SYS_ADMIN here */
-	bool own_proc_masked;    /* something is mounted over parts of /proc (a container) */
 	bool pagemap_scan;
 	bool pidfd_getfd;
 	bool kcmp;
@@ -96,8 +95,9 @@ struct thump_abilities {
 	bool ptrace;
 	int yama_scope;          /* -1: no yama */
 	char set_tid_reason[128], user_namespace_reason[128], mount_proc_reason[128],
-		time_namespace_reason[128];
+		time_namespace_reason[128], ptrace_reason[128];
 	uint32_t last_pid, pid_max;
+	uint32_t namespace_pid_max; /* inside a fresh pid namespace */
 };
 void thump_probe_abilities(struct thump_abilities *abilities);
 

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* capabilities(7) of the restored process; the rules are in spawn.h. Raw capget/capset: libcap
+ * would be one more library to load at every restore. */
+#include "rebuild/spawn.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define LAST_CAP_BIT 63
+
+static int caps_get(struct thump_caps *caps)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -1;
+	caps->effective = data[0].effective | (uint64_t)data[1].effective << 32;
+	caps->permitted = data[0].permitted | (uint64_t)data[1].permitted << 32;
+	caps->inheritable = data[0].inheritable | (uint64_t)data[1].inheritable << 32;
+	return 0;
+}
+
+static int caps_set(const struct thump_caps *caps)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
+		{ .effective = (uint32_t)caps->effective,
+		  .permitted = (uint32_t)caps->permitted,
+		  .inheritable = (uint32_t)caps->inheritable },
+		{ .effective = (uint32_t)(caps->effective >> 32),
+		  .permitted = (uint32_t)(caps->permitted >> 32),
+		  .inheritable = (uint32_t)(caps->inheritable >> 32) },
+	};
+
+	return (int)syscall(SYS_capset, &header, data);
+}
+
+struct thump_caps thump_caps_own(void)
+{
+	struct thump_caps caps = { 0 };
+
+	if (caps_get(&caps) < 0)
+		return (struct thump_caps){ 0 };
+	/* Unknown numbers answer EINVAL: the kernel's last capability ends both loops. */
+	for (unsigned cap = 0; cap <= LAST_CAP_BIT; cap++) {
+		int in_set = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+
+		if (in_set < 0)
+			break;
+		if (in_set > 0)
+			caps.bounding |= THUMP_CAP_BIT(cap);
+		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) > 0)
+			caps.ambient |= THUMP_CAP_BIT(cap);
+	}
+	return caps;
+}
+
+struct thump_caps thump_caps_final(const struct thump_model *model,
+				   const struct thump_rebuild_report *report)
+{
+	const struct thump_creds *creds = &model->process.creds;
+	struct thump_caps own = thump_caps_own();
+	struct thump_caps caps = { .bounding = creds->cap_bounding & own.bounding };
+
+	if (report->user_namespace)
+		return caps;
+	caps.permitted = creds->cap_permitted & own.permitted;
+	caps.effective = creds->cap_effective & caps.permitted;
+	caps.inheritable = creds->cap_inheritable & (own.permitted | own.inheritable);
+	/* The kernel's invariant: ambient is a subset of permitted and inheritable. */
+	caps.ambient = creds->cap_ambient & caps.permitted & caps.inheritable;
+	return caps;
+}
+
+static int drop_bounding(uint64_t wanted, struct thump_err *err)
+{
+	struct thump_caps own = thump_caps_own();
+
+	for (unsigned cap = 0; cap <= LAST_CAP_BIT; cap++) {
+		if (!(own.bounding & ~wanted & THUMP_CAP_BIT(cap)))
+			continue;
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+			continue;
+		/* Without CAP_SETPCAP the set cannot be reduced; then it is the caller's own. */
+		if (errno == EPERM)
+			return 0;
+		return thump_fail_errno(err, "drop capability %u from the bounding set", cap);
+	}
+	return 0;
+}
+
+int thump_caps_before_exec(const struct thump_model *model, enum thump_pid_way tid_way,
+			   struct thump_err *err)
+{
+	const uint64_t needed = THUMP_CAP_BIT(CAP_CHECKPOINT_RESTORE);
+	struct thump_caps caps;
+
+	if (drop_bounding(model->process.creds.cap_bounding, err) < 0)
+		return -1;
+	if (caps_get(&caps) < 0)
+		return thump_fail_errno(err, "capget");
+	/* Where another capability (CAP_SYS_ADMIN of an older kernel) lets us set tids there is
+	 * nothing to raise; uid 0 keeps its capabilities over execve anyway. */
+	if (tid_way != THUMP_WAY_SET_TID || !(caps.permitted & needed))
+		return 0;
+	if (!(caps.inheritable & needed)) {
+		caps.inheritable |= needed;
+		if (caps_set(&caps) < 0)
+			return thump_fail_errno(err, "make CAP_CHECKPOINT_RESTORE inheritable");
+	}
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_CHECKPOINT_RESTORE, 0, 0) < 0)
+		return thump_fail_errno(err, "make CAP_CHECKPOINT_RESTORE ambient");
+	return 0;
+}
