@@ -142,66 +142,97 @@ static char *unescape(struct thump_arena *arena, const char *path)
 	return copy;
 }
 
+/* map->path and map->deleted from the rest of a line. */
+static bool set_path(struct thump_maps *maps, const char *text, struct thump_map *map)
+{
+	const struct thump_map *previous = maps->count ? &maps->list[maps->count - 1] : NULL;
+	size_t len;
+	char *path;
+
+	if (previous && strcmp(previous->path, text) == 0) { /* most mappings come in groups */
+		map->path = previous->path;
+		return true;
+	}
+	path = unescape(maps->arena, text);
+	if (!path)
+		return false;
+	len = strlen(path);
+	if (map->ino != 0 && len > SUFFIX_LEN &&
+	    strcmp(path + len - SUFFIX_LEN, DELETED_SUFFIX) == 0) {
+		path[len - SUFFIX_LEN] = '\0';
+		map->deleted = true;
+	}
+	map->path = path;
+	return true;
+}
+
 static int add_map(struct thump_maps *maps, const char *line, struct thump_err *err)
 {
 	struct thump_map map = { 0 }, *list;
 	const char *at = line;
-	size_t len;
-	char *path;
 
 	if (!take_header(&at, &map))
 		return thump_fail(err, "malformed line in maps: %.200s", line);
 	if (maps->count && map.start < maps->list[maps->count - 1].end)
 		return thump_fail(err, "maps out of order: %.200s", line);
-	path = unescape(maps->arena, at);
 	list = thump_arena_grow(maps->arena, maps->list, maps->count, sizeof(*list));
-	if (!path || !list)
+	if (!list || !set_path(maps, at, &map))
 		return thump_fail(err, "out of memory while reading maps");
-	len = strlen(path);
-	if (map.ino != 0 && len > SUFFIX_LEN &&
-	    strcmp(path + len - SUFFIX_LEN, DELETED_SUFFIX) == 0) {
-		path[len - SUFFIX_LEN] = '\0';
-		map.deleted = true;
-	}
-	map.path = path;
 	maps->list = list;
 	maps->list[maps->count++] = map;
 	return 0;
 }
 
-/* Attribute lines of smaps begin with a capital letter, header lines with a hex digit in lower
- * case. */
-static int add_attribute(struct thump_maps *maps, const char *line, struct thump_err *err)
+/* The value of attribute `name` ("Swap:") when this line is it. */
+static const char *attribute(const char *line, size_t len, const char *name)
+{
+	size_t name_len = strlen(name);
+
+	if (len < name_len || memcmp(line, name, name_len) != 0)
+		return NULL;
+	for (line += name_len; *line == ' '; line++)
+		;
+	return line;
+}
+
+static int add_attribute(struct thump_maps *maps, const char *line, size_t len,
+			 struct thump_err *err)
 {
 	struct thump_map *map = maps->count ? &maps->list[maps->count - 1] : NULL;
 	const char *value;
-	uint64_t pkey;
+	uint64_t number;
 
 	if (!map)
-		return thump_fail(err, "smaps begins with an attribute: %.200s", line);
-	value = thump_text_value(line, "VmFlags");
-	if (value) {
-		map->traits = thump_vmflags_parse(value, strlen(value), map->unknown_flag);
+		return thump_fail(err, "smaps begins with an attribute: %.*s",
+				  (int)thump_min_u64(len, 200), line);
+	if ((value = attribute(line, len, "VmFlags:"))) {
+		map->traits =
+			thump_vmflags_parse(value, (size_t)(line + len - value), map->unknown_flag);
 		map->have_flags = true;
+	} else if ((value = attribute(line, len, "ProtectionKey:"))) {
+		if (thump_text_u64(&value, 10, &number) && number <= UINT32_MAX)
+			map->pkey = (uint32_t)number;
+	} else if ((value = attribute(line, len, "Swap:"))) {
+		if (thump_text_u64(&value, 10, &number))
+			map->swap_kib = number;
 	}
-	if (thump_text_value_u64(line, "ProtectionKey", 10, &pkey))
-		map->pkey = (uint32_t)pkey;
 	return 0;
 }
 
+/* Attribute lines of smaps begin with a capital letter, header lines with a hex digit in lower
+ * case. The byte after an attribute line is the newline that ends every number in it. */
 int thump_maps_line(struct thump_maps *maps, const char *line, size_t len, struct thump_err *err)
 {
-	bool attribute = len && line[0] >= 'A' && line[0] <= 'Z';
 	auto_free char *copy = NULL;
 
-	if (attribute && line[0] != 'V' && line[0] != 'P')
-		return 0;
+	if (len && line[0] >= 'A' && line[0] <= 'Z')
+		return add_attribute(maps, line, len, err);
 	copy = strndup(line, len);
 	if (!copy)
 		return thump_fail(err, "out of memory while reading maps");
 	if (strlen(copy) != len)
 		return thump_fail(err, "maps holds a NUL byte");
-	return attribute ? add_attribute(maps, copy, err) : add_map(maps, copy, err);
+	return add_map(maps, copy, err);
 }
 
 int thump_maps_parse(struct thump_maps *maps, const char *text, struct thump_err *err)

@@ -24,6 +24,7 @@ struct thump_map {
 	bool have_flags;
 	uint32_t traits;      /* enum thump_vma_trait; RD WR EX SH MS are prot and shared */
 	uint32_t pkey;	      /* ProtectionKey: */
+	uint64_t swap_kib;    /* Swap:, swapped-out pages of shared memory included */
 	char unknown_flag[3]; /* the first two letters that are not known here, or "" */
 };
 
@@ -35,7 +36,7 @@ struct thump_maps {
 
 void thump_maps_init(struct thump_maps *maps, struct thump_arena *arena);
 
-/* One line without its newline; it need not be NUL-terminated. Unknown attribute lines of smaps
+/* One line of len bytes; what follows it is its newline or NUL. Unknown attribute lines of smaps
  * are passed over; a malformed line or ranges out of order are an error. */
 THUMP_MUST_CHECK int thump_maps_line(struct thump_maps *maps, const char *line, size_t len,
 				     struct thump_err *err);

@@ -75,6 +75,7 @@ static void smaps_flags_become_traits(void **state)
 	static const char text[] = "1000-2000 rw-p 00000000 00:00 0 \n"
 				   "Size:                  4 kB\n"
 				   "Private_Dirty:         4 kB\n"
+				   "Swap:                 12 kB\n"
 				   "ProtectionKey:         3\n"
 				   "VmFlags: rd wr mr mw me gd lo dc wf dd hg sd \n"
 				   "2000-3000 rw-p 00000000 00:00 0 [stack]\n"
@@ -89,6 +90,7 @@ static void smaps_flags_become_traits(void **state)
 				 THUMP_VMA_GROWSDOWN | THUMP_VMA_LOCKED | THUMP_VMA_DONTFORK |
 				 THUMP_VMA_WIPEONFORK | THUMP_VMA_DONTDUMP | THUMP_VMA_HUGEPAGE);
 	assert_int_equal(maps.list[0].pkey, 3);
+	assert_int_equal(maps.list[0].swap_kib, 12);
 	assert_string_equal(maps.list[0].unknown_flag, "");
 	assert_int_equal(maps.list[1].traits, THUMP_VMA_HUGETLB | THUMP_VMA_IO);
 	assert_string_equal(maps.list[1].unknown_flag, "zz");
