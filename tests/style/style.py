@@ -169,6 +169,22 @@ def completions():
         yield result.stderr.strip()
 
 
+def shells():
+    """The completions are valid in the shells they are for."""
+    skipped = []
+    for shell, name in (("bash", "thump.bash"), ("zsh", "_thump"), ("fish", "thump.fish")):
+        if not shutil.which(shell):
+            skipped.append(shell)
+            continue
+        result = subprocess.run([shell, "-n", ROOT / "completions" / name], text=True,
+                                stderr=subprocess.PIPE)
+        if result.returncode or result.stderr:
+            yield f"completions/{name}: {result.stderr.strip()}"
+    if skipped:
+        print(f"not installed: {', '.join(skipped)}")
+        sys.exit(SKIP)
+
+
 def help_options(thump, verb):
     """Option name -> whether `thump VERB --help` shows an argument after it."""
     result = subprocess.run([thump, *([verb] if verb else []), "--help"], text=True,
@@ -214,7 +230,7 @@ def format_():
 
 RULES = {
     "layers": layers, "calls": calls, "functions": functions, "files": files, "marks": marks,
-    "globals": globals_, "completions": completions, "help": help_, "format": format_,
+    "globals": globals_, "completions": completions, "help": help_, "shells": shells, "format": format_,
 }
 
 
