@@ -17,7 +17,7 @@ _thump()
 		--image) compopt -o default; return ;;
 		--then) COMPREPLY=($(compgen -W "exit restore continue" -- "$current")); return ;;
 		esac
-		options="--image --then -v --verbose -h --help"
+		options="--image --then --json -v --verbose -h --help --version"
 		positional=command
 		;;
 	checkpoint)
@@ -25,7 +25,7 @@ _thump()
 		-o|--output) compopt -o default; return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="-o --output --leave-running --dry-run --mode --json -v --verbose -h --help"
+		options="-o --output --leave-running --dry-run --mode --json -v --verbose -h --help --version"
 		positional=pid
 		;;
 	restore)
@@ -34,25 +34,25 @@ _thump()
 		--port) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--memory) COMPREPLY=($(compgen -W "eager lazy-unsafe" -- "$current")); return ;;
 		esac
-		options="--dry-run --detach --pid-file --keep-stdio --port --memory --verify --allow-clock-jump --json -v --verbose -h --help"
+		options="--dry-run --detach --pid-file --keep-stdio --port --memory --verify --allow-clock-jump --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	inspect)
 		case $previous in
 		esac
-		options="--fds --maps --threads --json -v --verbose -h --help"
+		options="--fds --maps --threads --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	verify)
 		case $previous in
 		esac
-		options="--json -v --verbose -h --help"
+		options="--json -v --verbose -h --help --version"
 		positional=file
 		;;
 	doctor)
 		case $previous in
 		esac
-		options="--json -v --verbose -h --help"
+		options="--json -v --verbose -h --help --version"
 		;;
 	*) return ;;
 	esac
