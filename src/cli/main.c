@@ -1,16 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/types.h"
 #include "cli/cli.h"
 #include "version.h"
 
+static const struct thump_verb *const verbs[] = {
+	&thump_verb_doctor,
+};
+
+static void print_help(FILE *out)
+{
+	fprintf(out, "usage: thump VERB [OPTION...]\n\n"
+		     "Saves a running program into one file, and brings it back.\n\n");
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(verbs); i++)
+		fprintf(out, "  %-11s %s\n", verbs[i]->name, verbs[i]->summary);
+	fprintf(out, "\n`thump VERB --help` tells more; so do the manual pages, thump(1) first.\n"
+		     "Exit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 image damaged; run and\n"
+		     "restore pass on their program's status and use 121-124 for the last four.\n");
+}
+
 int main(int argc, char **argv)
 {
-	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+	if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
 		printf("thump %s\n", THUMP_VERSION);
 		return THUMP_OK;
 	}
-	fprintf(stderr, "usage: thump VERB [OPTION...]\n");
+	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		print_help(stdout);
+		return THUMP_OK;
+	}
+	if (argc < 2) {
+		print_help(stderr);
+		return THUMP_USAGE;
+	}
+	if (sysconf(_SC_PAGESIZE) != (long)THUMP_PAGE_SIZE) {
+		fprintf(stderr, "thump: pages of %ld bytes are not supported\n",
+			sysconf(_SC_PAGESIZE));
+		return THUMP_REFUSED;
+	}
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(verbs); i++)
+		if (strcmp(argv[1], verbs[i]->name) == 0)
+			return verbs[i]->run(argc - 1, argv + 1);
+	fprintf(stderr, "thump: there is no verb %s\nTry `thump --help`.\n", argv[1]);
 	return THUMP_USAGE;
 }

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/note.h"
+#include "rebuild/rebuild.h"
+
+/* These report faults of our own; blocked, they would end us without a trace of why. */
+static const int own_faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT };
+
+int thump_supervisor_init(struct thump_supervise *sup, bool wants_continue, struct thump_err *err)
+{
+	sigset_t all;
+
+	*sup = (struct thump_supervise){
+		.signal_fd = -1,
+		.control_fd = -1,
+		.program_fd = -1,
+		.reap_all = getpid() == 1,
+	};
+	(void)sigfillset(&all);
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(own_faults); i++)
+		(void)sigdelset(&all, own_faults[i]);
+	if (sigprocmask(SIG_BLOCK, &all, &sup->outer_mask) < 0)
+		return thump_fail_errno(err, "block signals");
+	/* An ignored SIGCHLD would have the kernel reap for us, and the status would be lost. */
+	sup->outer_sigchld = signal(SIGCHLD, SIG_DFL);
+	/* Blocked signals are queued even where they are ignored: this only shows in SigIgn. */
+	sup->outer_note = signal(THUMP_NOTE_SIGNAL, wants_continue ? SIG_IGN : SIG_DFL);
+	if (sup->outer_sigchld == SIG_ERR || sup->outer_note == SIG_ERR)
+		return thump_fail_errno(err, "set signal dispositions");
+	sup->signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (sup->signal_fd < 0)
+		return thump_fail_errno(err, "signalfd");
+	return 0;
+}
+
+void thump_supervisor_deinit(struct thump_supervise *sup)
+{
+	thump_close_fd(&sup->signal_fd);
+	thump_close_fd(&sup->control_fd);
+	thump_close_fd(&sup->program_fd);
+}
+
+void thump_supervisor_release_child(const struct thump_supervise *sup)
+{
+	(void)signal(SIGCHLD, sup->outer_sigchld);
+	(void)signal(THUMP_NOTE_SIGNAL, sup->outer_note);
+	(void)sigprocmask(SIG_SETMASK, &sup->outer_mask, NULL);
+}
+
+/* ---- forwarding --------------------------------------------------------------------------- */
+
+/*
+ * What the terminal's driver sends goes to a whole process group (tty_ioctl(4), N_TTY), and the
+ * program is in ours. Only a hang-up goes to the session leader alone: then we pass it on.
+ */
+static bool program_has_it(const struct signalfd_siginfo *info)
+{
+	if (info->ssi_code != SI_KERNEL)
+		return false;
+	switch ((int)info->ssi_signo) {
+	case SIGINT:
+	case SIGQUIT:
+	case SIGTSTP:
+	case SIGTTIN:
+	case SIGTTOU:
+	case SIGWINCH:
+		return true;
+	case SIGHUP:
+	case SIGCONT:
+		return getsid(0) != getpid();
+	default:
+		return false;
+	}
+}
+
+static void send_to_program(const struct thump_supervise *sup, int signo, siginfo_t *info)
+{
+	if (sup->program_fd >= 0)
+		(void)pidfd_send_signal(sup->program_fd, signo, info, 0);
+	else if (info)
+		(void)syscall(SYS_rt_sigqueueinfo, sup->program, signo, info);
+	else
+		(void)kill(sup->program, signo);
+}
+
+static void forward(const struct thump_supervise *sup, const struct signalfd_siginfo *from)
+{
+	siginfo_t info;
+
+	/* rt_sigqueueinfo(2): of all that can come from a process, only SI_QUEUE may be passed on
+	 * with another's pid and uid in it. */
+	if (from->ssi_code != SI_QUEUE) {
+		send_to_program(sup, (int)from->ssi_signo, NULL);
+		return;
+	}
+	memset(&info, 0, sizeof(info));
+	info.si_signo = (int)from->ssi_signo;
+	info.si_code = SI_QUEUE;
+	info.si_pid = (pid_t)from->ssi_pid;
+	info.si_uid = from->ssi_uid;
+	info.si_value.sival_ptr = (void *)(uintptr_t)from->ssi_ptr;
+	send_to_program(sup, (int)from->ssi_signo, &info);
+}
+
+/* Whether the program is stopped: the state in /proc/PID/stat, after the name in parentheses. */
+static bool program_is_stopped(const struct thump_supervise *sup)
+{
+	char path[64];
+	auto_free char *stat = NULL;
+	const char *name_end;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)sup->program);
+	if (thump_slurp(AT_FDCWD, path, &stat, NULL) < 0)
+		return true; /* cannot be seen: one SIGCONT too many does no harm */
+	name_end = strrchr(stat, ')');
+	return name_end && name_end[1] == ' ' && name_end[2] == 'T';
+}
+
+static void handle_signal(struct thump_supervise *sup, const struct signalfd_siginfo *info)
+{
+	int signo = (int)info->ssi_signo;
+
+	if (signo == SIGCHLD || info->ssi_pid == (uint32_t)getpid() || program_has_it(info))
+		return;
+	if (signo == THUMP_NOTE_SIGNAL && info->ssi_code == SI_QUEUE &&
+	    info->ssi_int == THUMP_NOTE_CHECKPOINTED) {
+		sup->note_seen = true;
+		return;
+	}
+	/* The SIGCONT that woke us up usually went to the whole group (fg and bg of a shell). */
+	if (signo == SIGCONT && sup->stopped_by_us && !program_is_stopped(sup)) {
+		sup->stopped_by_us = false;
+		return;
+	}
+	forward(sup, info);
+}
+
+static void drain_signals(struct thump_supervise *sup)
+{
+	struct signalfd_siginfo infos[8];
+	ssize_t got;
+
+	while ((got = read(sup->signal_fd, infos, sizeof(infos))) > 0)
+		for (size_t i = 0; i < (size_t)got / sizeof(infos[0]); i++)
+			handle_signal(sup, &infos[i]);
+}
+
+/* ---- job control -------------------------------------------------------------------------- */
+
+static bool have_terminal(void)
+{
+	auto_close int fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	return fd >= 0;
+}
+
+/*
+ * Stops us as the program was stopped. A SIGSTOP is followed only under a terminal, where a shell
+ * can wake us: elsewhere whoever stopped the program wakes only the program. In an orphaned group
+ * the kernel ignores the others, and we go on, as the program does. pid 1 cannot be stopped.
+ */
+static void stop_like_program(struct thump_supervise *sup, int signo)
+{
+	sigset_t set, before;
+	void (*old_handler)(int);
+
+	if (getpid() == 1 || (signo == SIGSTOP && !have_terminal()))
+		return;
+	sup->stopped_by_us = true;
+	if (signo == SIGSTOP) {
+		(void)raise(SIGSTOP);
+		return;
+	}
+	old_handler = signal(signo, SIG_DFL);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, signo);
+	(void)raise(signo);
+	/* Delivered here; we stand still inside this call. */
+	(void)sigprocmask(SIG_UNBLOCK, &set, &before);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	(void)signal(signo, old_handler);
+}
+
+/* ---- waiting ------------------------------------------------------------------------------ */
+
+static int status_of(const siginfo_t *info)
+{
+	return info->si_code == CLD_EXITED ? info->si_status : 128 + info->si_status;
+}
+
+/* Reaps all there is. Returns 1 when our child ended, with *status_ret; 0 when not yet. */
+static int reap(struct thump_supervise *sup, int *status_ret, struct thump_err *err)
+{
+	for (;;) {
+		siginfo_t info = { .si_pid = 0 };
+
+		if (waitid(sup->reap_all ? P_ALL : P_PID, (id_t)sup->child, &info,
+			   WEXITED | WSTOPPED | WNOHANG) < 0)
+			return thump_fail_errno(err, "wait for process %d", (int)sup->child);
+		if (info.si_pid == 0)
+			return 0;
+		if (info.si_pid != sup->child)
+			continue;
+		if (info.si_code == CLD_STOPPED) {
+			/* The program, not our init, which cannot be stopped by others' job
+			 * control. */
+			if (sup->control_fd < 0)
+				stop_like_program(sup, info.si_status);
+			continue;
+		}
+		if (info.si_code == CLD_TRAPPED)
+			continue;
+		*status_ret = status_of(&info);
+		return 1;
+	}
+}
+
+/* What our init of a pid namespace tells. Its end of file comes with its SIGCHLD. */
+static void drain_control(struct thump_supervise *sup, bool ended)
+{
+	struct thump_init_event event;
+	ssize_t got;
+
+	while ((got = recv(sup->control_fd, &event, sizeof(event), MSG_DONTWAIT)) ==
+	       (ssize_t)sizeof(event)) {
+		if (event.what == THUMP_INIT_CHECKPOINTED)
+			sup->note_seen = true;
+		else if (event.what == THUMP_INIT_STOPPED && !ended)
+			stop_like_program(sup, event.value);
+	}
+	if (got == 0)
+		thump_close_fd(&sup->control_fd);
+}
+
+static int wait_for_end(struct thump_supervise *sup, int *status_ret, struct thump_err *err)
+{
+	for (;;) {
+		struct pollfd fds[] = {
+			{ .fd = sup->signal_fd, .events = POLLIN },
+			{ .fd = sup->control_fd, .events = POLLIN },
+		};
+		int ended;
+
+		if (poll(fds, THUMP_ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			return thump_fail_errno(err, "poll");
+		ended = reap(sup, status_ret, err);
+		if (ended < 0)
+			return -1;
+		/* After reaping: a note about the end was queued before the end, so it is read
+		 * here. */
+		drain_signals(sup);
+		if (sup->control_fd >= 0)
+			drain_control(sup, ended != 0);
+		if (ended)
+			return 0;
+	}
+}
+
+int thump_supervise(struct thump_supervise *sup, pid_t child, pid_t program, int control_fd,
+		    struct thump_outcome *outcome_ret, struct thump_err *err)
+{
+	int status;
+
+	sup->child = child;
+	sup->program = program;
+	sup->control_fd = control_fd;
+	sup->note_seen = false;
+	sup->program_fd = pidfd_open(program, 0);
+	if (wait_for_end(sup, &status, err) < 0)
+		return -1;
+	thump_close_fd(&sup->program_fd);
+	thump_close_fd(&sup->control_fd);
+	outcome_ret->checkpointed = sup->note_seen && status == 128 + SIGKILL;
+	outcome_ret->status = outcome_ret->checkpointed ? 0 : status;
+	return 0;
+}
