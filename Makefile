@@ -6,10 +6,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 
-cmake_flags = -DCMAKE_BUILD_TYPE=RelWithDebInfo
-ifeq ($(CI),true)
-cmake_flags += -DTHUMP_WERROR=ON
-endif
+cmake_flags = -DCMAKE_BUILD_TYPE=RelWithDebInfo -DTHUMP_WERROR=$(if $(filter true,$(CI)),ON,OFF)
 # The tests need libraries that thump does not; they are configured from the first check on.
 ifeq ($(wildcard $(BUILD)/CMakeCache.txt),)
 tests = OFF

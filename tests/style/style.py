@@ -185,32 +185,36 @@ def shells():
         sys.exit(SKIP)
 
 
-def help_options(thump, verb):
-    """Option name -> whether `thump VERB --help` shows an argument after it."""
-    result = subprocess.run([thump, *([verb] if verb else []), "--help"], text=True,
-                            stdout=subprocess.PIPE, check=True)
+def help_text(thump, verb):
+    return subprocess.run([thump, *([verb] if verb else []), "--help"], text=True,
+                          stdout=subprocess.PIPE, check=True).stdout
+
+
+def help_options(text):
+    """Option name -> whether the help shows an argument after it."""
     shown = {}
-    for name, argument in re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)(?:[ =]\[?(<?[A-Z]{2,}))?",
-                                     result.stdout):
+    for name, argument in re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)(?:[ =]\[?(<?[A-Z]{2,}))?", text):
         shown[name] = shown.get(name, False) or bool(argument)
     return shown
 
 
 def help_():
-    """--help of every verb and its man page name the same options."""
+    """--help of every verb and its man page name the same verbs and options."""
     sys.path.insert(0, str(ROOT / "tools"))
     import manpages
     thump = pathlib.Path(sys.argv[2]) / "thump"
-    pages = [(verb.name, verb.options) for verb in manpages.verbs()]
-    for verb, options in [("", manpages.general_options()), *pages]:
-        shown = help_options(thump, verb)
-        known = {name: option for option in options for name in option.names}
-        what = f"thump {verb} --help".replace("  ", " ")
+    general = help_text(thump, "")
+    for verb in manpages.verbs():
+        if not re.search(rf"^\s+{verb.name}\b", general, re.M):
+            yield f"thump --help lacks {verb.name}"
+            continue
+        shown = help_options(help_text(thump, verb.name))
+        known = {name: option for option in verb.options for name in option.names}
+        what = f"thump {verb.name} --help"
         for name in sorted(known.keys() - shown.keys()):
             yield f"{what} lacks {name}, which its man page has"
         for name in sorted(shown.keys() - known.keys()):
-            if verb:
-                yield f"the man page lacks {name}, which {what} has"
+            yield f"the man page lacks {name}, which {what} has"
         for name in sorted(known.keys() & shown.keys()):
             if name.startswith("--") and shown[name] != bool(known[name].argument):
                 yield f"{what} and the man page disagree on an argument of {name}"
