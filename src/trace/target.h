@@ -22,21 +22,27 @@
 #include "base/err.h"
 
 struct thump_target_thread {
-	pid_t tid;             /* as the tracer sees it */
-	bool group_stopped;    /* was in a group-stop (SIGSTOP) when seized */
+	pid_t tid;		      /* as the tracer sees it */
+	bool group_stopped;	      /* was in a group-stop (SIGSTOP) when seized */
 	struct user_regs_struct regs; /* to be resumed with; restarts its system call by itself */
 	struct user_regs_struct image_regs; /* the same for the image: no kernel restart state */
-	unsigned char *xstate; /* NT_X86_XSTATE */
+	unsigned char *xstate;		    /* NT_X86_XSTATE */
 	uint32_t xstate_size;
 	uint64_t sigmask;
 	uint32_t blocked_syscall; /* nr of the system call it was blocked in, or UINT32_MAX */
+	bool gone;		  /* it ended while the target was held */
 };
 
+struct thump_waiter;
+struct thump_inject;
+
 struct thump_target {
-	pid_t pid;              /* as the tracer sees it */
-	uint64_t start_time;    /* field 22 of /proc/PID/stat: pids are reused, (pid, start) is not */
-	int proc_fd;            /* O_PATH of /proc/PID, CLOEXEC */
-	int mem_fd;             /* /proc/PID/mem, read-write, CLOEXEC */
+	pid_t pid;	     /* as the tracer sees it */
+	uint64_t start_time; /* field 22 of /proc/PID/stat: pids are reused, (pid, start) is not */
+	int proc_fd;	     /* O_PATH of /proc/PID, CLOEXEC */
+	int mem_fd;	     /* /proc/PID/mem, read-write, CLOEXEC */
+	int pidfd;	     /* pidfd_open(2), or -1 where the kernel refuses it */
+	struct thump_waiter *waiter; /* SIGCHLD is blocked and ours as long as this is set */
 	struct thump_target_thread *threads; /* [0] is the thread group leader */
 	size_t nr_threads;
 	struct thump_inject *inject; /* remote call machinery, made on first use */
@@ -48,7 +54,13 @@ struct thump_target {
  * Seizes and stops every thread of `pid` and reads registers, xstate and masks. Refuses by name:
  * no such process, a kernel thread, a zombie, our own ancestor, already traced, 32-bit code, a
  * thread in vfork or uninterruptible sleep for more than `patience_ms`. On failure everything that
- * was seized is resumed. EINTR that no signal caused is turned back into the blocked call.
+ * was seized is resumed; only a thread that never came to a stop stays seized until the calling
+ * process ends (ptrace(2) detaches from stopped threads only), so a caller that gets REFUSED should
+ * end. EINTR that no signal caused is turned back into the blocked call.
+ *
+ * The calling thread is the tracer: only it may call what is declared here, but for
+ * thump_target_read, thump_target_write and thump_target_dup_fd. SIGCHLD is blocked in it from here
+ * to thump_target_resume; threads that the caller started before must block it, too.
  */
 THUMP_MUST_CHECK int thump_target_stop(pid_t pid, unsigned patience_ms,
 				       struct thump_target **target_ret, struct thump_err *err);
@@ -97,8 +109,7 @@ THUMP_MUST_CHECK int thump_target_write(const struct thump_target *target, struc
 
 /* Address of a `syscall` instruction in executable memory of the target. */
 THUMP_MUST_CHECK int thump_target_syscall_insn(struct thump_target *target,
-					       struct remote_addr *insn_ret,
-					       struct thump_err *err);
+					       struct remote_addr *insn_ret, struct thump_err *err);
 
 /* Reads from outside, without running anything in the target. */
 THUMP_MUST_CHECK int thump_target_rseq(const struct thump_target *target, size_t thread_index,

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who may be traced and who cannot, said by name before anything is done to it. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "proc/status.h"
+#include "trace/internal.h"
+
+#define MAX_ANCESTORS 4096 /* a bound for the walk; pid namespaces nest 32 deep at most */
+
+static int read_status(int proc_fd, const char *path, struct thump_arena *arena,
+		       struct thump_status *status_ret, struct thump_err *err)
+{
+	auto_free char *text = NULL;
+
+	if (thump_slurp(proc_fd, path, &text, NULL) != 0)
+		return thump_fail_errno(err, "read /proc/PID/%s", path);
+	return thump_status_parse(text, arena, status_ret, err);
+}
+
+static int read_stat(int proc_fd, const char *path, struct thump_stat *stat_ret,
+		     struct thump_err *err)
+{
+	auto_free char *text = NULL;
+
+	if (thump_slurp(proc_fd, path, &text, NULL) != 0)
+		return thump_fail_errno(err, "read /proc/PID/%s", path);
+	return thump_stat_parse(text, stat_ret, err);
+}
+
+/* Is /proc ours? In a pid namespace with the outer /proc every number means somebody else. */
+static int check_proc(struct thump_err *err)
+{
+	char self[32] = { 0 };
+
+	if (readlink("/proc/self", self, sizeof(self) - 1) < 0)
+		return thump_fail_errno(err, "read /proc/self: is /proc mounted?");
+	if (strtol(self, NULL, 10) != getpid())
+		return thump_refuse(err,
+				    "/proc belongs to another pid namespace than this process");
+	return 0;
+}
+
+/* Stopping what waits for us would be a deadlock, or the shell we were started from. */
+static int check_no_ancestor(pid_t pid, struct thump_err *err)
+{
+	struct thump_stat stat;
+	char path[32];
+	pid_t at = getpid();
+
+	if (pid == at)
+		return thump_refuse(err, "process %d is thump itself", pid);
+	for (int i = 0; at > 0 && i < MAX_ANCESTORS; i++) {
+		(void)snprintf(path, sizeof(path), "/proc/%d/stat", at);
+		if (read_stat(AT_FDCWD, path, &stat, err) != 0)
+			return -1;
+		at = stat.ppid;
+		if (at == pid)
+			return thump_refuse(err, "process %d (%s) is an ancestor of thump", pid,
+					    i == 0 ? "its parent" : "it was started from there");
+	}
+	return 0;
+}
+
+static int check_status(pid_t pid, const struct thump_status *status, struct thump_err *err)
+{
+	if (status->tgid != pid)
+		return thump_refuse(err, "%d is a thread of process %d", pid, status->tgid);
+	if (status->kernel_thread)
+		return thump_refuse(err, "process %d is a kernel thread", pid);
+	if (status->state == 'Z' || status->state == 'X')
+		return thump_refuse(err,
+				    status->threads > 1
+					    ? "the main thread of process %d has ended while other "
+					      "threads go on"
+					    : "process %d has ended (zombie)",
+				    pid);
+	if (status->tracer_pid != 0)
+		return thump_refuse(err, "process %d is already traced by process %d", pid,
+				    status->tracer_pid);
+	return 0;
+}
+
+int thump_check_process(pid_t pid, int proc_fd, uint64_t *start_time_ret, struct thump_err *err)
+{
+	struct thump_status status;
+	struct thump_stat stat;
+	struct thump_arena arena;
+	int result;
+
+	if (check_proc(err) != 0)
+		return -1;
+	thump_arena_init(&arena);
+	result = read_status(proc_fd, "status", &arena, &status, err);
+	if (result == 0)
+		result = check_status(pid, &status, err);
+	thump_arena_deinit(&arena);
+	if (result != 0 || check_no_ancestor(pid, err) != 0 ||
+	    read_stat(proc_fd, "stat", &stat, err) != 0)
+		return -1;
+	*start_time_ret = stat.start_time_ticks;
+	return 0;
+}
+
+pid_t thump_tracer_of(int proc_fd, pid_t tid)
+{
+	struct thump_status status = { 0 };
+	struct thump_arena arena;
+	struct thump_err ignored;
+	char path[48];
+	pid_t tracer = 0;
+
+	thump_arena_init(&arena);
+	(void)snprintf(path, sizeof(path), "task/%d/status", tid);
+	if (read_status(proc_fd, path, &arena, &status, &ignored) == 0)
+		tracer = status.tracer_pid;
+	thump_arena_deinit(&arena);
+	return tracer;
+}
+
+int thump_explain_eperm(pid_t pid, pid_t tid, int proc_fd, struct thump_err *err)
+{
+	auto_free char *scope = NULL;
+	const pid_t tracer = thump_tracer_of(proc_fd, tid);
+
+	if (tracer != 0)
+		return thump_refuse(err, "thread %d of process %d is already traced by process %d",
+				    tid, pid, tracer);
+	if (thump_slurp(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope", &scope, NULL) == 0 &&
+	    scope[0] != '0')
+		return thump_refuse(err,
+				    "not permitted to trace thread %d of process %d: it belongs to "
+				    "another user, or yama's ptrace_scope (%c) forbids it",
+				    tid, pid, scope[0]);
+	return thump_refuse(err,
+			    "not permitted to trace thread %d of process %d: it belongs to another "
+			    "user, has more privileges, or is not dumpable",
+			    tid, pid);
+}
+
+int thump_explain_laggard(pid_t pid, pid_t tid, int proc_fd, unsigned patience_ms,
+			  struct thump_err *err)
+{
+	auto_free char *wchan = NULL;
+	struct thump_stat stat = { .state = '?' };
+	struct thump_err ignored;
+	char path[48];
+
+	(void)snprintf(path, sizeof(path), "task/%d/stat", tid);
+	(void)read_stat(proc_fd, path, &stat, &ignored);
+	(void)snprintf(path, sizeof(path), "task/%d/wchan", tid);
+	if (thump_slurp(proc_fd, path, &wchan, NULL) != 0 || wchan[0] == '0' || wchan[0] == '\0') {
+		free(wchan);
+		wchan = strdup("the kernel");
+	}
+	return thump_refuse(
+		err,
+		"thread %d (%s) of process %d did not stop within %u ms: it is in state "
+		"%c (%s) in %s",
+		tid, stat.comm, pid, patience_ms, stat.state,
+		stat.state == 'D' ? "vfork or uninterruptible sleep" : "not stoppable",
+		wchan ? wchan : "the kernel");
+}

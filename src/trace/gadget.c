@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/fd.h"
+#include "proc/maps.h"
+#include "trace/internal.h"
+
+#define CHUNK_SIZE    ((size_t)256 << 10)
+#define CHUNK_OVERLAP ((size_t)32) /* no gadget is longer */
+
+int thump_read_maps(int proc_fd, struct thump_maps *maps, struct thump_err *err)
+{
+	auto_close int fd = openat(proc_fd, "maps", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return thump_fail_errno(err, "open /proc/PID/maps");
+	return thump_maps_read(maps, fd, err);
+}
+
+/*
+ * Files before the vdso, which another kernel replaces, and both before anonymous memory, which a
+ * compiler at run time may write anew; small ones first, because reading is what takes time.
+ */
+static int map_class(const struct thump_map *map)
+{
+	if (map->ino != 0)
+		return 0;
+	return strcmp(map->path, "[vdso]") == 0 ? 1 : 2;
+}
+
+static int compare_maps(const void *a, const void *b)
+{
+	const struct thump_map *left = *(const struct thump_map *const *)a;
+	const struct thump_map *right = *(const struct thump_map *const *)b;
+	const uint64_t left_size = left->end - left->start, right_size = right->end - right->start;
+
+	if (map_class(left) != map_class(right))
+		return map_class(left) - map_class(right);
+	return (left_size > right_size) - (left_size < right_size);
+}
+
+static bool found_enough(const struct thump_gadgets *gadgets, bool chain)
+{
+	return chain ? thump_arch_gadgets_complete(gadgets) : gadgets->syscall != 0;
+}
+
+static void search_map(int mem_fd, const struct thump_map *map, bool chain, unsigned char *chunk,
+		       struct thump_gadgets *gadgets)
+{
+	uint64_t at = map->start;
+
+	while (at < map->end && !found_enough(gadgets, chain)) {
+		const size_t size = (size_t)thump_min_u64(CHUNK_SIZE, map->end - at);
+		const ssize_t got = pread(mem_fd, chunk, size, (off_t)at);
+
+		/* Not readable: [vsyscall], a file cut short under its mapping. */
+		if (got <= 0)
+			return;
+		thump_arch_find_gadgets(chunk, (size_t)got, at, gadgets);
+		at += (size_t)got > CHUNK_OVERLAP && at + (size_t)got < map->end
+			      ? (size_t)got - CHUNK_OVERLAP
+			      : (size_t)got;
+	}
+}
+
+int thump_find_gadgets(int mem_fd, const struct thump_maps *maps, bool chain,
+		       struct thump_gadgets *gadgets_ret, struct thump_err *err)
+{
+	auto_free const struct thump_map **order = calloc(maps->count + 1, sizeof(*order));
+	auto_free unsigned char *chunk = malloc(CHUNK_SIZE);
+	struct thump_gadgets gadgets = { 0 };
+	size_t count = 0;
+
+	if (!order || !chunk)
+		return thump_fail_errno(err, "search for system call instructions");
+	for (size_t i = 0; i < maps->count; i++) {
+		if (maps->list[i].prot & PROT_EXEC)
+			order[count++] = &maps->list[i];
+	}
+	qsort(order, count, sizeof(*order), compare_maps);
+	for (size_t i = 0; i < count && !found_enough(&gadgets, chain); i++)
+		search_map(mem_fd, order[i], chain, chunk, &gadgets);
+	if (!found_enough(&gadgets, chain))
+		return thump_refuse(err,
+				    "no usable system call instruction in %zu executable "
+				    "mappings",
+				    count);
+	*gadgets_ret = gadgets;
+	return 0;
+}

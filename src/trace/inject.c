@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * System calls made by a thread of the target.
+ *
+ * While a thread is ours, its registers at every moment are such that, let go, it returns through
+ * rt_sigreturn(2) to its whole original state. The order of writes follows from that:
+ *     enter: chain into dead stack; registers that return at once; only then the blocked mask
+ *     call:  registers; entry stop; exit stop - from each of them the chain leads back
+ *     leave: back to a PTRACE_EVENT_STOP; original mask; only then original registers, so that no
+ *            moment has original registers and a blocked mask; then the stack's former bytes
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "base/fd.h"
+#include "proc/maps.h"
+#include "proc/status.h"
+#include "trace/internal.h"
+
+/* A call that does not end in this time is given up; none that thump makes waits for anything. */
+#define CALL_PATIENCE_NS ((uint64_t)10 * 1000 * 1000 * 1000)
+
+/* A main stack this large has dead pages at its low end. */
+#define ROOMY_STACK_BYTES ((uint64_t)64 << 10)
+#define STACK_DISTANCE	  ((uint64_t)16 << 10)
+
+/* A thread that is in use for calls. */
+struct slot {
+	bool active;
+	size_t index;
+	struct thump_chain chain; /* bytes freed once written */
+	unsigned char *saved;	  /* what the chain overwrote */
+	uint32_t saved_tail;
+};
+
+struct thump_inject {
+	struct thump_arena arena;
+	struct thump_maps maps;
+	struct thump_gadgets gadgets;
+	size_t room;	       /* for one chain and the area below it */
+	uint64_t spare_top[2]; /* dead room at the low end of the main stack, one per slot; or 0 */
+	size_t best;
+	uint64_t best_top;
+	struct slot slots[2]; /* [0] the best thread, [1] any other */
+	uint64_t area;	      /* 0 = not handed out */
+	unsigned char area_saved[THUMP_REMOTE_AREA_SIZE];
+};
+
+/* ---- where a chain can lie ---------------------------------------------------------------- */
+
+/* How safe the stack of a thread is: nothing but dead bytes below the red zone? */
+enum stack_rank {
+	RANK_NONE = 0,	  /* no room */
+	RANK_UNKNOWN = 1, /* memory that may be alive: a stack inside a larger heap */
+	RANK_GUARDED = 2, /* a mapping of its own above a guard page */
+	RANK_MAIN = 3,	  /* [stack] */
+};
+
+static enum stack_rank rank_stack(const struct thump_inject *inject, uint64_t sp)
+{
+	for (size_t i = 0; i < inject->maps.count; i++) {
+		const struct thump_map *map = &inject->maps.list[i];
+
+		/* sp == end is an empty stack. */
+		if (sp <= map->start || sp > map->end)
+			continue;
+		if (!(map->prot & PROT_WRITE) || map->shared ||
+		    sp - map->start < THUMP_RED_ZONE + inject->room)
+			return RANK_NONE;
+		if (strcmp(map->path, "[stack]") == 0)
+			return RANK_MAIN;
+		if (i > 0 && map[-1].end == map->start && map[-1].prot == PROT_NONE)
+			return RANK_GUARDED;
+		return RANK_UNKNOWN;
+	}
+	return RANK_NONE;
+}
+
+/* Threads in a group-stop cost extra stops; one with a restart block would lose its deadline if
+ * we died. */
+static unsigned score_thread(const struct thump_inject *inject,
+			     const struct thump_target_thread *thread)
+{
+	const unsigned rank = rank_stack(inject, thump_arch_sp(&thread->regs));
+	unsigned score = rank * 4;
+
+	if (rank == RANK_NONE || thread->gone)
+		return 0;
+	if (thread->group_stopped)
+		score -= 1;
+	if (thump_arch_interruption(&thread->regs) == THUMP_RESTART_BLOCK)
+		score -= 2;
+	return score;
+}
+
+/*
+ * The lowest pages of [stack] for threads without room of their own: the main stack grows down to
+ * them only after dozens of kilobytes.
+ */
+static void find_spare_room(const struct thump_target *target, struct thump_inject *inject)
+{
+	const struct thump_map *stack = NULL;
+	uint64_t top;
+
+	for (size_t i = 0; i < inject->maps.count && !stack; i++) {
+		if (strcmp(inject->maps.list[i].path, "[stack]") == 0)
+			stack = &inject->maps.list[i];
+	}
+	if (!stack || stack->end - stack->start < ROOMY_STACK_BYTES)
+		return;
+	top = stack->start + 2 * inject->room;
+	for (size_t i = 0; i < target->nr_threads; i++) {
+		const uint64_t sp = thump_arch_sp(&target->threads[i].regs);
+
+		if (sp >= stack->start && sp < stack->end && sp < top + STACK_DISTANCE)
+			return;
+	}
+	inject->spare_top[0] = top - inject->room;
+	inject->spare_top[1] = top;
+}
+
+/* Below which address a chain for this thread may be built; 0 when there is nowhere. */
+static uint64_t top_for(const struct thump_target *target, const struct thump_inject *inject,
+			size_t index, size_t slot)
+{
+	const uint64_t sp = thump_arch_sp(&target->threads[index].regs);
+	const enum stack_rank rank = rank_stack(inject, sp);
+
+	if (rank < RANK_GUARDED && inject->spare_top[slot] != 0)
+		return inject->spare_top[slot];
+	return rank == RANK_NONE ? 0 : sp - THUMP_RED_ZONE;
+}
+
+static void choose_best(const struct thump_target *target, struct thump_inject *inject)
+{
+	unsigned best_score = 0;
+
+	for (size_t i = 0; i < target->nr_threads; i++) {
+		const unsigned score = score_thread(inject, &target->threads[i]);
+
+		if (score > best_score) {
+			best_score = score;
+			inject->best = i;
+		}
+	}
+	inject->best_top = top_for(target, inject, inject->best, 0);
+}
+
+/* ---- making the machinery ------------------------------------------------------------------ */
+
+static int read_own_filters(struct thump_arena *arena, uint32_t *filters_ret, struct thump_err *err)
+{
+	auto_free char *text = NULL;
+	struct thump_status own;
+
+	if (thump_slurp(AT_FDCWD, "/proc/self/status", &text, NULL) != 0)
+		return thump_fail_errno(err, "read /proc/self/status");
+	if (thump_status_parse(text, arena, &own, err) != 0)
+		return -1;
+	*filters_ret = own.seccomp_filters;
+	return 0;
+}
+
+/* A system call that is none of its own may be the end of a process with seccomp filters, and
+ * rt_sigreturn needs a token on a shadow stack. */
+static int check_calls_allowed(const struct thump_target *target, struct thump_arena *arena,
+			       struct thump_err *err)
+{
+	auto_free char *text = NULL;
+	struct thump_status status;
+	uint32_t own_filters;
+
+	if (thump_slurp(target->proc_fd, "status", &text, NULL) != 0)
+		return thump_fail_errno(err, "read the status of process %d", target->pid);
+	if (thump_status_parse(text, arena, &status, err) != 0 ||
+	    read_own_filters(arena, &own_filters, err) != 0)
+		return -1;
+	if (status.seccomp == 1 || status.seccomp_filters > own_filters)
+		return thump_refuse(err, "process %d has seccomp filters of its own", target->pid);
+	if (status.shadow_stack)
+		return thump_refuse(err, "process %d uses a shadow stack", target->pid);
+	return 0;
+}
+
+static int init_inject(struct thump_target *target, struct thump_inject *inject,
+		       struct thump_err *err)
+{
+	if (check_calls_allowed(target, &inject->arena, err) != 0 ||
+	    thump_read_maps(target->proc_fd, &inject->maps, err) != 0 ||
+	    thump_find_gadgets(target->mem_fd, &inject->maps, true, &inject->gadgets, err) != 0)
+		return -1;
+	inject->room =
+		thump_arch_chain_room(target->threads[0].xstate_size) + THUMP_REMOTE_AREA_SIZE + 64;
+	find_spare_room(target, inject);
+	choose_best(target, inject);
+	return 0;
+}
+
+static int need_inject(struct thump_target *target, struct thump_err *err)
+{
+	struct thump_inject *inject;
+
+	if (!target->stopped)
+		return thump_fail(err, "process %d is not stopped", target->pid);
+	if (target->inject)
+		return 0;
+	inject = calloc(1, sizeof(*inject));
+	if (!inject)
+		return thump_fail_errno(err, "prepare system calls in process %d", target->pid);
+	thump_arena_init(&inject->arena);
+	thump_maps_init(&inject->maps, &inject->arena);
+	if (init_inject(target, inject, err) != 0) {
+		thump_inject_destroy(inject);
+		return -1;
+	}
+	target->inject = inject;
+	return 0;
+}
+
+void thump_inject_destroy(struct thump_inject *inject)
+{
+	if (!inject)
+		return;
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(inject->slots); i++) {
+		free(inject->slots[i].chain.bytes);
+		free(inject->slots[i].saved);
+	}
+	thump_arena_deinit(&inject->arena);
+	free(inject);
+}
+
+/* ---- entering and leaving a thread ----------------------------------------------------------- */
+
+static int lost(struct thump_target *target, size_t index, struct thump_err *err)
+{
+	target->threads[index].gone = true;
+	return thump_fail(err, "thread %d of process %d ended while it was held",
+			  target->threads[index].tid, target->pid);
+}
+
+/* Saves what is there, then writes the chain: dead bytes, so far. */
+static int write_chain(struct thump_target *target, struct slot *slot, struct thump_err *err)
+{
+	const struct thump_chain *chain = &slot->chain;
+
+	slot->saved = malloc(chain->size_bytes);
+	if (!slot->saved)
+		return thump_fail_errno(err, "save dead stack of process %d", target->pid);
+	if (thump_target_read(target, REMOTE(chain->start), slot->saved, chain->size_bytes, err) !=
+	    0)
+		return -1;
+	if (chain->tail_addr != 0 &&
+	    (thump_target_read(target, REMOTE(chain->tail_addr), &slot->saved_tail,
+			       sizeof(slot->saved_tail), err) != 0 ||
+	     thump_target_write(target, REMOTE(chain->tail_addr), &chain->tail_word,
+				sizeof(chain->tail_word), err) != 0))
+		return -1;
+	return thump_target_write(target, REMOTE(chain->start), chain->bytes, chain->size_bytes,
+				  err);
+}
+
+static void unwrite_chain(struct thump_target *target, struct slot *slot)
+{
+	const struct thump_chain *chain = &slot->chain;
+	struct thump_err ignored; /* the process is gone, then nobody needs the bytes */
+
+	if (slot->saved)
+		(void)!thump_target_write(target, REMOTE(chain->start), slot->saved,
+					  chain->size_bytes, &ignored);
+	if (slot->saved && chain->tail_addr != 0)
+		(void)!thump_target_write(target, REMOTE(chain->tail_addr), &slot->saved_tail,
+					  sizeof(slot->saved_tail), &ignored);
+	free(slot->saved);
+	free(slot->chain.bytes);
+	*slot = (struct slot){ 0 };
+}
+
+static int enter(struct thump_target *target, struct slot *slot, size_t index, uint64_t top,
+		 struct thump_err *err)
+{
+	const struct thump_inject *inject = target->inject;
+	const struct thump_target_thread *thread = &target->threads[index];
+	const uint64_t no_args[6] = { 0 };
+	struct user_regs_struct regs = thread->regs;
+
+	if (top == 0)
+		return thump_refuse(err,
+				    "no room for a signal frame on the stack of thread %d of "
+				    "process %d",
+				    thread->tid, target->pid);
+	if (thump_arch_build_chain(&inject->gadgets, top, &thread->image_regs, thread->xstate,
+				   thread->xstate_size, thread->sigmask, &slot->chain, err) != 0)
+		return -1;
+	slot->index = index;
+	thump_arch_set_syscall(&regs, slot->chain.return_pc, slot->chain.return_sp, 0, no_args);
+	if (write_chain(target, slot, err) != 0) {
+		unwrite_chain(target, slot);
+		return -1;
+	}
+	slot->active = true;
+	if (thump_ptrace_set_regs(thread->tid, &regs) != 0 ||
+	    thump_ptrace_set_sigmask(thread->tid, UINT64_MAX) != 0)
+		return lost(target, index, err);
+	return 0;
+}
+
+static void leave(struct thump_target *target, struct slot *slot)
+{
+	struct thump_target_thread *thread = &target->threads[slot->index];
+	int signo;
+
+	if (!slot->active)
+		return;
+	if (!thread->gone) {
+		/* The trap comes on the way out of the kernel, before any instruction. */
+		(void)thump_ptrace(PTRACE_INTERRUPT, thread->tid, 0, 0);
+		(void)thump_ptrace(PTRACE_CONT, thread->tid, 0, 0);
+		if (thump_run_to_event_stop(target, thread->tid, thump_now_ns() + CALL_PATIENCE_NS,
+					    &signo) != 1)
+			thread->gone = true;
+	}
+	if (!thread->gone && (thump_ptrace_set_sigmask(thread->tid, thread->sigmask) != 0 ||
+			      thump_ptrace_set_regs(thread->tid, &thread->regs) != 0))
+		thread->gone = true;
+	unwrite_chain(target, slot);
+}
+
+void thump_remote_finish(struct thump_target *target)
+{
+	struct thump_inject *inject = target->inject;
+	struct thump_err ignored;
+
+	if (!inject)
+		return;
+	leave(target, &inject->slots[1]);
+	leave(target, &inject->slots[0]);
+	if (inject->area != 0)
+		(void)!thump_target_write(target, REMOTE(inject->area), inject->area_saved,
+					  sizeof(inject->area_saved), &ignored);
+	inject->area = 0;
+}
+
+/* The slot in which this thread is ready for calls. */
+static int slot_for(struct thump_target *target, size_t index, struct slot **slot_ret,
+		    struct thump_err *err)
+{
+	struct thump_inject *inject = target->inject;
+	const size_t which = index == inject->best ? 0 : 1;
+	struct slot *slot = &inject->slots[which];
+	const uint64_t top = which == 0 ? inject->best_top : top_for(target, inject, index, which);
+
+	if (target->threads[index].gone)
+		return lost(target, index, err);
+	if (slot->active && slot->index != index)
+		leave(target, slot);
+	if (!slot->active && enter(target, slot, index, top, err) != 0)
+		return -1;
+	*slot_ret = slot;
+	return 0;
+}
+
+/* ---- calls ------------------------------------------------------------------------------------
+ */
+
+/* To the next stop at the entry or exit of a system call. */
+static int run_to_syscall_stop(struct thump_target *target, size_t index, struct thump_err *err)
+{
+	const pid_t tid = target->threads[index].tid;
+	const uint64_t deadline_ns = thump_now_ns() + CALL_PATIENCE_NS;
+	int signo = 0;
+
+	for (;;) {
+		int status, got;
+
+		if (thump_ptrace(PTRACE_SYSCALL, tid, 0, (uintptr_t)signo) != 0)
+			return lost(target, index, err);
+		got = thump_wait_tid(target->waiter, tid, deadline_ns, &status);
+		if (got == 0)
+			return thump_fail(err, "a system call in thread %d of process %d hangs",
+					  tid, target->pid);
+		if (got < 0 || !WIFSTOPPED(status) || thump_stop_event(status) == PTRACE_EVENT_EXEC)
+			return lost(target, index, err);
+		if (thump_stop_event(status) == 0 && WSTOPSIG(status) == THUMP_SYSCALL_STOP)
+			return 0;
+		/* With everything blocked only SIGSTOP gets through. Passed on, it makes a
+		 * group-stop, which is an event stop, and which comes back when we detach. */
+		signo = thump_stop_event(status) == 0 ? WSTOPSIG(status) : 0;
+	}
+}
+
+static int call(struct thump_target *target, struct slot *slot, long nr, const uint64_t args[6],
+		long *result_ret, struct thump_err *err)
+{
+	const struct thump_gadgets *gadgets = &target->inject->gadgets;
+	const pid_t tid = target->threads[slot->index].tid;
+	struct user_regs_struct regs = target->threads[slot->index].regs;
+
+	thump_arch_set_syscall(&regs, gadgets->syscall_ret, slot->chain.call_sp, nr, args);
+	if (thump_ptrace_set_regs(tid, &regs) != 0)
+		return lost(target, slot->index, err);
+	do {
+		/* Entry, then exit; a call that a group-stop cut short is restarted by the kernel
+		 * and passes both once more. */
+		if (run_to_syscall_stop(target, slot->index, err) != 0 ||
+		    run_to_syscall_stop(target, slot->index, err) != 0)
+			return -1;
+		if (thump_ptrace_get_regs(tid, &regs) != 0)
+			return lost(target, slot->index, err);
+	} while (thump_arch_is_restart_code(thump_arch_result(&regs)));
+	*result_ret = thump_arch_result(&regs);
+	return 0;
+}
+
+int thump_remote_syscall_in(struct thump_target *target, size_t thread_index, long nr,
+			    const uint64_t args[6], long *result_ret, struct thump_err *err)
+{
+	struct slot *slot;
+
+	if (need_inject(target, err) != 0 || slot_for(target, thread_index, &slot, err) != 0)
+		return -1;
+	return call(target, slot, nr, args, result_ret, err);
+}
+
+int thump_remote_syscall(struct thump_target *target, long nr, const uint64_t args[6],
+			 long *result_ret, struct thump_err *err)
+{
+	if (need_inject(target, err) != 0)
+		return -1;
+	return thump_remote_syscall_in(target, target->inject->best, nr, args, result_ret, err);
+}
+
+int thump_remote_area(struct thump_target *target, struct remote_addr *area_ret,
+		      struct thump_err *err)
+{
+	struct thump_inject *inject;
+	struct slot *slot;
+	uint64_t area;
+
+	if (need_inject(target, err) != 0)
+		return -1;
+	inject = target->inject;
+	if (slot_for(target, inject->best, &slot, err) != 0)
+		return -1;
+	area = (slot->chain.start - THUMP_REMOTE_AREA_SIZE) & ~(uint64_t)15;
+	if (inject->area == 0) {
+		if (thump_target_read(target, REMOTE(area), inject->area_saved,
+				      sizeof(inject->area_saved), err) != 0)
+			return -1;
+		inject->area = area;
+	}
+	area_ret->addr = inject->area;
+	return 0;
+}
+
+int thump_target_syscall_insn(struct thump_target *target, struct remote_addr *insn_ret,
+			      struct thump_err *err)
+{
+	struct thump_gadgets gadgets;
+	struct thump_arena arena;
+	struct thump_maps maps;
+	int result;
+
+	thump_arena_init(&arena);
+	thump_maps_init(&maps, &arena);
+	result = thump_read_maps(target->proc_fd, &maps, err);
+	if (result == 0)
+		result = thump_find_gadgets(target->mem_fd, &maps, false, &gadgets, err);
+	if (result == 0)
+		insn_ret->addr = gadgets.syscall;
+	thump_arena_deinit(&arena);
+	return result;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of src/trace share among themselves. */
+#ifndef THUMP_TRACE_INTERNAL_H
+#define THUMP_TRACE_INTERNAL_H
+
+#include <sys/ptrace.h>
+
+#include "trace/arch/arch.h"
+#include "trace/ptrace.h"
+#include "trace/target.h"
+#include "trace/wait.h"
+
+#define THUMP_SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
+
+/* ---- check.c: may and can it be traced? ------------------------------------------------- */
+
+THUMP_MUST_CHECK int thump_check_process(pid_t pid, int proc_fd, uint64_t *start_time_ret,
+					 struct thump_err *err);
+/* PTRACE_SEIZE failed with EPERM: says why. */
+int thump_explain_eperm(pid_t pid, pid_t tid, int proc_fd, struct thump_err *err);
+/* A thread did not stop in time: says what it is doing. */
+int thump_explain_laggard(pid_t pid, pid_t tid, int proc_fd, unsigned patience_ms,
+			  struct thump_err *err);
+/* TracerPid of a thread, 0 when there is none or the thread is gone. */
+pid_t thump_tracer_of(int proc_fd, pid_t tid);
+
+/* ---- tasks.c: /proc/PID/task ------------------------------------------------------------ */
+
+/* Thread ids, the leader first; heap array that the caller frees. */
+THUMP_MUST_CHECK int thump_list_tasks(int proc_fd, pid_t pid, pid_t **tids_ret, size_t *count_ret,
+				      struct thump_err *err);
+bool thump_task_exists(int proc_fd, pid_t tid);
+
+/* ---- seize.c ----------------------------------------------------------------------------- */
+
+/* Seizes and stops all threads; each is settled as soon as it has stopped. */
+THUMP_MUST_CHECK int thump_seize_all(struct thump_target *target, unsigned patience_ms,
+				     struct thump_err *err);
+
+/*
+ * Lets a thread go on until it is in a PTRACE_EVENT_STOP; signals that come in between are passed
+ * on. 1 stopped (stop signal in *signo_ret), 0 the deadline passed, -1 it ended or executed another
+ * program (errno ESRCH, EXDEV).
+ */
+THUMP_MUST_CHECK int thump_run_to_event_stop(struct thump_target *target, pid_t tid,
+					     uint64_t deadline_ns, int *signo_ret);
+
+/* ---- settle.c ---------------------------------------------------------------------------- */
+
+/* Called at once after a thread's first stop: registers as if nothing had interrupted it. */
+THUMP_MUST_CHECK int thump_settle(struct thump_target *target, struct thump_target_thread *thread,
+				  struct thump_err *err);
+/* The rest: xstate, signal mask, the registers for the image. */
+THUMP_MUST_CHECK int thump_read_thread(struct thump_target *target,
+				       struct thump_target_thread *thread, uint64_t slept_ns,
+				       struct thump_err *err);
+
+/* ---- sleep.c: how long have threads been asleep? ----------------------------------------- */
+
+struct thump_sleeper {
+	pid_t tid;
+	uint64_t slept_ns; /* when it was looked at */
+	uint64_t nr_switches;
+	uint64_t looked_at_ns; /* CLOCK_MONOTONIC */
+};
+
+struct thump_sleepers {
+	struct thump_sleeper *list;
+	size_t count;
+};
+
+/* Best effort, before the stop: only threads in calls that thump_arch_timeout_in_register. */
+void thump_sleepers_look(int proc_fd, pid_t pid, struct thump_sleepers *sleepers);
+/* Of a stopped thread, until now; 0 when nothing is known. */
+uint64_t thump_slept_ns(int proc_fd, const struct thump_sleepers *sleepers, pid_t tid);
+void thump_sleepers_deinit(struct thump_sleepers *sleepers);
+
+/* ---- gadget.c ---------------------------------------------------------------------------- */
+
+struct thump_maps;
+
+/* Searches executable mappings, small ones first, until the gadgets are complete. */
+THUMP_MUST_CHECK int thump_find_gadgets(int mem_fd, const struct thump_maps *maps, bool chain,
+					struct thump_gadgets *gadgets_ret, struct thump_err *err);
+THUMP_MUST_CHECK int thump_read_maps(int proc_fd, struct thump_maps *maps, struct thump_err *err);
+
+/* ---- inject.c ---------------------------------------------------------------------------- */
+
+void thump_inject_destroy(struct thump_inject *inject);
+
+#endif

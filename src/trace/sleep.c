@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How long has a thread been asleep? The kernel does not say, but se.exec_start in
+ * /proc/PID/task/TID/sched is the reading of its CPU's scheduler clock when it last left the CPU.
+ * These clocks differ between CPUs (they leave out stolen time), so the reading of now is taken on
+ * the same CPU: from our own exec_start after moving there. Stolen time makes the result too small,
+ * never too large: a timeout then ends late, as after any stop.
+ */
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "proc/text.h"
+#include "trace/internal.h"
+
+#define NS_PER_MS ((uint64_t)1000000)
+
+struct sched_facts {
+	uint64_t exec_start_ns, nr_switches;
+};
+
+static bool parse_sched(const char *text, struct sched_facts *facts_ret)
+{
+	const char *at = thump_text_value(text, "se.exec_start");
+	uint64_t ms, fraction, nr_switches;
+
+	/* Milliseconds with six digits behind the point. */
+	if (!at || !thump_text_u64(&at, 10, &ms) || !thump_text_char(&at, '.') ||
+	    !thump_text_u64(&at, 10, &fraction) ||
+	    !thump_text_value_u64(text, "nr_switches", 10, &nr_switches))
+		return false;
+	facts_ret->exec_start_ns = ms * NS_PER_MS + fraction;
+	facts_ret->nr_switches = nr_switches;
+	return true;
+}
+
+static bool read_sched(int dir_fd, const char *path, struct sched_facts *facts_ret)
+{
+	auto_free char *text = NULL;
+
+	return thump_slurp(dir_fd, path, &text, NULL) == 0 && parse_sched(text, facts_ret);
+}
+
+static bool read_sched_of(int proc_fd, pid_t tid, struct sched_facts *facts_ret)
+{
+	char path[48];
+
+	(void)snprintf(path, sizeof(path), "task/%d/sched", tid);
+	return read_sched(proc_fd, path, facts_ret);
+}
+
+/* The call a thread is blocked in as /proc/PID/task/TID/syscall tells it: "7 0x.. 0x.. ...". */
+static bool waits_with_timeout(int proc_fd, pid_t tid)
+{
+	auto_free char *text = NULL;
+	char path[48];
+	const char *at;
+	uint64_t nr;
+
+	(void)snprintf(path, sizeof(path), "task/%d/syscall", tid);
+	if (thump_slurp(proc_fd, path, &text, NULL) != 0)
+		return false;
+	at = text;
+	return thump_text_u64(&at, 10, &nr) && nr < THUMP_NO_SYSCALL &&
+	       thump_arch_timeout_in_register((uint32_t)nr);
+}
+
+/* Field 39 of stat; -1 when it cannot be told. */
+static int last_cpu(int proc_fd, pid_t tid)
+{
+	auto_free char *text = NULL;
+	char path[48];
+	const char *at;
+
+	(void)snprintf(path, sizeof(path), "task/%d/stat", tid);
+	if (thump_slurp(proc_fd, path, &text, NULL) != 0)
+		return -1;
+	at = strrchr(text, ')');
+	for (int field = 2; at && field < 39; field++)
+		at = strchr(at + 1, ' ');
+	return at ? (int)strtol(at, NULL, 10) : -1;
+}
+
+/* The scheduler clock of `cpu`, now; moves the calling thread there. */
+static bool clock_of_cpu(int cpu, uint64_t *ns_ret)
+{
+	struct sched_facts facts;
+	cpu_set_t set;
+
+	if (cpu < 0 || cpu >= CPU_SETSIZE)
+		return false;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) != 0)
+		return false;
+	(void)sched_yield(); /* brings our own exec_start up to date */
+	if (!read_sched(AT_FDCWD, "/proc/thread-self/sched", &facts))
+		return false;
+	*ns_ret = facts.exec_start_ns;
+	return true;
+}
+
+static void look_at(int proc_fd, pid_t tid, struct thump_sleepers *sleepers)
+{
+	struct sched_facts asleep;
+	struct thump_sleeper *grown;
+	uint64_t now_ns;
+
+	if (!waits_with_timeout(proc_fd, tid) || !read_sched_of(proc_fd, tid, &asleep) ||
+	    !clock_of_cpu(last_cpu(proc_fd, tid), &now_ns) || now_ns <= asleep.exec_start_ns)
+		return;
+	grown = realloc(sleepers->list, (sleepers->count + 1) * sizeof(*grown));
+	if (!grown)
+		return;
+	sleepers->list = grown;
+	grown[sleepers->count++] = (struct thump_sleeper){
+		.tid = tid,
+		.slept_ns = now_ns - asleep.exec_start_ns,
+		.nr_switches = asleep.nr_switches,
+		.looked_at_ns = thump_now_ns(),
+	};
+}
+
+void thump_sleepers_look(int proc_fd, pid_t pid, struct thump_sleepers *sleepers)
+{
+	auto_free pid_t *tids = NULL;
+	struct thump_err ignored;
+	cpu_set_t own;
+	size_t count;
+
+	if (sched_getaffinity(0, sizeof(own), &own) != 0 ||
+	    thump_list_tasks(proc_fd, pid, &tids, &count, &ignored) != 0)
+		return;
+	for (size_t i = 0; i < count; i++)
+		look_at(proc_fd, tids[i], sleepers);
+	(void)sched_setaffinity(0, sizeof(own), &own);
+}
+
+/* Stopping it made it leave its CPU once more; had it run in between, it would be twice. */
+static bool slept_until_stopped(int proc_fd, const struct thump_sleeper *sleeper)
+{
+	struct sched_facts facts;
+
+	return read_sched_of(proc_fd, sleeper->tid, &facts) &&
+	       facts.nr_switches <= sleeper->nr_switches + 1;
+}
+
+uint64_t thump_slept_ns(int proc_fd, const struct thump_sleepers *sleepers, pid_t tid)
+{
+	for (size_t i = 0; i < sleepers->count; i++) {
+		const struct thump_sleeper *sleeper = &sleepers->list[i];
+
+		if (sleeper->tid != tid)
+			continue;
+		if (!slept_until_stopped(proc_fd, sleeper))
+			return 0;
+		return sleeper->slept_ns + (thump_now_ns() - sleeper->looked_at_ns);
+	}
+	return 0;
+}
+
+void thump_sleepers_deinit(struct thump_sleepers *sleepers)
+{
+	free(sleepers->list);
+	*sleepers = (struct thump_sleepers){ 0 };
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "trace/wait.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S  ((uint64_t)1000000000)
+#define NS_PER_MS ((uint64_t)1000000)
+
+static sigset_t only_sigchld(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGCHLD);
+	return set;
+}
+
+int thump_waiter_create(struct thump_waiter **waiter_ret, struct thump_err *err)
+{
+	/* SIG_IGN and SA_NOCLDSTOP would keep the kernel from sending it: see
+	 * do_notify_parent_cldstop() in kernel/signal.c. A blocked signal stays pending even
+	 * though SIG_DFL ignores it. */
+	const struct sigaction action = { .sa_handler = SIG_DFL };
+	const sigset_t set = only_sigchld();
+	struct thump_waiter *waiter = calloc(1, sizeof(*waiter));
+
+	if (!waiter)
+		return thump_fail_errno(err, "wait for stops");
+	if (pthread_sigmask(SIG_BLOCK, &set, &waiter->old_mask) != 0 ||
+	    sigaction(SIGCHLD, &action, &waiter->old_action) != 0) {
+		free(waiter);
+		return thump_fail_errno(err, "block SIGCHLD");
+	}
+	*waiter_ret = waiter;
+	return 0;
+}
+
+void thump_waiter_destroy(struct thump_waiter *waiter)
+{
+	if (!waiter)
+		return;
+	if (waiter->swallowed)
+		(void)kill(getpid(), SIGCHLD);
+	(void)sigaction(SIGCHLD, &waiter->old_action, NULL);
+	(void)pthread_sigmask(SIG_SETMASK, &waiter->old_mask, NULL);
+	free(waiter);
+}
+
+uint64_t thump_now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+uint64_t thump_deadline_ns(unsigned timeout_ms)
+{
+	return timeout_ms == 0 ? UINT64_MAX : thump_now_ns() + timeout_ms * NS_PER_MS;
+}
+
+bool thump_wait_any(struct thump_waiter *waiter, uint64_t deadline_ns)
+{
+	const sigset_t set = only_sigchld();
+	const uint64_t now_ns = thump_now_ns();
+	struct timespec left;
+
+	if (now_ns >= deadline_ns)
+		return false;
+	if (deadline_ns == UINT64_MAX) {
+		waiter->swallowed |= sigwaitinfo(&set, NULL) == SIGCHLD;
+		return true;
+	}
+	left.tv_sec = (time_t)((deadline_ns - now_ns) / NS_PER_S);
+	left.tv_nsec = (long)((deadline_ns - now_ns) % NS_PER_S);
+	/* Time over and EINTR come back as true: the caller looks once more before giving up. */
+	waiter->swallowed |= sigtimedwait(&set, NULL, &left) == SIGCHLD;
+	return true;
+}
+
+int thump_wait_tid(struct thump_waiter *waiter, pid_t tid, uint64_t deadline_ns, int *status_ret)
+{
+	for (;;) {
+		/* __WALL: threads other than the leader are "clone children". */
+		const pid_t got = waitpid(tid, status_ret, __WALL | WNOHANG);
+
+		if (got == tid)
+			return 1;
+		if (got < 0 && errno != EINTR)
+			return -1;
+		if (!thump_wait_any(waiter, deadline_ns))
+			return 0;
+	}
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Waiting for ptrace-stops with a deadline and without polling: SIGCHLD, which the kernel sends to
+ * the tracer at every stop and end of a tracee, is blocked and taken with sigtimedwait(2). It is
+ * blocked before the event is provoked, so no wake-up is lost.
+ */
+#ifndef THUMP_TRACE_WAIT_H
+#define THUMP_TRACE_WAIT_H
+
+#include <signal.h>
+
+#include "base/err.h"
+
+struct thump_waiter {
+	sigset_t old_mask;
+	struct sigaction old_action;
+	bool swallowed; /* a SIGCHLD was taken that may have been meant for the caller */
+};
+
+THUMP_MUST_CHECK int thump_waiter_create(struct thump_waiter **waiter_ret, struct thump_err *err);
+/* Puts mask and disposition back; sends the caller a SIGCHLD in place of those taken. */
+void thump_waiter_destroy(struct thump_waiter *waiter);
+
+uint64_t thump_now_ns(void);			 /* CLOCK_MONOTONIC */
+uint64_t thump_deadline_ns(unsigned timeout_ms); /* 0 = never = UINT64_MAX */
+
+/*
+ * Waits for a change of `tid`: 1 with its wait status, 0 when the deadline has passed, -1 with
+ * errno (ECHILD: no tracee of ours any more).
+ */
+THUMP_MUST_CHECK int thump_wait_tid(struct thump_waiter *waiter, pid_t tid, uint64_t deadline_ns,
+				    int *status_ret);
+
+/* Sleeps until any tracee changes; false when the deadline has passed. */
+THUMP_MUST_CHECK bool thump_wait_any(struct thump_waiter *waiter, uint64_t deadline_ns);
+
+#endif
