@@ -7,6 +7,8 @@
 #ifndef THUMP_BASE_ERR_H
 #define THUMP_BASE_ERR_H
 
+#include <errno.h>
+
 #include "base/types.h"
 
 /* The exit codes of thump(1); run and restore add THUMP_PASSTHROUGH_BASE. */

@@ -9,11 +9,11 @@
 #include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/forward.h"
 #include "base/note.h"
 #include "rebuild/rebuild.h"
 
@@ -87,35 +87,6 @@ static bool program_has_it(const struct signalfd_siginfo *info)
 	}
 }
 
-static void send_to_program(const struct thump_supervise *sup, int signo, siginfo_t *info)
-{
-	if (sup->program_fd >= 0)
-		(void)pidfd_send_signal(sup->program_fd, signo, info, 0);
-	else if (info)
-		(void)syscall(SYS_rt_sigqueueinfo, sup->program, signo, info);
-	else
-		(void)kill(sup->program, signo);
-}
-
-static void forward(const struct thump_supervise *sup, const struct signalfd_siginfo *from)
-{
-	siginfo_t info;
-
-	/* rt_sigqueueinfo(2): of all that can come from a process, only SI_QUEUE may be passed on
-	 * with another's pid and uid in it. */
-	if (from->ssi_code != SI_QUEUE) {
-		send_to_program(sup, (int)from->ssi_signo, NULL);
-		return;
-	}
-	memset(&info, 0, sizeof(info));
-	info.si_signo = (int)from->ssi_signo;
-	info.si_code = SI_QUEUE;
-	info.si_pid = (pid_t)from->ssi_pid;
-	info.si_uid = from->ssi_uid;
-	info.si_value.sival_ptr = (void *)(uintptr_t)from->ssi_ptr;
-	send_to_program(sup, (int)from->ssi_signo, &info);
-}
-
 /* Whether the program is stopped: the state in /proc/PID/stat, after the name in parentheses. */
 static bool program_is_stopped(const struct thump_supervise *sup)
 {
@@ -146,7 +117,7 @@ static void handle_signal(struct thump_supervise *sup, const struct signalfd_sig
 		sup->stopped_by_us = false;
 		return;
 	}
-	forward(sup, info);
+	thump_forward_signal(info, sup->program, sup->program_fd);
 }
 
 static void drain_signals(struct thump_supervise *sup)

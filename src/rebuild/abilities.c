@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -19,6 +20,7 @@
 #include "trace/probe.h"
 
 #define PROBE_STACK_BYTES 32768
+#define SECOND_NS	  INT64_C(1000000000)
 
 #define SET_REASON(reason, ...) ((void)snprintf((reason), sizeof(reason), __VA_ARGS__))
 
@@ -109,16 +111,76 @@ static uint32_t read_pid_max(void)
 	return (uint32_t)strtoul(text, NULL, 10);
 }
 
+/* The line of /proc/self/timens_offsets for `clock`: what is added to the machine's clock here. */
+static int64_t own_offset(const char *offsets, const char *clock)
+{
+	const char *line = strstr(offsets, clock);
+	long long seconds, nanoseconds;
+
+	if (!line || sscanf(line + strlen(clock), "%lld %lld", &seconds, &nanoseconds) != 2)
+		return 0;
+	return seconds * SECOND_NS + nanoseconds;
+}
+
+/* What is to be added to the machine's clock, so that it shows wanted_ns now. */
+static int64_t wanted_offset(int64_t own, clockid_t clock, uint64_t wanted_ns)
+{
+	struct timespec now;
+
+	if (wanted_ns == 0 || clock_gettime(clock, &now) < 0)
+		return own;
+	return own + (int64_t)wanted_ns - (now.tv_sec * SECOND_NS + now.tv_nsec);
+}
+
+/* time_namespaces(7): nanoseconds are 0 to 999,999,999, also for negative offsets. */
+static void split_offset(int64_t offset, long long *seconds_ret, long long *nanoseconds_ret)
+{
+	*seconds_ret = offset / SECOND_NS;
+	*nanoseconds_ret = offset % SECOND_NS;
+	if (*nanoseconds_ret < 0) {
+		*nanoseconds_ret += SECOND_NS;
+		*seconds_ret -= 1;
+	}
+}
+
+/*
+ * Children get the time namespace, we do not: its offsets can be written until the first process
+ * enters it (time_namespaces(7)).
+ */
+static int enter_time_namespace(const struct thump_namespace_setup *setup)
+{
+	long long mono_s, mono_ns, boot_s, boot_ns;
+	char text[160] = "";
+	ssize_t len;
+
+	if (unshare(CLONE_NEWTIME) < 0)
+		return errno;
+	{
+		auto_close int fd = open("/proc/self/timens_offsets", O_RDONLY | O_CLOEXEC);
+
+		len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+		if (len < 0)
+			return errno;
+		text[len] = '\0';
+	}
+	split_offset(
+		wanted_offset(own_offset(text, "monotonic"), CLOCK_MONOTONIC, setup->monotonic_ns),
+		&mono_s, &mono_ns);
+	split_offset(
+		wanted_offset(own_offset(text, "boottime"), CLOCK_BOOTTIME, setup->boottime_ns),
+		&boot_s, &boot_ns);
+	(void)snprintf(text, sizeof(text), "monotonic %lld %lld\nboottime %lld %lld\n", mono_s,
+		       mono_ns, boot_s, boot_ns);
+	return write_file("/proc/self/timens_offsets", text);
+}
+
 void thump_namespace_enter(struct thump_namespace_setup *setup)
 {
 	if (setup->user_namespace)
 		setup->map_errno = write_maps(setup);
 	if (setup->map_errno)
 		return;
-	/* Children get the time namespace, we do not: its offsets can be written until the first
-	 * process enters it (time_namespaces(7)). */
-	if (unshare(CLONE_NEWTIME) < 0)
-		setup->time_errno = errno;
+	setup->time_errno = enter_time_namespace(setup);
 	setup->mount_errno = mount_proc();
 	setup->pid_max = read_pid_max();
 }

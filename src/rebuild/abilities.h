@@ -20,8 +20,10 @@ void thump_probe_namespaces(struct thump_abilities *abilities);
 #define THUMP_NAMESPACE_FLAGS (CLONE_NEWPID | CLONE_NEWNS)
 struct thump_namespace_setup {
 	bool user_namespace;
-	uid_t uid;
+	uid_t uid; /* the caller's effective ids: the same inside and outside */
 	gid_t gid;
+	/* What the clocks of the children show from now on; 0: what they show here. */
+	uint64_t monotonic_ns, boottime_ns;
 	/* errno of each stage, 0 when it went well */
 	int map_errno, mount_errno, time_errno;
 	uint32_t pid_max;

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pid 1 of a restored program's pid namespace: a copy of thump that has done its work and stays,
+ * because the namespace ends with it. It holds nothing: no descriptor but its socket to thump, no
+ * directory, no terminal, no capability.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/forward.h"
+#include "base/note.h"
+#include "rebuild/spawn.h"
+
+struct init {
+	pid_t program;
+	int control_fd; /* -1 once thump has gone (only when detached) */
+	int signal_fd;
+	bool detached;
+};
+
+/* 0, 1 and 2 keep no pipe or terminal of the caller open; everything else but *control_fd goes. */
+static void let_go(int *control_fd)
+{
+	const struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), moved;
+
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (null_fd >= 0)
+			(void)dup2(null_fd, fd);
+		else
+			(void)close(fd);
+	}
+	moved = dup3(*control_fd, STDERR_FILENO + 1, O_CLOEXEC);
+	if (moved >= 0)
+		*control_fd = moved;
+	if (*control_fd == STDERR_FILENO + 1)
+		(void)close_range(STDERR_FILENO + 2, ~0U, 0);
+	if (chdir("/") < 0)
+		return; /* then we hold the directory; nothing else depends on it */
+	(void)prctl(PR_SET_NAME, "thump-init");
+	(void)syscall(SYS_capset, &header, none);
+}
+
+static void tell(const struct init *init, enum thump_init_event_what what, int value)
+{
+	const struct thump_init_event event = { .what = what, .value = value };
+
+	/* thump may be gone; its end of file tells that. */
+	if (init->control_fd >= 0)
+		(void)send(init->control_fd, &event, sizeof(event), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void handle_signal(const struct init *init, const struct signalfd_siginfo *info)
+{
+	/* What the kernel sends (SIGCHLD, a terminal) is for us; the program has its own. */
+	if (info->ssi_signo == SIGCHLD || info->ssi_code == SI_KERNEL)
+		return;
+	if ((int)info->ssi_signo == THUMP_NOTE_SIGNAL && info->ssi_code == SI_QUEUE &&
+	    info->ssi_int == THUMP_NOTE_CHECKPOINTED) {
+		tell(init, THUMP_INIT_CHECKPOINTED, 0);
+		return;
+	}
+	thump_forward_signal(info, init->program, -1);
+}
+
+static void drain_signals(const struct init *init)
+{
+	struct signalfd_siginfo info;
+
+	while (read(init->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		handle_signal(init, &info);
+}
+
+/* Reaps all there is; ends us when the program ended. */
+static void reap(const struct init *init)
+{
+	for (;;) {
+		siginfo_t info = { .si_pid = 0 };
+
+		if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG) < 0)
+			_exit(THUMP_PASSTHROUGH_BASE +
+			      THUMP_FAILED); /* ECHILD: nothing to stay for */
+		if (info.si_pid == 0)
+			return;
+		if (info.si_pid != init->program)
+			continue;
+		if (info.si_code == CLD_STOPPED) {
+			tell(init, THUMP_INIT_STOPPED, info.si_status);
+			continue;
+		}
+		if (info.si_code == CLD_TRAPPED)
+			continue;
+		/* A note about this end was queued before it. */
+		drain_signals(init);
+		_exit(info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status);
+	}
+}
+
+/* thump said nothing and never will: end of file means that it has gone. */
+static void handle_control(struct init *init)
+{
+	char byte;
+	ssize_t got = recv(init->control_fd, &byte, sizeof(byte), MSG_DONTWAIT);
+
+	if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)))
+		return;
+	if (!init->detached)
+		_exit(128 + SIGKILL); /* the kernel ends everything in the namespace with us */
+	thump_close_fd(&init->control_fd);
+}
+
+_Noreturn void thump_init_serve(pid_t program, int control_fd, bool detached)
+{
+	struct init init = { .program = program, .control_fd = control_fd, .detached = detached };
+	sigset_t all;
+
+	let_go(&init.control_fd);
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+	init.signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (init.signal_fd < 0)
+		_exit(THUMP_PASSTHROUGH_BASE + THUMP_FAILED);
+	for (;;) {
+		struct pollfd fds[] = {
+			{ .fd = init.signal_fd, .events = POLLIN },
+			{ .fd = init.control_fd, .events = POLLIN },
+		};
+
+		drain_signals(&init);
+		reap(&init);
+		if (poll(fds, THUMP_ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			_exit(THUMP_PASSTHROUGH_BASE + THUMP_FAILED);
+		if (fds[1].revents)
+			handle_control(&init);
+	}
+}

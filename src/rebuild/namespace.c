@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Way 2 of keeping pids: fresh namespaces with an init of our own.
+ *
+ *     thump ---clone(NEWUSER|NEWPID|NEWNS)---> init (pid 1 inside)
+ *       |                                        | maps, time namespace, /proc
+ *       |                                        | thump_rebuild_here ---clone3(set_tid)--->
+ * program | <-------- hello: report or error ------| |                                        |
+ * thump_init_serve
+ *
+ * The init is a copy of thump that was forked with everything it needs; only a flat struct comes
+ * back. The program's pid as thump sees it comes as SCM_CREDENTIALS, which the kernel translates.
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "rebuild/abilities.h"
+#include "rebuild/spawn.h"
+#include "rebuild/ways.h"
+
+struct hello {
+	int32_t failed;
+	struct thump_rebuild_report report;
+	struct thump_err err;
+};
+
+/* ---- in the init -------------------------------------------------------------------------- */
+
+/* `program` > 0 travels as credentials: we may name any process of our namespace (unix(7)). */
+static void send_hello(int control_fd, struct hello *hello, pid_t program)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(struct ucred))];
+		struct cmsghdr align;
+	} control = { 0 };
+	const struct ucred creds = { .pid = program, .uid = geteuid(), .gid = getegid() };
+	struct iovec part = { .iov_base = hello, .iov_len = sizeof(*hello) };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	struct cmsghdr *header;
+
+	if (program > 0) {
+		message.msg_control = control.bytes;
+		message.msg_controllen = sizeof(control.bytes);
+		header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_CREDENTIALS;
+		header->cmsg_len = CMSG_LEN(sizeof(creds));
+		memcpy(CMSG_DATA(header), &creds, sizeof(creds));
+	}
+	/* Nobody is there to hear: then the end of our namespace is all that is left to do. */
+	if (sendmsg(control_fd, &message, MSG_NOSIGNAL) < 0)
+		_exit(THUMP_FAILED);
+}
+
+/* Ends with thump unless detached; the signal is sent from outside, so pid 1 is not spared. */
+static int tie_to_thump(int control_fd, struct thump_err *err)
+{
+	struct pollfd fd = { .fd = control_fd, .events = POLLIN };
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return thump_fail_errno(err, "prctl(PR_SET_PDEATHSIG)");
+	/* It may have died before that: then its end of the socket is closed. */
+	if (poll(&fd, 1, 0) > 0)
+		return thump_fail(err, "thump has gone");
+	return 0;
+}
+
+static int enter(struct thump_namespace_setup *setup, const struct thump_plan *plan,
+		 struct thump_rebuild_report *report, struct thump_err *err)
+{
+	const struct thump_model *model = thump_plan_model(plan);
+
+	setup->monotonic_ns = model->machine.monotonic_ns;
+	setup->boottime_ns = model->machine.boottime_ns;
+	thump_namespace_enter(setup);
+	errno = setup->map_errno;
+	if (errno)
+		return thump_fail_errno(err, "map our ids into the new user namespace");
+	report->user_namespace = setup->user_namespace;
+	report->time_namespace = setup->time_errno == 0;
+	report->own_proc = setup->mount_errno == 0;
+	if (!report->time_namespace && !thump_plan_options(plan)->allow_clock_jump)
+		return thump_check_clocks(model, err);
+	return 0;
+}
+
+static int rebuild_inside(struct thump_namespace_setup *setup, struct thump_plan *plan,
+			  int control_fd, struct thump_rebuild_report *report, pid_t *program_ret,
+			  struct thump_err *err)
+{
+	bool detach = thump_plan_options(plan)->detach;
+
+	if (enter(setup, plan, report, err) < 0 || tie_to_thump(control_fd, err) < 0)
+		return -1;
+	/* A detached program must not get the terminal's signals, and nor must we. */
+	if (detach && setsid() < 0)
+		return thump_fail_errno(err, "setsid");
+	if (thump_rebuild_here(plan, THUMP_WAY_SET_TID, report, program_ret, err) < 0)
+		return -1;
+	/* The program has our group now, which is thump's; we leave it, for the same reason. */
+	if (!detach && setpgid(0, 0) < 0)
+		return thump_fail_errno(err, "setpgid");
+	if (detach && prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) < 0)
+		return thump_fail_errno(err, "prctl(PR_SET_PDEATHSIG)");
+	return 0;
+}
+
+_Noreturn static void init_main(struct thump_namespace_setup *setup, struct thump_plan *plan,
+				struct thump_rebuild_report *report, int control_fd)
+{
+	struct hello hello = { .report = *report };
+	pid_t program = 0;
+
+	if (rebuild_inside(setup, plan, control_fd, &hello.report, &program, &hello.err) < 0) {
+		hello.failed = 1;
+		send_hello(control_fd, &hello, 0);
+		_exit(THUMP_FAILED); /* whatever is left in the namespace ends with us */
+	}
+	send_hello(control_fd, &hello, program);
+	thump_init_serve(program, control_fd, thump_plan_options(plan)->detach);
+}
+
+/* ---- in thump ----------------------------------------------------------------------------- */
+
+static void wait_gone(pid_t pid)
+{
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+}
+
+static pid_t creds_pid(struct msghdr *message)
+{
+	struct ucred creds = { 0 };
+
+	for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
+	     header = CMSG_NXTHDR(message, header))
+		if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS)
+			memcpy(&creds, CMSG_DATA(header), sizeof(creds));
+	return creds.pid;
+}
+
+static int receive_hello(int control_fd, struct hello *hello, struct thump_err *err)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(struct ucred))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec part = { .iov_base = hello, .iov_len = sizeof(*hello) };
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = control.bytes,
+				  .msg_controllen = sizeof(control.bytes) };
+	ssize_t got;
+
+	do
+		got = recvmsg(control_fd, &message, MSG_CMSG_CLOEXEC);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return thump_fail_errno(err, "hear from our init of the pid namespace");
+	if (got != (ssize_t)sizeof(*hello))
+		return thump_fail(err, "our init of the pid namespace ended without a word");
+	if (hello->failed) {
+		*err = hello->err;
+		return -1;
+	}
+	hello->report.pid_host = creds_pid(&message);
+	return 0;
+}
+
+/* fork(2) into fresh namespaces. Raw: no wrapper of glibc forks with these flags. */
+static pid_t clone_init(bool user_namespace)
+{
+	unsigned long flags = SIGCHLD | THUMP_NAMESPACE_FLAGS;
+
+	if (user_namespace)
+		flags |= CLONE_NEWUSER;
+	return (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
+}
+
+static int make_socket(int fds[2], struct thump_err *err)
+{
+	const int yes = 1;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return thump_fail_errno(err, "make a socket to our init");
+	if (setsockopt(fds[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)) < 0)
+		return thump_fail_errno(err, "SO_PASSCRED");
+	return 0;
+}
+
+int thump_rebuild_in_namespace(struct thump_plan *plan, struct thump_rebuild_report *report,
+			       pid_t *child_ret, struct thump_err *err)
+{
+	struct thump_namespace_setup setup = { .uid = geteuid(), .gid = getegid() };
+	struct hello hello = { 0 };
+	int fds[2] = { -1, -1 };
+	pid_t pid;
+
+	setup.user_namespace = !(thump_caps_own().effective & THUMP_CAP_BIT(CAP_SYS_ADMIN));
+	if (make_socket(fds, err) < 0)
+		goto fail;
+	pid = clone_init(setup.user_namespace);
+	if (pid < 0) {
+		(void)thump_fail_errno(err, "make a pid namespace");
+		goto fail;
+	}
+	if (pid == 0) {
+		thump_close_fd(&fds[0]);
+		init_main(&setup, plan, report, fds[1]);
+	}
+	thump_close_fd(&fds[1]);
+	if (receive_hello(fds[0], &hello, err) < 0) {
+		/* Closed before waiting: an init that is still at work ends by it. */
+		thump_close_fd(&fds[0]);
+		wait_gone(pid);
+		return -1;
+	}
+	*report = hello.report;
+	report->control_fd = thump_take_fd(&fds[0]);
+	*child_ret = pid;
+	return 0;
+fail:
+	thump_close_fd(&fds[0]);
+	thump_close_fd(&fds[1]);
+	return -1;
+}

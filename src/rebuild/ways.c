@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which way of keeping pids is taken: the first that fits, in the order of docs/ARCHITECTURE.md.
+ * A way that does not fit says why; when none does, all of these reasons are the problem.
+ */
+#include "rebuild/ways.h"
+
+#include <linux/capability.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "rebuild/abilities.h"
+#include "rebuild/spin.h"
+
+#define REASON_SIZE	   512
+#define DEFAULT_SPIN_LIMIT 2000
+#define SECOND_NS	   UINT64_C(1000000000)
+
+struct chooser {
+	const struct thump_model *model;
+	const struct thump_rebuild_options *options;
+	struct thump_abilities can;
+	char reasons[THUMP_WAY_OTHER + 1][REASON_SIZE];
+	bool clock_is_why; /* some way fits but for the clock */
+};
+
+/* Says why `way` does not fit; the value is false. */
+#define unfit(chooser, way, ...)                                                                   \
+	((void)snprintf((chooser)->reasons[way], REASON_SIZE, __VA_ARGS__), false)
+
+/* ---- clocks ------------------------------------------------------------------------------- */
+
+static int check_clock(clockid_t clock, const char *name, uint64_t image_ns, struct thump_err *err)
+{
+	struct timespec now;
+	uint64_t now_ns;
+
+	if (clock_gettime(clock, &now) < 0)
+		return thump_fail_errno(err, "clock_gettime(%s)", name);
+	now_ns = (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+	if (now_ns + THUMP_CLOCK_TOLERANCE_NS >= image_ns)
+		return 0;
+	return thump_refuse(err,
+			    "%s would run back by %llu s without a time namespace (the image was "
+			    "made on a machine that had been up for longer); --allow-clock-jump "
+			    "restores all the same",
+			    name, (unsigned long long)((image_ns - now_ns) / SECOND_NS));
+}
+
+int thump_check_clocks(const struct thump_model *model, struct thump_err *err)
+{
+	if (check_clock(CLOCK_MONOTONIC, "CLOCK_MONOTONIC", model->machine.monotonic_ns, err) < 0)
+		return -1;
+	return check_clock(CLOCK_BOOTTIME, "CLOCK_BOOTTIME", model->machine.boottime_ns, err);
+}
+
+/* The rule for ways without a time namespace. */
+static bool clocks_fit(struct chooser *chooser, enum thump_pid_way way)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+
+	if (chooser->options->allow_clock_jump || thump_check_clocks(chooser->model, &err) == 0)
+		return true;
+	chooser->clock_is_why = true;
+	return unfit(chooser, way, "%.*s", REASON_SIZE - 1, err.text);
+}
+
+/* ---- ways 1 to 4 -------------------------------------------------------------------------- */
+
+static uint32_t highest_tid(const struct thump_model *model)
+{
+	int32_t highest = model->process.pid;
+
+	for (uint32_t i = 0; i < model->nr_tasks; i++)
+		if (model->tasks[i].tid > highest)
+			highest = model->tasks[i].tid;
+	return (uint32_t)highest;
+}
+
+/* The first of the image's ids that somebody has here, or 0. */
+static pid_t first_taken(const struct thump_model *model)
+{
+	if (thump_pid_taken(model->process.pid))
+		return model->process.pid;
+	for (uint32_t i = 0; i < model->nr_tasks; i++)
+		if (thump_pid_taken(model->tasks[i].tid))
+			return model->tasks[i].tid;
+	return 0;
+}
+
+/* Ways 1 and 3 share our pid namespace: every id must be free there. */
+static bool ids_free(struct chooser *chooser, enum thump_pid_way way)
+{
+	pid_t taken = first_taken(chooser->model);
+	char holder[160];
+
+	if (taken == 0)
+		return true;
+	return unfit(chooser, way, "pid %d is taken by %s", (int)taken,
+		     thump_pid_holder(taken, holder, sizeof(holder)));
+}
+
+static bool set_tid_fits(struct chooser *chooser)
+{
+	const enum thump_pid_way way = THUMP_WAY_SET_TID;
+	uint32_t last_pid, pid_max, highest = highest_tid(chooser->model);
+	struct thump_err err;
+
+	thump_probe_set_tid(&chooser->can);
+	if (!chooser->can.set_tid)
+		return unfit(chooser, way, "%s", chooser->can.set_tid_reason);
+	if (!ids_free(chooser, way))
+		return false;
+	if (thump_pid_cursor(&last_pid, &pid_max, &err) == 0 && highest >= pid_max)
+		return unfit(chooser, way, "pid %u is not below pid_max (%u)", highest, pid_max);
+	return clocks_fit(chooser, way);
+}
+
+/* A user namespace of ours takes every capability from the program. */
+static bool loses_capabilities(const struct chooser *chooser)
+{
+	const struct thump_creds *creds = &chooser->model->process.creds;
+
+	if (!chooser->can.needs_user_namespace || creds->cap_permitted == 0)
+		return false;
+	/* Restored by an ordinary user, a root's program gets that user's rights anyway. */
+	return creds->euid != 0 || geteuid() == 0;
+}
+
+static bool namespace_fits(struct chooser *chooser)
+{
+	const enum thump_pid_way way = THUMP_WAY_NAMESPACE;
+	uint32_t highest = highest_tid(chooser->model);
+
+	/* Its pid 1 is our init. */
+	if (chooser->model->process.pid == 1)
+		return unfit(chooser, way,
+			     "the program was pid 1, and pid 1 of a fresh pid "
+			     "namespace is thump's own init (`thump run` never gives "
+			     "pid 1 to a program)");
+	thump_probe_namespaces(&chooser->can);
+	if (!chooser->can.user_namespace)
+		return unfit(chooser, way, "%s", chooser->can.user_namespace_reason);
+	if (highest >= chooser->can.namespace_pid_max)
+		return unfit(chooser, way, "pid %u is not below pid_max (%u)", highest,
+			     chooser->can.namespace_pid_max);
+	if (loses_capabilities(chooser))
+		return unfit(chooser, way,
+			     "the program holds capabilities, which a user namespace "
+			     "would take from it");
+	return chooser->can.time_namespace || clocks_fit(chooser, way);
+}
+
+/*
+ * The kernel gives pids in ascending order, and threads are made in that of their tids: what
+ * counts is the way from the last pid to the highest id. An id below the leader's comes up only
+ * after a whole turn.
+ */
+static bool spin_fits(struct chooser *chooser)
+{
+	const enum thump_pid_way way = THUMP_WAY_SPIN;
+	uint32_t limit = chooser->options->spin_limit, last_pid, pid_max;
+	pid_t pid = chooser->model->process.pid;
+	uint64_t distance, to_threads = 0;
+	struct thump_err err;
+
+	if (limit == 0)
+		limit = DEFAULT_SPIN_LIMIT;
+	if (thump_pid_cursor(&last_pid, &pid_max, &err) < 0)
+		return unfit(chooser, way, "%.*s", REASON_SIZE - 1, err.text);
+	if (!ids_free(chooser, way))
+		return false;
+	if (!thump_spin_distance(last_pid, pid_max, (uint32_t)pid, &distance))
+		return unfit(chooser, way,
+			     "pid %d does not come up again: the last pid is %u, pid_max "
+			     "is %u",
+			     (int)pid, last_pid, pid_max);
+	for (uint32_t i = 0; i < chooser->model->nr_tasks; i++) {
+		pid_t tid = chooser->model->tasks[i].tid;
+		uint64_t more = 0;
+
+		if (tid != pid &&
+		    !thump_spin_distance((uint32_t)pid, pid_max, (uint32_t)tid, &more))
+			return unfit(chooser, way, "tid %d, below the pid, does not come up again",
+				     (int)tid);
+		if (more > to_threads)
+			to_threads = more;
+	}
+	distance += to_threads;
+	if (distance > limit)
+		return unfit(
+			chooser, way,
+			"its pids are %llu tasks away and --spin-limit is %u (pid %d, last pid "
+			"%u, pid_max %u, about %.1f seconds)",
+			(unsigned long long)distance, limit, (int)pid, last_pid, pid_max,
+			(double)distance * THUMP_SPIN_TASK_US / 1e6);
+	return clocks_fit(chooser, way);
+}
+
+static bool other_fits(struct chooser *chooser)
+{
+	if (!chooser->model->process.user_vouched)
+		return unfit(chooser, THUMP_WAY_OTHER,
+			     "no runtime vouches that the program stands other pids");
+	return clocks_fit(chooser, THUMP_WAY_OTHER);
+}
+
+/* ---- the choice --------------------------------------------------------------------------- */
+
+static bool allowed(const struct chooser *chooser, enum thump_pid_way way)
+{
+	uint32_t mask = chooser->options->allowed_ways;
+
+	return mask == 0 || (mask & 1u << way);
+}
+
+static enum thump_pid_way choose(struct chooser *chooser)
+{
+	bool have_namespace;
+
+	if (allowed(chooser, THUMP_WAY_SET_TID) && set_tid_fits(chooser))
+		return THUMP_WAY_SET_TID;
+	have_namespace = allowed(chooser, THUMP_WAY_NAMESPACE) && namespace_fits(chooser);
+	if (have_namespace && chooser->can.mount_proc)
+		return THUMP_WAY_NAMESPACE;
+	/* Where /proc cannot be mounted, spinning gives the truer process. */
+	if (allowed(chooser, THUMP_WAY_SPIN) && spin_fits(chooser))
+		return THUMP_WAY_SPIN;
+	if (have_namespace)
+		return THUMP_WAY_NAMESPACE;
+	if (allowed(chooser, THUMP_WAY_OTHER) && other_fits(chooser))
+		return THUMP_WAY_OTHER;
+	return THUMP_WAY_NONE;
+}
+
+static void list_reasons(const struct chooser *chooser, struct thump_problems *problems)
+{
+	static const char *const names[] = {
+		[THUMP_WAY_SET_TID] = "setting pids",
+		[THUMP_WAY_NAMESPACE] = "a pid namespace",
+		[THUMP_WAY_SPIN] = "spinning",
+		[THUMP_WAY_OTHER] = "other pids",
+	};
+	char text[THUMP_ARRAY_SIZE(names) * (REASON_SIZE + 32)];
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (size_t way = THUMP_WAY_SET_TID; way < THUMP_ARRAY_SIZE(names); way++) {
+		const char *reason = chooser->reasons[way];
+
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s: %s",
+					 used ? "; " : "", names[way],
+					 reason[0] ? reason : "not allowed by the options");
+	}
+	thump_problem_add(problems, false, -1, chooser->clock_is_why ? "clock" : "pid",
+			  "pid %d cannot be kept: %s", (int)chooser->model->process.pid, text);
+}
+
+int thump_choose_way(const struct thump_model *model, const struct thump_rebuild_options *options,
+		     struct thump_problems *problems, enum thump_pid_way *way_ret,
+		     struct thump_err *err)
+{
+	struct chooser chooser = { .model = model, .options = options };
+	enum thump_pid_way way = choose(&chooser);
+
+	(void)err; /* what does not fit is a problem, not a failure */
+	if (way == THUMP_WAY_NONE)
+		list_reasons(&chooser, problems);
+	if (way == THUMP_WAY_NAMESPACE && !chooser.can.mount_proc)
+		thump_problem_add(problems, true, -1, "proc",
+				  "the program will not find its own pid in /proc (/proc/self is "
+				  "right): %s",
+				  chooser.can.mount_proc_reason);
+	*way_ret = way;
+	return 0;
+}
+
+int thump_rebuild_start(struct thump_plan *plan, struct thump_rebuild_report *report,
+			pid_t *child_ret, struct thump_err *err)
+{
+	enum thump_pid_way way = thump_plan_way(plan);
+	int result;
+
+	*report = (struct thump_rebuild_report){
+		.way = way,
+		.memory = thump_plan_options(plan)->memory,
+		.control_fd = -1,
+	};
+	if (way == THUMP_WAY_NAMESPACE)
+		return thump_rebuild_in_namespace(plan, report, child_ret, err);
+	result = thump_rebuild_here(plan, way, report, child_ret, err);
+	if (result == 0)
+		report->pid_host = *child_ret;
+	return result;
+}
