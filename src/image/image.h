@@ -11,13 +11,15 @@
 
 /* ---- writing -------------------------------------------------------------------------- */
 
-/* Where memory content comes from; called from one worker thread, in ascending order. */
+/* Where memory content comes from; called from the thread that called thump_image_write, memory in
+ * ascending order, then backings in the order of their ids. */
 struct thump_page_source {
 	void *ctx;
 	/* Reads size_bytes (a multiple of the page size, at most 1 MiB) of target memory at addr. */
 	int (*read_memory)(void *ctx, uint64_t addr, void *buf, size_t size_bytes,
 			   struct thump_err *err);
-	/* The same for the content of backing `backing_id` (carried files, memfds, shmem). */
+	/* The same for the content of backing `backing_id` (carried files, memfds, shmem). Never asked
+	 * for bytes behind its content_size_bytes, so size_bytes may be no page multiple at the end. */
 	int (*read_backing)(void *ctx, uint32_t backing_id, uint64_t offset, void *buf,
 			    size_t size_bytes, struct thump_err *err);
 };
@@ -26,7 +28,7 @@ typedef void (*thump_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t total
 
 struct thump_image_options {
 	const char *path;  /* final name; written as a temporary file beside it */
-	mode_t mode;       /* default 0400 */
+	mode_t mode;       /* 0: 0400 */
 	bool sync;         /* fsync file and directory before the rename */
 	thump_progress_fn progress; /* may be NULL */
 	void *progress_ctx;
@@ -43,7 +45,7 @@ struct thump_image_stats {
  * Two steps, so that a caller can do something between "all bytes are in the temporary file" and
  * "the name exists": write makes the temporary file complete and synced; commit renames it;
  * discard removes it. A process that dies leaves at most a file ".NAME.PID.tmp" (or nothing,
- * where O_TMPFILE + linkat works).
+ * where O_TMPFILE works and NAME was free).
  */
 struct thump_image_writer;
 THUMP_MUST_CHECK int thump_image_write(const struct thump_image_options *options,
@@ -74,12 +76,13 @@ uint64_t thump_image_size(const struct thump_image *image);
 THUMP_MUST_CHECK int thump_image_verify(struct thump_image *image, thump_progress_fn progress,
 					void *progress_ctx, struct thump_err *err);
 
-/* Checks the chunks that hold [file_offset, file_offset + size_bytes) in a buffer just read or
- * mapped; for eager restore, which verifies what it loads. */
+/* Checks the chunks that hold [file_offset, file_offset + size_bytes) by reading them; for eager
+ * restore, which verifies what it loads. A chunk once found good is not read again. May be called
+ * by several threads at a time. */
 THUMP_MUST_CHECK int thump_image_verify_range(struct thump_image *image, uint64_t file_offset,
 					      uint64_t size_bytes, struct thump_err *err);
 
-/* Reads stored content; addr/offset must lie in an extent. */
+/* Reads stored content, after checking it; [offset, offset + size_bytes) must lie in one extent. */
 THUMP_MUST_CHECK int thump_image_read_backing(struct thump_image *image, uint32_t backing_id,
 					      uint64_t offset, void *buf, size_t size_bytes,
 					      struct thump_err *err);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which parts of memory get a program header, within the limit of docs/FORMAT.md. */
+#ifndef THUMP_IMAGE_LAYOUT_H
+#define THUMP_IMAGE_LAYOUT_H
+
+#include "image/encode.h"
+
+struct image_layout {
+	const struct thump_model *model;
+	const struct image_extent_list *vma_extents;	 /* [0]: of all VMAs, in order */
+	const uint32_t *first_extent;			 /* [nr_vmas + 1] into vma_extents */
+	const struct image_extent_list *backing_extents; /* [backing_id] */
+	/* filled by image_layout_plan */
+	uint64_t max_cost; /* of what only debuggers need; above it is left out */
+	uint64_t zero_block_bytes;
+	uint32_t nr_segments;
+};
+
+/* Decides what is left out. FAILED when the extents alone are too many. */
+THUMP_MUST_CHECK int image_layout_plan(struct image_layout *layout, struct thump_err *err);
+
+/* Appends the PT_LOAD headers. */
+void image_layout_put(const struct image_layout *layout, uint64_t zero_offset,
+		      struct thump_buf *buf);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside the reader: an open image and its parts. */
+#ifndef THUMP_IMAGE_READ_H
+#define THUMP_IMAGE_READ_H
+
+#include "base/bytes.h"
+#include "image/format.h"
+#include "image/image.h"
+
+struct thump_image {
+	int fd;
+	char *name; /* for messages */
+	uint64_t size_bytes;
+	unsigned char *meta; /* a copy of the file from e_phoff on; the model points into it */
+	size_t meta_size;
+	uint64_t meta_offset; /* e_phoff = end of the zero block */
+	uint32_t nr_headers;
+	const unsigned char *notes; /* in meta */
+	size_t notes_size;
+	/* LAYOUT and CHECKSUMS */
+	uint64_t memory_end, backing_end, zero_end;
+	const unsigned char *checksums; /* little-endian u64s, in meta */
+	uint32_t nr_chunks;
+	unsigned char *chunk_good; /* [nr_chunks], atomic: 1 = checked since the image was opened */
+	struct thump_model model;
+};
+
+/* decode.c: all notes -> image->model, layout and checksums; only their form is checked. */
+THUMP_MUST_CHECK int image_decode_notes(struct thump_image *image, struct thump_err *err);
+
+/* segments.c: program headers -> extents of the VMAs; the model was checked before. */
+THUMP_MUST_CHECK int image_check_segments(struct thump_image *image, struct thump_err *err);
+
+#endif

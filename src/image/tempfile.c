@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image/tempfile.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+
+/* Splits path into an open directory and a name in it. */
+static int open_directory(const char *path, struct image_tempfile *file, struct thump_err *err)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	auto_free char *dir = NULL;
+
+	if (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return thump_fail(err, "%s is not a name for a file", path);
+	if (!slash)
+		dir = strdup(".");
+	else
+		dir = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	file->name = strdup(name);
+	if (!dir || !file->name)
+		return thump_fail_errno(err, "%s", path);
+	file->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (file->dir_fd < 0)
+		return thump_fail_errno(err, "directory %s", dir);
+	return 0;
+}
+
+/* A device or a directory would be lost or in the way when the image takes the name. */
+static int check_replaceable(const struct image_tempfile *file, struct thump_err *err)
+{
+	struct stat st;
+
+	if (fstatat(file->dir_fd, file->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : thump_fail_errno(err, "%s", file->name);
+	if (!S_ISREG(st.st_mode))
+		return thump_fail(err, "%s exists and is not a regular file", file->name);
+	return 0;
+}
+
+static int hidden_name(struct image_tempfile *file, struct thump_err *err)
+{
+	if (asprintf(&file->hidden, ".%s.%d.tmp", file->name, (int)getpid()) >= 0)
+		return 0;
+	file->hidden = NULL;
+	return thump_fail_errno(err, "temporary name");
+}
+
+static int open_file(struct image_tempfile *file, struct thump_err *err)
+{
+	file->fd = openat(file->dir_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (file->fd >= 0)
+		return 0;
+	/* open(2): file systems without O_TMPFILE say EOPNOTSUPP, old kernels EISDIR. */
+	if (errno != EOPNOTSUPP && errno != EISDIR)
+		return thump_fail_errno(err, "make a file");
+	if (hidden_name(file, err) < 0)
+		return -1;
+	(void)unlinkat(file->dir_fd, file->hidden, 0); /* left by a process that died */
+	file->fd = openat(file->dir_fd, file->hidden, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (file->fd < 0) {
+		(void)thump_fail_errno(err, "make %s", file->hidden);
+		free(file->hidden);
+		file->hidden = NULL;
+		return -1;
+	}
+	return 0;
+}
+
+int image_tempfile_create(const char *path, struct image_tempfile *file_ret, struct thump_err *err)
+{
+	struct image_tempfile file = IMAGE_TEMPFILE_INIT;
+
+	if (open_directory(path, &file, err) < 0 || check_replaceable(&file, err) < 0 ||
+	    open_file(&file, err) < 0) {
+		image_tempfile_deinit(&file);
+		return -1;
+	}
+	*file_ret = file;
+	return 0;
+}
+
+static int link_as(const struct image_tempfile *file, const char *name)
+{
+	char self[64];
+
+	/* open(2), O_TMPFILE: the way that needs no capability. */
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", file->fd);
+	return linkat(AT_FDCWD, self, file->dir_fd, name, AT_SYMLINK_FOLLOW);
+}
+
+/* A nameless file gets its final name if that is free, else a hidden one to be renamed. */
+static int link_file(struct image_tempfile *file, bool *done_ret, struct thump_err *err)
+{
+	*done_ret = link_as(file, file->name) == 0;
+	if (*done_ret)
+		return 0;
+	if (errno != EEXIST)
+		return thump_fail_errno(err, "link %s", file->name);
+	if (hidden_name(file, err) < 0)
+		return -1;
+	(void)unlinkat(file->dir_fd, file->hidden, 0);
+	if (link_as(file, file->hidden) == 0)
+		return 0;
+	(void)thump_fail_errno(err, "link %s", file->hidden);
+	free(file->hidden);
+	file->hidden = NULL;
+	return -1;
+}
+
+int image_tempfile_commit(struct image_tempfile *file, bool sync, struct thump_err *err)
+{
+	bool done = false;
+
+	if (check_replaceable(file, err) < 0)
+		return -1;
+	if (!file->hidden && link_file(file, &done, err) < 0)
+		return -1;
+	if (!done && renameat(file->dir_fd, file->hidden, file->dir_fd, file->name) < 0)
+		return thump_fail_errno(err, "rename %s to %s", file->hidden, file->name);
+	free(file->hidden);
+	file->hidden = NULL;
+	if (sync && fsync(file->dir_fd) < 0)
+		return thump_fail_errno(err, "fsync of the directory of %s", file->name);
+	return 0;
+}
+
+void image_tempfile_deinit(struct image_tempfile *file)
+{
+	if (file->hidden)
+		(void)unlinkat(file->dir_fd, file->hidden, 0);
+	thump_close_fd(&file->fd);
+	thump_close_fd(&file->dir_fd);
+	free(file->hidden);
+	free(file->name);
+	*file = IMAGE_TEMPFILE_INIT;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checksums of content, and content of backings, which is checked before it is given out. */
+#include <endian.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "image/hash.h"
+#include "image/read.h"
+
+struct verify {
+	struct thump_image *image;
+	atomic_uint_fast64_t next_chunk, done_bytes;
+	atomic_bool failed;
+	pthread_mutex_t lock; /* of the first error */
+	struct thump_err *err;
+	thump_progress_fn progress;
+	void *progress_ctx;
+};
+
+static uint64_t chunk_start(uint64_t index)
+{
+	return IMG_DATA_OFFSET + index * IMG_CHUNK_SIZE;
+}
+
+static size_t chunk_size(const struct thump_image *image, uint64_t index)
+{
+	return thump_min_u64(IMG_CHUNK_SIZE, image->zero_end - chunk_start(index));
+}
+
+/* For messages: the memory of the first extent that has bytes in the chunk. */
+static bool chunk_address(const struct thump_image *image, uint64_t index, uint64_t *address_ret)
+{
+	uint64_t start = chunk_start(index), end = start + chunk_size(image, index);
+
+	for (uint32_t i = 0; i < image->model.nr_vmas; i++) {
+		const struct thump_vma *vma = &image->model.vmas[i];
+
+		for (uint32_t k = 0; k < vma->nr_extents; k++) {
+			const struct thump_extent *e = &vma->extents[k];
+			uint64_t e_end = e->file_offset + (e->end - e->start);
+
+			if (e->file_offset >= end || e_end <= start)
+				continue;
+			*address_ret = e->start;
+			if (start > e->file_offset)
+				*address_ret += start - e->file_offset;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int chunk_damaged(const struct thump_image *image, uint64_t index, struct thump_err *err)
+{
+	uint64_t start = chunk_start(index), address = 0;
+
+	if (chunk_address(image, index, &address))
+		return thump_damaged(err,
+				     "bytes %#" PRIx64 " to %#" PRIx64
+				     " do not match their checksum (memory from %" PRIx64 " on)",
+				     start, start + chunk_size(image, index), address);
+	return thump_damaged(err, "bytes %#" PRIx64 " to %#" PRIx64 " do not match their checksum",
+			     start, start + chunk_size(image, index));
+}
+
+/* The part of a chunk that lies in the zero block holds zeros. */
+static int check_zero_block(const struct thump_image *image, uint64_t index,
+			    const unsigned char *bytes, struct thump_err *err)
+{
+	size_t size = chunk_size(image, index);
+	uint64_t start = chunk_start(index);
+	size_t at =
+		start < image->backing_end ? thump_min_u64(size, image->backing_end - start) : 0;
+
+	for (; at < size; at++)
+		if (bytes[at])
+			return thump_damaged(err, "the zero block is not zero at %#" PRIx64,
+					     start + at);
+	return 0;
+}
+
+static int check_chunk(struct thump_image *image, uint64_t index, unsigned char *buf,
+		       struct thump_err *err)
+{
+	size_t size = chunk_size(image, index);
+	uint64_t expected;
+
+	if (thump_pread_full(image->fd, buf, size, chunk_start(index)) < 0) {
+		if (errno == ENODATA)
+			return thump_damaged(err, "the file was cut short");
+		return thump_fail_errno(err, "read at %#" PRIx64, chunk_start(index));
+	}
+	memcpy(&expected, image->checksums + index * sizeof(expected), sizeof(expected));
+	if (image_hash(buf, size) != le64toh(expected))
+		return chunk_damaged(image, index, err);
+	if (check_zero_block(image, index, buf, err) < 0)
+		return -1;
+	__atomic_store_n(&image->chunk_good[index], 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static void note_failure(struct verify *verify, const struct thump_err *err)
+{
+	pthread_mutex_lock(&verify->lock);
+	if (!atomic_exchange(&verify->failed, true))
+		*verify->err = *err;
+	pthread_mutex_unlock(&verify->lock);
+}
+
+/* Takes chunks until none is left; both threads run this, only the caller's shows progress. */
+static void take_chunks(struct verify *verify, thump_progress_fn progress)
+{
+	struct thump_image *image = verify->image;
+	struct thump_err err = THUMP_ERR_INIT;
+	auto_free unsigned char *buf = malloc(IMG_CHUNK_SIZE);
+
+	if (!buf) {
+		(void)thump_fail_errno(&err, "memory for a chunk");
+		note_failure(verify, &err);
+		return;
+	}
+	while (!atomic_load(&verify->failed)) {
+		uint64_t index = atomic_fetch_add(&verify->next_chunk, 1), done;
+
+		if (index >= image->nr_chunks)
+			return;
+		if (check_chunk(image, index, buf, &err) < 0) {
+			note_failure(verify, &err);
+			return;
+		}
+		done = atomic_fetch_add(&verify->done_bytes, chunk_size(image, index));
+		if (progress)
+			progress(verify->progress_ctx, done + chunk_size(image, index),
+				 image->zero_end - IMG_DATA_OFFSET);
+	}
+}
+
+static void *take_chunks_beside(void *arg)
+{
+	take_chunks(arg, NULL);
+	return NULL;
+}
+
+int thump_image_verify(struct thump_image *image, thump_progress_fn progress, void *progress_ctx,
+		       struct thump_err *err)
+{
+	struct verify verify = { .image = image,
+				 .lock = PTHREAD_MUTEX_INITIALIZER,
+				 .err = err,
+				 .progress_ctx = progress_ctx };
+	sigset_t all, before;
+	pthread_t thread;
+	bool second;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	/* Without the second thread it only takes longer. */
+	second = image->nr_chunks > 1 &&
+		 pthread_create(&thread, NULL, take_chunks_beside, &verify) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	take_chunks(&verify, progress);
+	if (second)
+		pthread_join(thread, NULL);
+	pthread_mutex_destroy(&verify.lock);
+	if (atomic_load(&verify.failed))
+		return thump_add_context(err, "image %s", image->name);
+	return 0;
+}
+
+int thump_image_verify_range(struct thump_image *image, uint64_t file_offset, uint64_t size_bytes,
+			     struct thump_err *err)
+{
+	auto_free unsigned char *buf = NULL;
+	uint64_t first, last;
+
+	if (size_bytes == 0)
+		return 0;
+	if (file_offset < IMG_DATA_OFFSET || file_offset > image->zero_end ||
+	    size_bytes > image->zero_end - file_offset)
+		return thump_fail(err, "image %s: no content at %#" PRIx64, image->name,
+				  file_offset);
+	first = (file_offset - IMG_DATA_OFFSET) / IMG_CHUNK_SIZE;
+	last = (file_offset + size_bytes - 1 - IMG_DATA_OFFSET) / IMG_CHUNK_SIZE;
+	for (uint64_t index = first; index <= last; index++) {
+		if (__atomic_load_n(&image->chunk_good[index], __ATOMIC_ACQUIRE))
+			continue;
+		if (!buf)
+			buf = malloc(IMG_CHUNK_SIZE);
+		if (!buf)
+			return thump_fail_errno(err, "memory for a chunk");
+		if (check_chunk(image, index, buf, err) < 0)
+			return thump_add_context(err, "image %s", image->name);
+	}
+	return 0;
+}
+
+int thump_image_read_backing(struct thump_image *image, uint32_t backing_id, uint64_t offset,
+			     void *buf, size_t size_bytes, struct thump_err *err)
+{
+	const struct thump_backing *backing;
+
+	if (backing_id >= image->model.nr_backings)
+		return thump_fail(err, "backing %" PRIu32 " does not exist", backing_id);
+	backing = &image->model.backings[backing_id];
+	for (uint32_t i = 0; i < backing->nr_extents; i++) {
+		const struct thump_extent *e = &backing->extents[i];
+		uint64_t at;
+
+		if (offset < e->start || offset >= e->end || size_bytes > e->end - offset)
+			continue;
+		at = e->file_offset + (offset - e->start);
+		if (thump_image_verify_range(image, at, size_bytes, err) < 0)
+			return -1;
+		if (thump_pread_full(image->fd, buf, size_bytes, at) < 0)
+			return thump_fail_errno(err, "image %s: read at %#" PRIx64, image->name,
+						at);
+		return 0;
+	}
+	return thump_fail(err, "backing %" PRIu32 ": no extent holds %zu bytes at %#" PRIx64,
+			  backing_id, size_bytes, offset);
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Model -> file. Order: memory, backings, zero block (all through the stream), then everything
+ * from the program headers on, and the ELF header last: a file that is cut short is no core file.
+ */
+#include "image/image.h"
+
+#include <endian.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+#include "image/encode.h"
+#include "image/format.h"
+#include "image/hash.h"
+#include "image/layout.h"
+#include "image/note.h"
+#include "image/rules.h"
+#include "image/stream.h"
+#include "image/tempfile.h"
+
+/* Gaps and runs of zeros up to this are stored: a mapping more costs more than their bytes. */
+#define FILL_BYTES (4 * THUMP_PAGE_SIZE)
+/* The segments that holes, views and untouched VMAs can count on, and those that splitting extents
+ * at zeros can. */
+#define MAX_PLANNED (IMG_MAX_SEGMENTS - 20000u)
+#define MAX_SPLITS  10000u
+
+struct thump_image_writer {
+	struct image_tempfile file;
+	bool sync;
+};
+
+struct write_job {
+	const struct thump_model *model;
+	const struct thump_page_source *source;
+	struct image_stream *stream;
+	struct image_extent_list vma_extents;
+	uint32_t *first_extent;			   /* [nr_vmas + 1] */
+	struct image_extent_list *backing_extents; /* [nr_backings] */
+	uint64_t fill_bytes;
+	struct image_split_budget split;
+	uint64_t memory_end, backing_end;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* ---- gaps ----------------------------------------------------------------------------- */
+
+static int by_size(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Calls for every gap inside VMAs whose gaps are zeros; gaps may be NULL, to count. */
+static size_t list_gaps(const struct thump_model *model, uint64_t *gaps)
+{
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		const struct thump_vma *vma = &model->vmas[i];
+
+		if (!image_vma_rule(vma->kind)->drop_zeros)
+			continue;
+		for (uint32_t k = 1; k < vma->nr_extents; k++) {
+			if (gaps)
+				gaps[count] = vma->extents[k].start - vma->extents[k - 1].end;
+			count++;
+		}
+	}
+	return count;
+}
+
+/* Smallest gaps first, until the extents are few enough. */
+static int plan_gaps(struct write_job *job, struct thump_err *err)
+{
+	auto_free uint64_t *gaps = NULL;
+	uint64_t nr_extents = 0;
+	size_t nr_gaps, filled = 0;
+
+	for (uint32_t i = 0; i < job->model->nr_vmas; i++)
+		nr_extents += job->model->vmas[i].nr_extents;
+	nr_gaps = list_gaps(job->model, NULL);
+	gaps = calloc(nr_gaps + 1, sizeof(*gaps));
+	if (!gaps)
+		return thump_fail_errno(err, "list of gaps");
+	(void)list_gaps(job->model, gaps);
+	qsort(gaps, nr_gaps, sizeof(*gaps), by_size);
+	while (filled < nr_gaps &&
+	       (gaps[filled] <= FILL_BYTES || nr_extents - filled > MAX_PLANNED))
+		filled++;
+	job->fill_bytes = filled ? gaps[filled - 1] : 0;
+	job->split = image_split_budget_of(FILL_BYTES, MAX_SPLITS);
+	return 0;
+}
+
+/* ---- content -------------------------------------------------------------------------- */
+
+/* Number of parts from the first on that become one range: no gap between them over fill_bytes. */
+static size_t range_of(const struct thump_extent *parts, size_t nr_parts, uint64_t fill_bytes)
+{
+	size_t count = 1;
+
+	while (count < nr_parts && parts[count].start - parts[count - 1].end <= fill_bytes)
+		count++;
+	return count;
+}
+
+/* Copies all extents of one VMA or backing. */
+static int copy_extents(struct write_job *job, struct image_copy copy,
+			const struct thump_extent *extents, size_t nr_extents, uint64_t fill_bytes,
+			struct image_extent_list *extents_out, struct thump_err *err)
+{
+	while (nr_extents) {
+		size_t count = range_of(extents, nr_extents, fill_bytes);
+
+		copy.parts = extents;
+		copy.nr_parts = count;
+		if (image_stream_copy(job->stream, &copy, extents_out, err) < 0)
+			return -1;
+		extents += count;
+		nr_extents -= count;
+	}
+	return 0;
+}
+
+static int copy_memory(struct write_job *job, struct thump_err *err)
+{
+	const struct thump_model *model = job->model;
+
+	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		const struct thump_vma *vma = &model->vmas[i];
+		bool drop_zeros = image_vma_rule(vma->kind)->drop_zeros;
+		struct image_copy copy = {
+			.read = job->source->read_memory,
+			.ctx = job->source->ctx,
+			.split = drop_zeros ? &job->split : NULL,
+		};
+
+		job->first_extent[i] = (uint32_t)job->vma_extents.count;
+		if (copy_extents(job, copy, vma->extents, vma->nr_extents,
+				 drop_zeros ? job->fill_bytes : 0, &job->vma_extents, err) < 0)
+			return thump_add_context(err, "memory %" PRIx64 "-%" PRIx64, vma->start,
+						 vma->end);
+		if (job->vma_extents.count > UINT32_MAX / 2)
+			return thump_refuse(err, "memory is scattered over too many ranges");
+	}
+	job->first_extent[model->nr_vmas] = (uint32_t)job->vma_extents.count;
+	job->memory_end = image_stream_offset(job->stream);
+	return 0;
+}
+
+struct backing_source {
+	const struct thump_page_source *source;
+	uint32_t id;
+	uint64_t size_bytes;
+};
+
+/* Pages of a backing; behind its end, zeros to the end of the page. */
+static int read_backing(void *ctx, uint64_t at, void *buf, size_t size_bytes, struct thump_err *err)
+{
+	const struct backing_source *backing = ctx;
+	size_t there =
+		at < backing->size_bytes ? thump_min_u64(size_bytes, backing->size_bytes - at) : 0;
+
+	memset((char *)buf + there, 0, size_bytes - there);
+	if (there == 0)
+		return 0;
+	return backing->source->read_backing(backing->source->ctx, backing->id, at, buf, there,
+					     err);
+}
+
+static int copy_backings(struct write_job *job, struct thump_err *err)
+{
+	struct image_split_budget split = image_split_budget_of(FILL_BYTES, IMG_MAX_ITEMS / 2);
+
+	for (uint32_t i = 0; i < job->model->nr_backings; i++) {
+		const struct thump_backing *backing = &job->model->backings[i];
+		struct backing_source source = { .source = job->source,
+						 .id = i,
+						 .size_bytes = backing->content_size_bytes };
+		struct image_copy copy = { .read = read_backing, .ctx = &source, .split = &split };
+
+		if (copy_extents(job, copy, backing->extents, backing->nr_extents, FILL_BYTES,
+				 &job->backing_extents[i], err) < 0)
+			return thump_add_context(err, "content of %s",
+						 backing->path ? backing->path : "a backing");
+	}
+	job->backing_end = image_stream_offset(job->stream);
+	return 0;
+}
+
+static uint64_t total_bytes(const struct thump_model *model)
+{
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; i < model->nr_vmas; i++)
+		for (uint32_t k = 0; k < model->vmas[i].nr_extents; k++)
+			total += model->vmas[i].extents[k].end - model->vmas[i].extents[k].start;
+	for (uint32_t i = 0; i < model->nr_backings; i++)
+		for (uint32_t k = 0; k < model->backings[i].nr_extents; k++)
+			total += model->backings[i].extents[k].end -
+				 model->backings[i].extents[k].start;
+	return total;
+}
+
+/* ---- headers and notes ---------------------------------------------------------------- */
+
+static void put_note_header(struct thump_buf *buf, uint64_t offset, uint64_t size_bytes)
+{
+	thump_buf_put_u32(buf, PT_NOTE);
+	thump_buf_put_u32(buf, 0);
+	thump_buf_put_u64(buf, offset);
+	thump_buf_put_u64(buf, 0); /* p_vaddr */
+	thump_buf_put_u64(buf, 0); /* p_paddr */
+	thump_buf_put_u64(buf, size_bytes);
+	thump_buf_put_u64(buf, 0); /* p_memsz */
+	thump_buf_put_u64(buf, 4);
+}
+
+static void put_elf_header(struct thump_buf *buf, uint64_t phoff, uint32_t phnum)
+{
+	static const unsigned char ident[EI_NIDENT] = { ELFMAG0,    ELFMAG1,	 ELFMAG2,   ELFMAG3,
+							ELFCLASS64, ELFDATA2LSB, EV_CURRENT };
+
+	thump_buf_put(buf, ident, sizeof(ident));
+	thump_buf_put_u16(buf, ET_CORE);
+	thump_buf_put_u16(buf, EM_X86_64);
+	thump_buf_put_u32(buf, EV_CURRENT);
+	thump_buf_put_u64(buf, 0); /* e_entry */
+	thump_buf_put_u64(buf, phoff);
+	thump_buf_put_u64(buf, 0); /* e_shoff */
+	thump_buf_put_u32(buf, 0); /* e_flags */
+	thump_buf_put_u16(buf, sizeof(Elf64_Ehdr));
+	thump_buf_put_u16(buf, sizeof(Elf64_Phdr));
+	thump_buf_put_u16(buf, (uint16_t)phnum);
+	thump_buf_pad(buf, THUMP_PAGE_SIZE); /* no sections; the rest of the page is zero */
+}
+
+/* The last note; its last field is the hash of all that stands before it. */
+static void put_seal(struct thump_buf *meta, uint64_t meta_offset, const struct thump_buf *header)
+{
+	struct image_note_mark mark = image_record_begin(meta, IMG_REC_SEAL);
+	uint64_t hash;
+	size_t sealed;
+
+	thump_buf_put_u64(meta, meta_offset + meta->size_bytes + 2 * sizeof(hash)); /* file size */
+	sealed = meta->size_bytes;
+	thump_buf_put_u64(meta, 0);
+	image_note_end(meta, mark);
+	if (meta->failed || header->failed)
+		return;
+	hash = htole64(image_hash2(header->bytes, header->size_bytes, meta->bytes, sealed));
+	memcpy(meta->bytes + sealed, &hash, sizeof(hash));
+}
+
+static int write_meta(int fd, const struct write_job *job, const struct image_layout *layout,
+		      uint64_t *size_ret, struct thump_err *err)
+{
+	struct image_content content = { .memory_end = job->memory_end,
+					 .backing_end = job->backing_end,
+					 .zero_end = image_stream_offset(job->stream),
+					 .backing_extents = job->backing_extents };
+	uint64_t at = content.zero_end,
+		 headers_size = (layout->nr_segments + 1) * sizeof(Elf64_Phdr);
+	auto_buf struct thump_buf notes = THUMP_BUF_INIT, meta = THUMP_BUF_INIT;
+	auto_buf struct thump_buf header = THUMP_BUF_INIT;
+	size_t seal_size = 12 + 8 + 8 + 2 * sizeof(uint64_t); /* note, owner, record, payload */
+
+	image_stream_checksums(job->stream, &content.checksums, &content.nr_checksums);
+	image_encode_threads(&notes, job->model);
+	image_encode_records(&notes, job->model, &content);
+	put_note_header(&meta, at + headers_size, notes.size_bytes + seal_size);
+	image_layout_put(layout, job->backing_end, &meta);
+	thump_buf_put(&meta, notes.bytes, notes.size_bytes);
+	put_elf_header(&header, at, layout->nr_segments + 1);
+	put_seal(&meta, at, &header);
+	if (notes.failed || meta.failed || header.failed)
+		return thump_fail(err, "not enough memory for the notes of the image");
+	if (meta.size_bytes > IMG_MAX_META)
+		return thump_refuse(err, "%zu bytes of notes are more than an image can hold",
+				    meta.size_bytes);
+	if (thump_pwrite_full(fd, meta.bytes, meta.size_bytes, at) < 0 ||
+	    thump_pwrite_full(fd, header.bytes, header.size_bytes, 0) < 0)
+		return thump_fail_errno(err, "write the image");
+	*size_ret = at + meta.size_bytes;
+	return 0;
+}
+
+static int write_all(struct write_job *job, int fd, struct thump_image_stats *stats,
+		     struct thump_err *err)
+{
+	struct image_layout layout = { .model = job->model,
+				       .vma_extents = &job->vma_extents,
+				       .first_extent = job->first_extent,
+				       .backing_extents = job->backing_extents };
+
+	if (plan_gaps(job, err) < 0 || copy_memory(job, err) < 0 || copy_backings(job, err) < 0 ||
+	    image_layout_plan(&layout, err) < 0 ||
+	    image_stream_zeros(job->stream, layout.zero_block_bytes, err) < 0 ||
+	    image_stream_finish(job->stream, err) < 0)
+		return -1;
+	image_stream_stats(job->stream, stats);
+	stats->memory_bytes = job->backing_end - IMG_DATA_OFFSET;
+	return write_meta(fd, job, &layout, &stats->file_bytes, err);
+}
+
+static void job_deinit(struct write_job *job)
+{
+	image_stream_destroy(job->stream);
+	free(job->vma_extents.list);
+	free(job->first_extent);
+	for (uint32_t i = 0; job->backing_extents && i < job->model->nr_backings; i++)
+		free(job->backing_extents[i].list);
+	free(job->backing_extents);
+}
+
+static int write_content(int fd, const struct thump_image_options *options,
+			 const struct thump_model *model, const struct thump_page_source *source,
+			 struct thump_image_stats *stats, struct thump_err *err)
+{
+	struct write_job job = { .model = model, .source = source };
+	int failed;
+
+	job.first_extent = calloc((size_t)model->nr_vmas + 1, sizeof(*job.first_extent));
+	job.backing_extents = calloc((size_t)model->nr_backings + 1, sizeof(*job.backing_extents));
+	if (!job.first_extent || !job.backing_extents)
+		failed = thump_fail_errno(err, "lists of extents");
+	else
+		failed = image_stream_create(fd, options->progress, options->progress_ctx,
+					     total_bytes(model), &job.stream, err);
+	if (!failed)
+		failed = write_all(&job, fd, stats, err);
+	job_deinit(&job);
+	return failed;
+}
+
+int thump_image_write(const struct thump_image_options *options, const struct thump_model *model,
+		      const struct thump_page_source *source,
+		      struct thump_image_writer **writer_ret, struct thump_image_stats *stats_ret,
+		      struct thump_err *err)
+{
+	struct thump_image_stats stats = { 0 };
+	struct thump_image_writer *writer;
+	uint64_t begin;
+
+	/* An image that breaks a rule could not be opened again: better say so now. */
+	if (image_check_model(model, err) < 0) {
+		err->code = THUMP_FAILED;
+		return thump_add_context(err, "the captured state does not fit the image format");
+	}
+	writer = calloc(1, sizeof(*writer));
+	if (!writer)
+		return thump_fail_errno(err, "image writer");
+	writer->file = IMAGE_TEMPFILE_INIT;
+	writer->sync = options->sync;
+	if (image_tempfile_create(options->path, &writer->file, err) < 0 ||
+	    write_content(writer->file.fd, options, model, source, &stats, err) < 0)
+		goto failed;
+	begin = now_ns();
+	/* The mode is as asked for, whatever the umask. */
+	if (fchmod(writer->file.fd, options->mode ? options->mode : 0400) < 0 ||
+	    (options->sync && fsync(writer->file.fd) < 0)) {
+		(void)thump_fail_errno(err, "finish the image");
+		goto failed;
+	}
+	stats.sync_ns = now_ns() - begin;
+	*writer_ret = writer;
+	*stats_ret = stats;
+	return 0;
+failed:
+	thump_image_writer_destroy(writer);
+	return thump_add_context(err, "image %s", options->path);
+}
+
+int thump_image_commit(struct thump_image_writer *writer, struct thump_err *err)
+{
+	return image_tempfile_commit(&writer->file, writer->sync, err);
+}
+
+void thump_image_writer_destroy(struct thump_image_writer *writer)
+{
+	if (!writer)
+		return;
+	image_tempfile_deinit(&writer->file);
+	free(writer);
+}
