@@ -28,8 +28,8 @@ struct thump_fd_rebuild;
 struct thump_fd_facts {
 	int fd;
 	const char *link;    /* readlink of /proc/PID/fd/N, e.g. "socket:[123]", "/etc/passwd" */
-	bool deleted;        /* link ended in " (deleted)" and that was cut off */
-	struct stat st;      /* fstat through /proc/PID/fd/N */
+	bool deleted;	     /* link ended in " (deleted)" and that was cut off */
+	struct stat st;	     /* fstat through /proc/PID/fd/N */
 	const char *fdinfo;  /* text of /proc/PID/fdinfo/N */
 	uint32_t open_flags; /* from fdinfo, octal field `flags:`, without O_CLOEXEC */
 	bool cloexec;
@@ -46,9 +46,9 @@ struct thump_kind {
 	/* Pure: looks only at facts. The first match in registry order wins. */
 	bool (*matches)(const struct thump_fd_facts *facts);
 	/*
-	 * Fills ofd->record (through `record`) and ofd->text; facts of a second descriptor of the same
-	 * description never come here. What cannot be saved is added to cap->problems, naming it, and
-	 * 0 is returned; -1 is for failures of thump or the kernel.
+	 * Fills ofd->record (through `record`) and ofd->text; facts of a second descriptor of the
+	 * same description never come here. What cannot be saved is added to cap->problems, naming
+	 * it, and 0 is returned; -1 is for failures of thump or the kernel.
 	 */
 	int (*capture)(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 		       struct thump_ofd *ofd, struct thump_buf *record, struct thump_err *err);
@@ -61,10 +61,15 @@ struct thump_kind {
 	/* Makes the object; the fd is CLOEXEC, any number; flags from ofd->open_flags are set. */
 	int (*rebuild)(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object, int *fd_ret,
 		       struct thump_err *err);
-	/* For kinds that refer to other descriptors (epoll, unix sockets with passed fds). `fd` is the
-	 * first final number of this description. May be NULL. */
+	/* For kinds that refer to other descriptors (epoll, unix sockets with passed fds). `fd` is
+	 * the first final number of this description. May be NULL. */
 	int (*connect)(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object, int fd,
 		       struct thump_err *err);
+	/*
+	 * Which of the launcher's descriptors 0 to 2 this description stands for, so that the
+	 * restoring command's own takes its place; -1: none. Pure. May be NULL: none.
+	 */
+	int (*launcher_fd)(const void *object);
 };
 
 /* ---- capture side --------------------------------------------------------------------- */
@@ -76,12 +81,16 @@ struct thump_fd_capture {
 	/* every descriptor of the target, in ascending order: to find the other end of a pipe */
 	const struct thump_fd_facts *all;
 	size_t nr_all;
-	bool have_dup_fd; /* pidfd_getfd works here */
+	bool have_dup_fd;	    /* pidfd_getfd works here */
 	uint64_t carry_limit_bytes; /* open temporary files up to this travel in the image */
+	const char *tmpdir;	    /* TMPDIR of the target's environment, or NULL */
 };
 
-/* Index of the backing for the regular file or memfd behind fd, added on first use (same dev:ino
- * = same backing, shared with mappings). */
+/*
+ * Index of the backing for the regular file or memfd behind fd, added on first use (same dev:ino
+ * = same backing, shared with mappings). THUMP_NO_ID when it cannot be saved: then a problem was
+ * listed.
+ */
 THUMP_MUST_CHECK int thump_capture_backing(struct thump_fd_capture *cap,
 					   const struct thump_fd_facts *facts,
 					   uint32_t *backing_id_ret, struct thump_err *err);
@@ -98,14 +107,21 @@ struct thump_fd_rebuild {
 	const struct thump_model *model;
 	struct thump_image *image; /* to read carried content */
 	struct thump_arena *arena;
-	void **objects;            /* [ofd_id], from decode */
-	int *ofd_fds;              /* [ofd_id] fd in this process once rebuilt, else -1 */
-	int *backing_fds;          /* [backing_id], opened by the check stage or made, else -1 */
+	void **objects;	  /* [ofd_id], from decode */
+	int *ofd_fds;	  /* [ofd_id] fd in this process once rebuilt, else -1 */
+	int *backing_fds; /* [backing_id], opened by the check stage or made, else -1 */
 	const struct thump_port_map *ports;
 	size_t nr_ports;
-	bool keep_stdio;           /* --keep-stdio: do not take the caller's 0, 1, 2 */
-	int64_t monotonic_shift_ns; /* clock here minus clock at the capture; 0 in a time namespace */
+	bool keep_stdio;	    /* --keep-stdio: do not take the caller's 0, 1, 2 */
+	int64_t monotonic_shift_ns; /* clock here minus clock at the capture; 0 in a time namespace
+				     */
 	int64_t boottime_shift_ns;
+	/* From here on private to src/kinds; zero at the beginning. */
+	struct thump_backing_plan *plans; /* [backing_id], made by thump_check_fds */
+	struct thump_stash *stash;	  /* ends of pipes and pairs whose turn has not come */
+	size_t nr_stash;
+	int caller_stdio[3]; /* the caller's 0 to 2, out of the way; -1 when closed */
+	int safe_fd;	     /* above all numbers that the target uses */
 };
 
 /* The kinds, in matching order, ended by NULL. */
@@ -121,7 +137,11 @@ THUMP_MUST_CHECK int thump_capture_fds(struct thump_target *target, struct thump
 				       uint64_t carry_limit_bytes, struct thump_problems *problems,
 				       struct thump_err *err);
 
-/* decode + check of every ofd and backing; called in thump before the child exists. */
+/*
+ * decode + check of every ofd and backing; called in thump before the child exists. Allocates
+ * objects, ofd_fds and backing_fds in rb->arena. Afterwards backing_fds holds the files that
+ * mappings need, open in this process until thump_close_fds().
+ */
 THUMP_MUST_CHECK int thump_check_fds(struct thump_fd_rebuild *rb, struct thump_problems *problems,
 				     struct thump_err *err);
 
@@ -130,9 +150,13 @@ THUMP_MUST_CHECK int thump_check_fds(struct thump_fd_rebuild *rb, struct thump_p
  * numbers. Fds in keep[] (image, exe, blob data, pipes to thump) are moved out of the way first:
  * their new numbers are written back. On return, all of 0..max are as in the image but without
  * CLOEXEC (a step sets it), everything else but keep[] is CLOEXEC. Backings that mappings need are
- * open in rb->backing_fds (inherited across exec, closed by a step).
+ * open in rb->backing_fds (inherited across exec, closed by a step). Anonymous shared memory has no
+ * descriptor: its backing_fds stay -1.
  */
 THUMP_MUST_CHECK int thump_rebuild_fds(struct thump_fd_rebuild *rb, int *keep, size_t nr_keep,
 				       struct thump_err *err);
+
+/* In thump, when no more children will be made: closes what thump_check_fds opened. */
+void thump_close_fds(struct thump_fd_rebuild *rb);
 
 #endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kinds/backing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+#include "base/fd.h"
+#include "kinds/capture.h"
+#include "proc/identity.h"
+#include "trace/target.h"
+
+#ifndef HUGETLBFS_MAGIC
+#define HUGETLBFS_MAGIC 0x958458f6
+#endif
+
+uint32_t thump_backing_find(const struct thump_model *model, uint64_t dev, uint64_t ino)
+{
+	for (uint32_t i = 0; i < model->nr_backings; i++) {
+		const struct thump_backing *backing = &model->backings[i];
+
+		if (backing->kind != THUMP_BACKING_SHMEM && backing->identity.ino == ino &&
+		    backing->identity.dev == dev)
+			return i;
+	}
+	return THUMP_NO_ID;
+}
+
+int thump_backing_add(struct thump_model *model, const struct thump_backing *backing,
+		      uint32_t *backing_id_ret, struct thump_err *err)
+{
+	struct thump_backing *list =
+		thump_arena_grow(&model->arena, model->backings, model->nr_backings, sizeof(*list));
+
+	if (!list)
+		return thump_fail(err, "out of memory");
+	model->backings = list;
+	list[model->nr_backings] = *backing;
+	*backing_id_ret = model->nr_backings++;
+	return 0;
+}
+
+int thump_backing_extents(struct thump_arena *arena, int fd, uint64_t size_bytes,
+			  struct thump_extent **extents_ret, uint32_t *nr_extents_ret,
+			  struct thump_err *err)
+{
+	struct thump_extent *extents = NULL;
+	uint32_t count = 0;
+	off_t at = 0, hole;
+
+	while ((uint64_t)at < size_bytes) {
+		at = lseek(fd, at, SEEK_DATA);
+		if (at < 0 && errno == ENXIO) /* no data up to the end */
+			break;
+		hole = at < 0 ? -1 : lseek(fd, at, SEEK_HOLE);
+		if (at < 0 || hole < 0)
+			return thump_fail_errno(err, "lseek(SEEK_DATA)");
+		extents = thump_arena_grow(arena, extents, count, sizeof(*extents));
+		if (!extents)
+			return thump_fail(err, "out of memory");
+		extents[count] = (struct thump_extent){
+			.start = thump_page_down((uint64_t)at),
+			.end = thump_page_up((uint64_t)hole),
+		};
+		/* File systems with blocks below the page size: extents may touch. */
+		if (count && extents[count].start <= extents[count - 1].end)
+			extents[count - 1].end = extents[count].end;
+		else
+			count++;
+		at = hole;
+	}
+	*extents_ret = extents;
+	*nr_extents_ret = count;
+	return 0;
+}
+
+uint64_t thump_backing_carried_bytes(const struct thump_model *model)
+{
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; i < model->nr_backings; i++)
+		if (model->backings[i].kind == THUMP_BACKING_CARRIED)
+			total += model->backings[i].content_size_bytes;
+	return total;
+}
+
+static bool is_below(const char *path, const char *folder)
+{
+	size_t len = strlen(folder);
+
+	while (len > 1 && folder[len - 1] == '/')
+		len--;
+	return len > 1 && strncmp(path, folder, len) == 0 && path[len] == '/';
+}
+
+bool thump_path_is_temporary(const char *path, const char *tmpdir)
+{
+	return is_below(path, "/tmp") || is_below(path, "/var/tmp") || is_below(path, "/dev/shm") ||
+	       (tmpdir && tmpdir[0] == '/' && is_below(path, tmpdir));
+}
+
+/* Open for reading in this process, or -1: /proc/PID/fd/N follows deleted files and memfds, too.
+ * A file that only its owner's other processes may read is still readable through a duplicate. */
+static int open_for_reading(struct thump_fd_capture *cap, const struct thump_fd_facts *facts)
+{
+	int fd = thump_target_reopen(cap->target, facts->fd, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0 && cap->have_dup_fd && thump_facts_access_mode(facts) == O_RDWR)
+		fd = thump_target_dup_fd(cap->target, facts->fd);
+	return fd;
+}
+
+static int add_content(struct thump_fd_capture *cap, struct thump_backing *backing, int *fd,
+		       struct thump_err *err)
+{
+	backing->content_size_bytes = backing->identity.size_bytes;
+	if (thump_backing_extents(&cap->model->arena, *fd, backing->content_size_bytes,
+				  &backing->extents, &backing->nr_extents, err) < 0)
+		return -1;
+	backing->capture_fd = thump_take_fd(fd);
+	return 0;
+}
+
+static int add_memfd(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		     struct thump_backing *backing, int *fd, struct thump_err *err)
+{
+	struct statfs fs;
+	int seals = fcntl(*fd, F_GET_SEALS);
+
+	if (seals < 0)
+		return thump_fail_errno(err, "fcntl(F_GET_SEALS) of %s", facts->link);
+	if (fstatfs(*fd, &fs) < 0)
+		return thump_fail_errno(err, "fstatfs of %s", facts->link);
+	if (fs.f_type == HUGETLBFS_MAGIC) {
+		thump_refuse_fd(cap, facts, "memfd", "memfd %s: huge pages cannot be saved",
+				backing->path);
+		backing->kind = 0;
+		return 0;
+	}
+	backing->kind = THUMP_BACKING_MEMFD;
+	backing->memfd_seals = (uint32_t)seals;
+	return add_content(cap, backing, fd, err);
+}
+
+/* Decides what becomes of a file; backing->kind stays 0 when it cannot be saved. */
+static int add_file(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		    struct thump_backing *backing, int *fd, struct thump_err *err)
+{
+	uint64_t size = backing->identity.size_bytes;
+	uint64_t carried = thump_backing_carried_bytes(cap->model);
+	bool fits = *fd >= 0 && carried <= cap->carry_limit_bytes &&
+		    size <= cap->carry_limit_bytes - carried;
+
+	if (fits && (facts->deleted || thump_path_is_temporary(facts->link, cap->tmpdir))) {
+		backing->kind = THUMP_BACKING_CARRIED;
+		return add_content(cap, backing, fd, err);
+	}
+	if (!facts->deleted) {
+		backing->kind = THUMP_BACKING_FILE;
+		return 0;
+	}
+	if (*fd < 0)
+		thump_refuse_fd(cap, facts, "deleted-file",
+				"file %s: deleted, and may not be read here", facts->link);
+	else
+		thump_refuse_fd(cap, facts, "deleted-file",
+				"file %s: deleted, and with %llu bytes too big to be carried "
+				"(limit %llu, taken %llu)",
+				facts->link, (unsigned long long)size,
+				(unsigned long long)cap->carry_limit_bytes,
+				(unsigned long long)carried);
+	return 0;
+}
+
+static int read_identity(const struct thump_fd_facts *facts, int fd,
+			 struct thump_file_identity *identity_ret, struct thump_err *err)
+{
+	if (fd < 0) {
+		thump_identity_from_stat(&facts->st, identity_ret);
+		return 0;
+	}
+	return thump_identity_read(fd, identity_ret, err);
+}
+
+int thump_capture_backing(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			  uint32_t *backing_id_ret, struct thump_err *err)
+{
+	static const char memfd_prefix[] = "/memfd:";
+	bool memfd =
+		facts->deleted && strncmp(facts->link, memfd_prefix, sizeof(memfd_prefix) - 1) == 0;
+	struct thump_backing backing = { .deleted = facts->deleted, .capture_fd = -1 };
+	auto_close int fd = -1;
+
+	*backing_id_ret = thump_backing_find(cap->model, facts->st.st_dev, facts->st.st_ino);
+	if (*backing_id_ret != THUMP_NO_ID)
+		return 0;
+	backing.path = thump_arena_strdup(&cap->model->arena,
+					  facts->link + (memfd ? sizeof(memfd_prefix) - 1 : 0));
+	if (!backing.path)
+		return thump_fail(err, "out of memory");
+	fd = open_for_reading(cap, facts);
+	if (memfd && fd < 0)
+		return thump_fail_errno(err, "open %s of process %d for reading", facts->link,
+					cap->target->pid);
+	if (read_identity(facts, fd, &backing.identity, err) < 0)
+		return thump_add_context(err, "%s", facts->link);
+	if (memfd ? add_memfd(cap, facts, &backing, &fd, err) < 0
+		  : add_file(cap, facts, &backing, &fd, err) < 0)
+		return thump_add_context(err, "%s", facts->link);
+	return backing.kind ? thump_backing_add(cap->model, &backing, backing_id_ret, err) : 0;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All descriptors of the target: facts, then who shares what, then one record per description. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "base/fd.h"
+#include "kinds/capture.h"
+#include "proc/status.h"
+#include "trace/target.h"
+
+/* pidfd_getfd(2) is the same permission for every descriptor: trying one tells for all. */
+static bool can_dup_fds(struct thump_target *target)
+{
+	auto_close int dir_fd = openat(target->proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_closedir DIR *dir = NULL;
+	const struct dirent *entry;
+
+	if (dir_fd < 0 || !(dir = fdopendir(dir_fd)))
+		return false;
+	(void)thump_take_fd(&dir_fd);
+	while ((entry = readdir(dir))) {
+		auto_close int fd = -1;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		fd = thump_target_dup_fd(target, atoi(entry->d_name));
+		return fd >= 0;
+	}
+	return false;
+}
+
+/* Value of NAME= in the target's environment as it was at its start, in `arena`, or NULL. */
+static const char *target_env(struct thump_target *target, struct thump_arena *arena,
+			      const char *name)
+{
+	auto_free char *text = NULL;
+	size_t size, len = strlen(name);
+
+	if (thump_slurp(target->proc_fd, "environ", &text, &size) < 0)
+		return NULL;
+	for (const char *at = text; at < text + size; at += strlen(at) + 1)
+		if (strncmp(at, name, len) == 0 && at[len] == '=')
+			return thump_arena_strdup(arena, at + len + 1);
+	return NULL;
+}
+
+static const struct thump_kind *find_kind(const struct thump_fd_facts *facts)
+{
+	for (const struct thump_kind *const *kind = thump_kinds(); *kind; kind++)
+		if ((*kind)->matches(facts))
+			return *kind;
+	return NULL;
+}
+
+/* F_GETOWN_EX answers in the pid namespace of whoever asks, so the target itself is asked; first
+ * through a duplicate whether there is anything to ask for. */
+static int capture_owner(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			 struct thump_ofd *ofd, struct thump_err *err)
+{
+	auto_access struct thump_access access = THUMP_ACCESS_INIT;
+	struct f_owner_ex owner = { 0 };
+	uint64_t args[6] = { 0, F_GETOWN_EX };
+	long result, signo;
+
+	if (facts->open_flags & O_PATH)
+		return 0;
+	if (!cap->have_dup_fd && !(facts->open_flags & O_ASYNC) && !S_ISSOCK(facts->st.st_mode))
+		return 0; /* two remote calls for each would cost more than they tell */
+	for (bool dup_fd = cap->have_dup_fd;; dup_fd = false) {
+		if (thump_access_open(cap->target, dup_fd, facts->fd, &access, err) < 0)
+			return -1;
+		args[0] = (uint64_t)access.fd;
+		args[2] = access.addr;
+		if (thump_access_call(&access, SYS_fcntl, args, sizeof(owner), &result, err) < 0)
+			return -1;
+		memcpy(&owner, access.bytes, sizeof(owner));
+		if (result < 0 || !dup_fd || owner.pid == 0)
+			break;
+		thump_access_close(&access);
+	}
+	if (result < 0)
+		return 0; /* this kind of file has no owner */
+	args[1] = F_GETSIG;
+	if (thump_access_call(&access, SYS_fcntl, args, 0, &signo, err) < 0)
+		return -1;
+	ofd->owner = owner.pid;
+	ofd->owner_type = owner.pid ? owner.type : 0;
+	ofd->owner_signal = signo > 0 ? (int32_t)signo : 0;
+	return 0;
+}
+
+static int capture_one(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		       struct thump_ofd *ofd, struct thump_err *err)
+{
+	const struct thump_kind *kind = find_kind(facts);
+	auto_buf struct thump_buf record = THUMP_BUF_INIT;
+	size_t fatal_before = cap->problems->nr_fatal;
+
+	*ofd = (struct thump_ofd){
+		.open_flags = facts->open_flags,
+		.pos = facts->pos,
+		.backing_id = THUMP_NO_ID,
+	};
+	if (!kind) {
+		thump_refuse_unknown(cap, facts);
+		return thump_ofd_describe(cap, ofd, err, "%s", facts->link);
+	}
+	ofd->kind_id = kind->kind_id;
+	ofd->version = kind->version;
+	if (kind->capture(cap, facts, ofd, &record, err) < 0)
+		return thump_add_context(err, "%s", kind->name);
+	if (!ofd->text && thump_ofd_describe(cap, ofd, err, "%s", facts->link) < 0)
+		return -1;
+	if (cap->problems->nr_fatal != fatal_before)
+		return 0;
+	if (record.failed || record.size_bytes > UINT32_MAX)
+		return thump_fail(err, "%s: out of memory", kind->name);
+	ofd->record = thump_arena_memdup(&cap->model->arena, record.bytes, record.size_bytes);
+	ofd->record_size = (uint32_t)record.size_bytes;
+	if (!ofd->record)
+		return thump_fail(err, "out of memory");
+	return capture_owner(cap, facts, ofd, err);
+}
+
+/*
+ * A file that the parent has open under the same number was most likely opened by the parent, for
+ * itself: flock(1) in shell scripts does that. It is kept, but somebody should know.
+ */
+static void warn_if_inherited(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			      int32_t ppid)
+{
+	char path[64];
+	struct stat st;
+
+	if (facts->fd <= 2 || facts->cloexec || facts->link[0] != '/' || ppid <= 1 ||
+	    !S_ISREG(facts->st.st_mode))
+		return;
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", ppid, facts->fd);
+	if (stat(path, &st) == 0 && st.st_ino == facts->st.st_ino && st.st_dev == facts->st.st_dev)
+		thump_warn_fd(cap, facts, "inherited",
+			      "file %s: probably inherited: the parent (process %d) has it, too",
+			      facts->link, ppid);
+}
+
+static int32_t parent_of(struct thump_target *target)
+{
+	auto_free char *text = NULL;
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_stat stat;
+
+	if (thump_slurp(target->proc_fd, "stat", &text, NULL) < 0 ||
+	    thump_stat_parse(text, &stat, &err) < 0)
+		return 0;
+	return stat.ppid;
+}
+
+/* Gives every description a place in model->ofds and every descriptor one in model->fds. */
+static int capture_all(struct thump_fd_capture *cap, const size_t *first, struct thump_err *err)
+{
+	struct thump_model *model = cap->model;
+	auto_free uint32_t *ofd_ids = calloc(cap->nr_all + 1, sizeof(*ofd_ids));
+	int32_t ppid = parent_of(cap->target);
+
+	model->ofds = thump_arena_alloc(&model->arena, cap->nr_all + 1, sizeof(*model->ofds));
+	model->fds = thump_arena_alloc(&model->arena, cap->nr_all + 1, sizeof(*model->fds));
+	if (!ofd_ids || !model->ofds || !model->fds)
+		return thump_fail(err, "out of memory");
+	model->nr_ofds = model->nr_fds = 0;
+	for (size_t i = 0; i < cap->nr_all; i++) {
+		const struct thump_fd_facts *facts = &cap->all[i];
+
+		if (first[i] == i) {
+			ofd_ids[i] = model->nr_ofds++;
+			if (capture_one(cap, facts, &model->ofds[ofd_ids[i]], err) < 0)
+				return thump_add_context(err, "fd %d", facts->fd);
+		}
+		model->fds[model->nr_fds++] = (struct thump_fd){
+			.fd = facts->fd,
+			.cloexec = facts->cloexec,
+			.ofd_id = ofd_ids[first[i]],
+		};
+		warn_if_inherited(cap, facts, ppid);
+	}
+	return 0;
+}
+
+static int capture_with(struct thump_fd_capture *cap, struct thump_arena *arena,
+			struct thump_err *err)
+{
+	struct thump_fd_facts *facts;
+	enum thump_share_way way;
+	size_t count, *first;
+
+	cap->have_dup_fd = can_dup_fds(cap->target);
+	cap->tmpdir = target_env(cap->target, arena, "TMPDIR");
+	if (thump_facts_collect(cap->target, cap->have_dup_fd, arena, &facts, &count, err) < 0)
+		return -1;
+	cap->all = facts;
+	cap->nr_all = count;
+	first = thump_arena_alloc(arena, count + 1, sizeof(*first));
+	if (!first)
+		return thump_fail(err, "out of memory");
+	way = count ? thump_share_probe(cap->target, facts[0].fd) : THUMP_SHARE_KCMP;
+	if (thump_share_find(cap->target, way, facts, count, first, err) < 0)
+		return -1;
+	return capture_all(cap, first, err);
+}
+
+int thump_capture_fds(struct thump_target *target, struct thump_model *model,
+		      uint64_t carry_limit_bytes, struct thump_problems *problems,
+		      struct thump_err *err)
+{
+	struct thump_fd_capture cap = {
+		.target = target,
+		.model = model,
+		.problems = problems,
+		.carry_limit_bytes = carry_limit_bytes,
+	};
+	struct thump_arena arena;
+	int status;
+
+	thump_arena_init(&arena);
+	status = capture_with(&cap, &arena, err);
+	thump_arena_deinit(&arena);
+	return status;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* File locks, as `lock:` lines of fdinfo show them: flock(2), POSIX and OFD locks of fcntl(2). */
+#ifndef THUMP_KINDS_LOCKS_H
+#define THUMP_KINDS_LOCKS_H
+
+#include "base/bytes.h"
+
+enum thump_lock_type {
+	THUMP_LOCK_FLOCK = 1, /* flock(2), of the description */
+	THUMP_LOCK_POSIX = 2, /* F_SETLK, of the process: gone when any descriptor is closed */
+	THUMP_LOCK_OFD = 3,   /* F_OFD_SETLK, of the description */
+	THUMP_LOCK_OTHER = 4, /* leases and delegations; never in a record */
+};
+
+struct thump_lock {
+	uint8_t type; /* enum thump_lock_type */
+	bool exclusive;
+	uint64_t start, len; /* 0 bytes: to the end, however far that is */
+};
+
+struct thump_locks {
+	struct thump_lock *list;
+	uint32_t count;
+};
+
+/* Pure: reads the text of fdinfo. */
+THUMP_MUST_CHECK int thump_locks_parse(const char *fdinfo, struct thump_arena *arena,
+				       struct thump_locks *locks_ret, struct thump_err *err);
+
+void thump_locks_encode(struct thump_buf *record, const struct thump_locks *locks);
+/* Fails the reader on anything out of range. */
+void thump_locks_decode(struct thump_reader *r, struct thump_arena *arena,
+			struct thump_locks *locks_ret);
+
+bool thump_locks_have(const struct thump_locks *locks, enum thump_lock_type type);
+
+/* Takes all locks of the given type on fd without waiting. -1 with errno EAGAIN when another
+ * process holds one. */
+THUMP_MUST_CHECK int thump_locks_take(int fd, const struct thump_locks *locks,
+				      enum thump_lock_type type);
+
+/* Could all of them be taken? Takes them on `fd`, a description opened for this with the access
+ * mode of the one that held them; closing it lets go. False with errno. */
+bool thump_locks_free(int fd, const struct thump_locks *locks);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * In the child, between fork and exec: every description is made and gets its numbers.
+ *
+ * Order: (1) content is read from the image while its descriptor still has its old number; (2) what
+ * is ours moves above the target's numbers; (3) all there is becomes CLOEXEC; (4) descriptions in
+ * the order of their lowest descriptor, each put into place at once, so that from then on a number
+ * of the target is either free or final; (5) connect, for kinds that refer to others by number.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "base/fd.h"
+#include "kinds/restore.h"
+
+/* F_SETFL ignores all others, see fcntl(2). */
+#define SETFL_FLAGS (O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK)
+
+static int raise_limit(struct thump_err *err)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return thump_fail_errno(err, "getrlimit");
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return thump_fail_errno(err, "setrlimit(RLIMIT_NOFILE)");
+	return 0;
+}
+
+static int move_caller_stdio(struct thump_fd_rebuild *rb, struct thump_err *err)
+{
+	for (int i = 0; i < 3; i++) {
+		int copy = fcntl(i, F_DUPFD_CLOEXEC, 3);
+
+		rb->caller_stdio[i] = -1;
+		if (copy < 0 && errno == EBADF)
+			continue;
+		if (copy < 0)
+			return thump_fail_errno(err, "duplicate fd %d", i);
+		if (thump_move_away(rb, copy, &rb->caller_stdio[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int close_all_on_exec(struct thump_err *err)
+{
+	auto_closedir DIR *dir = NULL;
+	const struct dirent *entry;
+
+	/* Linux 5.11; older kernels answer EINVAL or ENOSYS. */
+	if (syscall(SYS_close_range, 0U, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
+		return 0;
+	dir = opendir("/proc/self/fd");
+	if (!dir)
+		return thump_fail_errno(err, "open /proc/self/fd");
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			(void)fcntl(atoi(entry->d_name), F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+
+static int move_ours(struct thump_fd_rebuild *rb, int *keep, size_t nr_keep, struct thump_err *err)
+{
+	auto_free int *flags = calloc(nr_keep + 1, sizeof(*flags));
+
+	if (!flags)
+		return thump_fail(err, "out of memory");
+	for (size_t i = 0; i < nr_keep; i++) {
+		flags[i] = fcntl(keep[i], F_GETFD);
+		if (thump_move_away(rb, keep[i], &keep[i], err) < 0)
+			return -1;
+	}
+	if (move_caller_stdio(rb, err) < 0 || close_all_on_exec(err) < 0)
+		return -1;
+	for (size_t i = 0; i < nr_keep; i++)
+		if (!(flags[i] & FD_CLOEXEC) && fcntl(keep[i], F_SETFD, 0) < 0)
+			return thump_fail_errno(err, "keep fd %d open", keep[i]);
+	return 0;
+}
+
+/* The caller's descriptor that takes the place of descriptor `number`; /dev/null where the caller
+ * has none. */
+static int callers_fd(struct thump_fd_rebuild *rb, uint32_t ofd_id, int number, bool *borrowed_ret)
+{
+	const struct thump_ofd *ofd = &rb->model->ofds[ofd_id];
+	const struct thump_kind *kind = thump_kind_by_id(ofd->kind_id);
+	int launcher_fd = number <= 2 ? number : kind->launcher_fd(rb->objects[ofd_id]);
+
+	*borrowed_ret = rb->caller_stdio[launcher_fd] >= 0;
+	if (*borrowed_ret)
+		return rb->caller_stdio[launcher_fd];
+	return open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+/* Makes `number` refer to what `fd` refers to, without CLOEXEC. */
+static int put_at(int fd, int number, struct thump_err *err)
+{
+	if (fd == number) {
+		if (fcntl(fd, F_SETFD, 0) < 0)
+			return thump_fail_errno(err, "fcntl(F_SETFD)");
+	} else if (dup3(fd, number, 0) < 0) {
+		return thump_fail_errno(err, "dup3 to fd %d", number);
+	}
+	return 0;
+}
+
+static int put_callers(struct thump_fd_rebuild *rb, const struct thump_fd *place,
+		       struct thump_err *err)
+{
+	const struct thump_ofd *ofd = &rb->model->ofds[place->ofd_id];
+	bool borrowed;
+	int fd = callers_fd(rb, place->ofd_id, place->fd, &borrowed);
+	int status, flags;
+
+	if (fd < 0)
+		return thump_fail_errno(err, "open /dev/null");
+	status = put_at(fd, place->fd, err);
+	if (!borrowed && fd != place->fd)
+		thump_close_fd(&fd);
+	if (status < 0)
+		return -1;
+	/* What the program had set on its own stdio; an event loop would block without it. */
+	flags = fcntl(place->fd, F_GETFL);
+	if ((ofd->open_flags & O_NONBLOCK) && flags >= 0 && !(flags & O_NONBLOCK))
+		(void)fcntl(place->fd, F_SETFL, flags | O_NONBLOCK);
+	if (rb->ofd_fds[place->ofd_id] < 0)
+		rb->ofd_fds[place->ofd_id] = place->fd;
+	return 0;
+}
+
+static int rebuild_one(struct thump_fd_rebuild *rb, const struct thump_fd *place,
+		       struct thump_err *err)
+{
+	const struct thump_ofd *ofd = &rb->model->ofds[place->ofd_id];
+	const struct thump_kind *kind = thump_kind_by_id(ofd->kind_id);
+	int wanted = (int)ofd->open_flags & SETFL_FLAGS;
+	auto_close int fd = -1;
+
+	if (kind->rebuild(rb, place->ofd_id, rb->objects[place->ofd_id], &fd, err) < 0)
+		return thump_add_context(err, "%s", kind->name);
+	if (wanted && !(ofd->open_flags & O_PATH) && fcntl(fd, F_SETFL, wanted) < 0)
+		return thump_fail_errno(err, "%s: fcntl(F_SETFL, %#x)", kind->name,
+					(unsigned)wanted);
+	if (put_at(fd, place->fd, err) < 0)
+		return -1;
+	if (fd == place->fd)
+		(void)thump_take_fd(&fd);
+	rb->ofd_fds[place->ofd_id] = place->fd;
+	return 0;
+}
+
+static int put_all(struct thump_fd_rebuild *rb, struct thump_err *err)
+{
+	for (uint32_t i = 0; i < rb->model->nr_fds; i++) {
+		const struct thump_fd *place = &rb->model->fds[i];
+		int status;
+
+		if (thump_ofd_is_callers(rb, place->ofd_id))
+			status = put_callers(rb, place, err);
+		else if (rb->ofd_fds[place->ofd_id] >= 0)
+			status = put_at(rb->ofd_fds[place->ofd_id], place->fd, err);
+		else
+			status = rebuild_one(rb, place, err);
+		if (status < 0)
+			return thump_add_context(err, "fd %d", place->fd);
+	}
+	return 0;
+}
+
+/* Only now: closing any descriptor of a file ends the POSIX locks that are taken by connect. */
+static int settle_backings(struct thump_fd_rebuild *rb, struct thump_err *err)
+{
+	for (uint32_t i = 0; i < rb->model->nr_backings; i++) {
+		if (rb->backing_fds[i] < 0)
+			continue;
+		if (!rb->plans[i].mapped)
+			thump_close_fd(&rb->backing_fds[i]);
+		else if (fcntl(rb->backing_fds[i], F_SETFD, 0) < 0)
+			return thump_fail_errno(err, "keep fd %d open", rb->backing_fds[i]);
+	}
+	return 0;
+}
+
+static int connect_all(struct thump_fd_rebuild *rb, struct thump_err *err)
+{
+	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {
+		const struct thump_kind *kind = thump_kind_by_id(rb->model->ofds[i].kind_id);
+
+		if (!kind->connect || rb->ofd_fds[i] < 0 || thump_ofd_is_callers(rb, i))
+			continue;
+		if (kind->connect(rb, i, rb->objects[i], rb->ofd_fds[i], err) < 0)
+			return thump_add_context(err, "fd %d: %s", rb->ofd_fds[i], kind->name);
+	}
+	return 0;
+}
+
+int thump_rebuild_fds(struct thump_fd_rebuild *rb, int *keep, size_t nr_keep, struct thump_err *err)
+{
+	const struct thump_model *model = rb->model;
+
+	rb->safe_fd = model->nr_fds ? model->fds[model->nr_fds - 1].fd + 1 : 0;
+	if (rb->safe_fd < 3)
+		rb->safe_fd = 3;
+	if (raise_limit(err) < 0 || thump_make_backings(rb, err) < 0 ||
+	    move_ours(rb, keep, nr_keep, err) < 0 || put_all(rb, err) < 0)
+		return -1;
+	thump_stash_close(rb);
+	if (settle_backings(rb, err) < 0)
+		return -1;
+	return connect_all(rb, err);
+}

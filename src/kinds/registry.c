@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kinds/registry.h"
+
+/* In matching order: the special before the general (a memfd is a regular file, too). */
+static const struct thump_kind *const kinds[] = {
+	&thump_kind_memfd,   &thump_kind_regular, &thump_kind_directory,
+	&thump_kind_tty,     &thump_kind_chardev, &thump_kind_pipe,
+	&thump_kind_eventfd, &thump_kind_epoll,	  NULL,
+};
+
+const struct thump_kind *const *thump_kinds(void)
+{
+	return kinds;
+}
+
+const struct thump_kind *thump_kind_by_id(uint16_t kind_id)
+{
+	for (size_t i = 0; kinds[i]; i++)
+		if (kinds[i]->kind_id == kind_id)
+			return kinds[i];
+	return NULL;
+}

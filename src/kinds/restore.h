@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside src/kinds, restore side: what kinds use to make objects. */
+#ifndef THUMP_KINDS_RESTORE_H
+#define THUMP_KINDS_RESTORE_H
+
+#include "kinds/kind.h"
+
+/* ---- which description is what ---------------------------------------------------------- */
+
+/* The lowest descriptor of this description; -1 when no descriptor refers to it. */
+int thump_ofd_first_fd(const struct thump_model *model, uint32_t ofd_id);
+
+/* The restoring command's own stdin, stdout or stderr takes the place of this description. */
+bool thump_ofd_is_callers(const struct thump_fd_rebuild *rb, uint32_t ofd_id);
+
+/* Adds a misfit "fd N: ..." about the first descriptor of ofd_id. */
+void thump_misfit(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
+		  struct thump_problems *problems, const char *word, const char *fmt, ...)
+	THUMP_PRINTF(5, 6);
+void thump_misfit_warn(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
+		       struct thump_problems *problems, const char *word, const char *fmt, ...)
+	THUMP_PRINTF(5, 6);
+
+/* ---- making descriptors ------------------------------------------------------------------ */
+
+/* A new description of what `fd` of this process refers to; CLOEXEC. -1 with errno. */
+THUMP_MUST_CHECK int thump_reopen(int fd, int flags);
+
+/* The flags of open(2) that a recorded description keeps; never one that creates or truncates. */
+int thump_open_flags(uint32_t recorded);
+
+/*
+ * Ends of pipes and pairs that were made together with another one and wait for their turn, by
+ * (kind, key). put takes over the fd, also on failure. take gives the oldest; -1 when there is
+ * none. What nobody takes is closed at the end: an end that nobody held.
+ */
+THUMP_MUST_CHECK int thump_stash_put(struct thump_fd_rebuild *rb, uint16_t kind_id, uint64_t key,
+				     int fd, struct thump_err *err);
+int thump_stash_take(struct thump_fd_rebuild *rb, uint16_t kind_id, uint64_t key);
+void thump_stash_close(struct thump_fd_rebuild *rb);
+
+/* Moves a descriptor out of the numbers of the target; CLOEXEC stays as it was. Closes `fd`. */
+THUMP_MUST_CHECK int thump_move_away(struct thump_fd_rebuild *rb, int fd, int *fd_ret,
+				     struct thump_err *err);
+
+/* ---- backings ---------------------------------------------------------------------------- */
+
+enum thump_backing_how {
+	THUMP_BACKING_UNUSED = 0,    /* only descriptors that are the caller's refer to it */
+	THUMP_BACKING_OPEN,	     /* the file at its path */
+	THUMP_BACKING_MAKE_LOG,	     /* an O_APPEND log that is gone: made anew, empty */
+	THUMP_BACKING_MAKE_NAMED,    /* a carried file at its path */
+	THUMP_BACKING_MAKE_UNLINKED, /* a carried file without a name */
+	THUMP_BACKING_MAKE_MEMFD,
+	THUMP_BACKING_MISFIT, /* listed */
+};
+
+struct thump_backing_plan {
+	enum thump_backing_how how;
+	bool mapped; /* a mapping needs it: open until the end */
+	bool mapped_for_write;
+	bool only_appended; /* nothing but O_APPEND descriptors refer to it */
+	uint32_t ofd_id;    /* the first description that refers to it, or THUMP_NO_ID */
+	uint64_t dev, ino;  /* of the file that was checked */
+};
+
+THUMP_MUST_CHECK int thump_check_backings(struct thump_fd_rebuild *rb,
+					  struct thump_problems *problems, struct thump_err *err);
+/* In the child: makes what is to be made. */
+THUMP_MUST_CHECK int thump_make_backings(struct thump_fd_rebuild *rb, struct thump_err *err);
+/* A description of the backing with the given flags of open(2), as recorded. */
+THUMP_MUST_CHECK int thump_open_backing(struct thump_fd_rebuild *rb, uint32_t backing_id,
+					uint32_t recorded_flags, int *fd_ret,
+					struct thump_err *err);
+
+#endif

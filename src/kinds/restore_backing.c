@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Backings on the restore side. Checked in thump before anything exists; made in the child.
+ *   file       must be there and be the one recorded; O_APPEND logs may have grown, been rotated or
+ *              be gone (warned about)
+ *   carried    a deleted file comes back without a name; a temporary one at its path if that is
+ *              free, or is found there unchanged; else without a name (warned about)
+ *   memfd      made anew
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "base/fd.h"
+#include "image/image.h"
+#include "kinds/restore.h"
+#include "proc/identity.h"
+
+#define COPY_CHUNK_BYTES ((size_t)1 << 20)
+
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x0020
+#endif
+
+/* ---- who needs what --------------------------------------------------------------------- */
+
+static void note_mappings(struct thump_fd_rebuild *rb)
+{
+	for (uint32_t i = 0; i < rb->model->nr_vmas; i++) {
+		const struct thump_vma *vma = &rb->model->vmas[i];
+		struct thump_backing_plan *plan;
+
+		if (vma->backing_id >= rb->model->nr_backings || vma->kind == THUMP_VMA_DEVICE_ZERO)
+			continue;
+		plan = &rb->plans[vma->backing_id];
+		plan->mapped = true;
+		plan->only_appended = false;
+		if (vma->kind == THUMP_VMA_FILE_SHARED || vma->kind == THUMP_VMA_MEMFD_SHARED)
+			plan->mapped_for_write |=
+				(vma->traits & THUMP_VMA_MAYWRITE) || (vma->prot & PROT_WRITE);
+	}
+}
+
+static void note_descriptors(struct thump_fd_rebuild *rb)
+{
+	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {
+		const struct thump_ofd *ofd = &rb->model->ofds[i];
+		struct thump_backing_plan *plan;
+
+		if (ofd->backing_id >= rb->model->nr_backings || thump_ofd_is_callers(rb, i))
+			continue;
+		plan = &rb->plans[ofd->backing_id];
+		if (plan->ofd_id == THUMP_NO_ID)
+			plan->ofd_id = i;
+		if (!(ofd->open_flags & O_APPEND) || (ofd->open_flags & O_ACCMODE) == O_RDONLY)
+			plan->only_appended = false;
+	}
+}
+
+/* ---- check ------------------------------------------------------------------------------ */
+
+/* "fd 5: file PATH: ..." or "mapping of PATH: ..." */
+static void backing_problem(struct thump_fd_rebuild *rb, uint32_t id, bool warning,
+			    struct thump_problems *problems, const char *word, const char *what)
+{
+	const struct thump_backing_plan *plan = &rb->plans[id];
+	const char *path = rb->model->backings[id].path;
+	int fd = plan->ofd_id == THUMP_NO_ID ? -1 : thump_ofd_first_fd(rb->model, plan->ofd_id);
+
+	if (fd >= 0)
+		thump_problem_add(problems, warning, fd, word, "fd %d: file %s: %s", fd, path,
+				  what);
+	else
+		thump_problem_add(problems, warning, -1, word, "mapping of %s: %s", path, what);
+	if (!warning)
+		rb->plans[id].how = THUMP_BACKING_MISFIT;
+}
+
+/* Files that the kernel makes up while they are read: there is no content to compare. */
+static bool is_made_up(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	switch ((unsigned long)fs.f_type) {
+	case PROC_SUPER_MAGIC:
+	case SYSFS_MAGIC:
+	case CGROUP_SUPER_MAGIC:
+	case CGROUP2_SUPER_MAGIC:
+	case DEBUGFS_MAGIC:
+	case TRACEFS_MAGIC:
+	case SECURITYFS_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Nanoseconds, device and inode of all agree: nobody wrote to it, so content need not be read. */
+static bool is_untouched(const struct thump_file_identity *recorded, const struct stat *st)
+{
+	struct thump_file_identity now;
+
+	thump_identity_from_stat(st, &now);
+	return recorded->mtime_ns % 1000000000U != 0 && now.mtime_ns == recorded->mtime_ns &&
+	       now.size_bytes == recorded->size_bytes && now.dev == recorded->dev &&
+	       now.ino == recorded->ino && now.mode == recorded->mode;
+}
+
+static void describe_change(const struct thump_file_identity *recorded,
+			    const struct thump_file_identity *now, char *text, size_t text_size)
+{
+	if ((recorded->mode & S_IFMT) != (now->mode & S_IFMT))
+		(void)snprintf(text, text_size, "is no regular file any more");
+	else if (recorded->size_bytes != now->size_bytes)
+		(void)snprintf(text, text_size,
+			       "changed since the checkpoint: it had %llu bytes, now %llu",
+			       (unsigned long long)recorded->size_bytes,
+			       (unsigned long long)now->size_bytes);
+	else
+		(void)snprintf(
+			text, text_size, "changed since the checkpoint: same size, but another %s",
+			recorded->build_id_len && now->build_id_len ? "build-id" : "content");
+}
+
+enum sameness { SAME, GROWN, CHANGED };
+
+static int compare_file(int fd, const struct thump_backing *backing, enum sameness *same_ret,
+			char *text, size_t text_size, struct thump_err *err)
+{
+	struct thump_file_identity now;
+	struct stat st;
+	bool grown;
+
+	if (fstat(fd, &st) < 0)
+		return thump_fail_errno(err, "fstat %s", backing->path);
+	*same_ret = SAME;
+	if (is_untouched(&backing->identity, &st) || is_made_up(fd))
+		return 0;
+	if (!S_ISREG(st.st_mode))
+		thump_identity_from_stat(&st, &now);
+	else if (thump_identity_read(fd, &now, err) < 0)
+		return thump_add_context(err, "%s", backing->path);
+	if (thump_identity_same(&backing->identity, &now))
+		return 0;
+	describe_change(&backing->identity, &now, text, text_size);
+	if (thump_identity_grown(fd, &backing->identity, &grown, err) < 0)
+		return thump_add_context(err, "%s", backing->path);
+	*same_ret = grown ? GROWN : CHANGED;
+	return 0;
+}
+
+static int check_opened(struct thump_fd_rebuild *rb, uint32_t id, int fd,
+			struct thump_problems *problems, struct thump_err *err)
+{
+	const struct thump_backing *backing = &rb->model->backings[id];
+	struct thump_backing_plan *plan = &rb->plans[id];
+	bool carried = backing->kind == THUMP_BACKING_CARRIED;
+	enum sameness same;
+	char text[160] = "";
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return thump_fail_errno(err, "fstat %s", backing->path);
+	if (compare_file(fd, backing, &same, text, sizeof(text), err) < 0)
+		return -1;
+	plan->how = THUMP_BACKING_OPEN;
+	plan->dev = st.st_dev;
+	plan->ino = st.st_ino;
+	if (same == SAME || (same == GROWN && plan->only_appended))
+		return 0;
+	if (carried) {
+		plan->how = THUMP_BACKING_MAKE_UNLINKED;
+		backing_problem(rb, id, true, problems, "changed-file",
+				"something else is there now: goes on with a copy without a name");
+	} else if (plan->only_appended && S_ISREG(st.st_mode)) {
+		backing_problem(rb, id, true, problems, "changed-file",
+				"a log that was rotated or rewritten since the checkpoint");
+	} else {
+		backing_problem(rb, id, false, problems, "changed-file", text);
+	}
+	return 0;
+}
+
+static bool folder_is_there(const char *path)
+{
+	char folder[PATH_MAX];
+	char *slash;
+	struct stat st;
+
+	if (strlen(path) >= sizeof(folder))
+		return false;
+	strcpy(folder, path);
+	slash = strrchr(folder, '/');
+	if (!slash)
+		return false;
+	*slash = '\0';
+	return stat(folder[0] ? folder : "/", &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static void check_absent(struct thump_fd_rebuild *rb, uint32_t id, struct thump_problems *problems,
+			 int open_errno)
+{
+	const struct thump_backing *backing = &rb->model->backings[id];
+	struct thump_backing_plan *plan = &rb->plans[id];
+	char text[128];
+
+	if (backing->kind == THUMP_BACKING_CARRIED) {
+		plan->how = open_errno == ENOENT ? THUMP_BACKING_MAKE_NAMED
+						 : THUMP_BACKING_MAKE_UNLINKED;
+	} else if (open_errno == ENOENT && plan->only_appended && folder_is_there(backing->path)) {
+		plan->how = THUMP_BACKING_MAKE_LOG;
+		backing_problem(rb, id, true, problems, "missing-file",
+				"a log that is gone: made anew, empty");
+	} else if (open_errno == ENOENT) {
+		backing_problem(rb, id, false, problems, "missing-file", "does not exist");
+	} else {
+		(void)snprintf(text, sizeof(text), "cannot be opened: %s", strerror(open_errno));
+		backing_problem(rb, id, false, problems, "unreadable-file", text);
+	}
+}
+
+static int open_to_check(const struct thump_backing *backing, const struct thump_backing_plan *plan)
+{
+	int flags = O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	int fd = open(backing->path, flags | (plan->mapped_for_write ? O_RDWR : O_RDONLY));
+
+	/* A log that may only be written, recorded without a look into it. */
+	if (fd < 0 && errno == EACCES && plan->only_appended)
+		fd = open(backing->path, flags | O_PATH);
+	return fd;
+}
+
+static int check_file(struct thump_fd_rebuild *rb, uint32_t id, struct thump_problems *problems,
+		      struct thump_err *err)
+{
+	const struct thump_backing *backing = &rb->model->backings[id];
+	auto_close int fd = -1;
+
+	if (backing->deleted) {
+		if (backing->kind == THUMP_BACKING_CARRIED)
+			rb->plans[id].how = THUMP_BACKING_MAKE_UNLINKED;
+		else
+			backing_problem(rb, id, false, problems, "deleted-file",
+					"was deleted, and its content is not in the image");
+		return 0;
+	}
+	fd = open_to_check(backing, &rb->plans[id]);
+	if (fd < 0) {
+		check_absent(rb, id, problems, errno);
+		return 0;
+	}
+	if (check_opened(rb, id, fd, problems, err) < 0)
+		return -1;
+	if (rb->plans[id].mapped && rb->plans[id].how == THUMP_BACKING_OPEN)
+		rb->backing_fds[id] = thump_take_fd(&fd);
+	return 0;
+}
+
+static int check_backing(struct thump_fd_rebuild *rb, uint32_t id, struct thump_problems *problems,
+			 struct thump_err *err)
+{
+	const struct thump_backing *backing = &rb->model->backings[id];
+
+	switch ((enum thump_backing_kind)backing->kind) {
+	case THUMP_BACKING_FILE:
+	case THUMP_BACKING_CARRIED:
+		if (!backing->path || backing->path[0] != '/')
+			return thump_damaged(err, "backing %u: path is not absolute", id);
+		return check_file(rb, id, problems, err);
+	case THUMP_BACKING_MEMFD:
+		rb->plans[id].how = THUMP_BACKING_MAKE_MEMFD;
+		return 0;
+	case THUMP_BACKING_SHMEM:
+		return 0;
+	}
+	return thump_damaged(err, "backing %u: unknown kind %u", id, backing->kind);
+}
+
+int thump_check_backings(struct thump_fd_rebuild *rb, struct thump_problems *problems,
+			 struct thump_err *err)
+{
+	for (uint32_t i = 0; i < rb->model->nr_backings; i++)
+		rb->plans[i] = (struct thump_backing_plan){
+			.ofd_id = THUMP_NO_ID,
+			.only_appended = true,
+		};
+	note_mappings(rb);
+	note_descriptors(rb);
+	for (uint32_t i = 0; i < rb->model->nr_backings; i++) {
+		struct thump_backing_plan *plan = &rb->plans[i];
+
+		if ((plan->mapped || plan->ofd_id != THUMP_NO_ID) &&
+		    check_backing(rb, i, problems, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- make ------------------------------------------------------------------------------- */
+
+static int fill(struct thump_fd_rebuild *rb, uint32_t id, int fd, struct thump_err *err)
+{
+	const struct thump_backing *backing = &rb->model->backings[id];
+	uint64_t size = backing->content_size_bytes;
+	auto_free unsigned char *chunk = malloc(COPY_CHUNK_BYTES);
+
+	if (!chunk)
+		return thump_fail(err, "out of memory");
+	if (size > INT64_MAX || ftruncate(fd, (off_t)size) < 0)
+		return thump_fail_errno(err, "make %s %llu bytes long", backing->path,
+					(unsigned long long)size);
+	for (uint32_t i = 0; i < backing->nr_extents; i++) {
+		uint64_t end = thump_min_u64(backing->extents[i].end, size);
+
+		for (uint64_t at = backing->extents[i].start; at < end;) {
+			size_t part = thump_min_u64(end - at, COPY_CHUNK_BYTES);
+
+			if (thump_image_read_backing(rb->image, id, at, chunk, part, err) < 0)
+				return thump_add_context(err, "content of %s", backing->path);
+			if (thump_pwrite_full(fd, chunk, part, at) < 0)
+				return thump_fail_errno(err, "write %s", backing->path);
+			at += part;
+		}
+	}
+	return 0;
+}
+
+/* A file without a name, as near to its old place as possible. -1 with errno. */
+static int open_unlinked(const char *path)
+{
+	const char *tmpdir = getenv("TMPDIR");
+	const char *places[] = { NULL, tmpdir && tmpdir[0] ? tmpdir : "/tmp", "/tmp", "/dev/shm" };
+	char folder[PATH_MAX];
+
+	if (strlen(path) < sizeof(folder)) {
+		char *slash;
+
+		strcpy(folder, path);
+		slash = strrchr(folder, '/');
+		if (slash && slash != folder) {
+			*slash = '\0';
+			places[0] = folder;
+		}
+	}
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(places); i++) {
+		int fd = places[i] ? open(places[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
+
+		if (fd >= 0)
+			return fd;
+	}
+	return memfd_create("carried", MFD_CLOEXEC);
+}
+
+static int open_named(const char *path)
+{
+	int flags = O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+	int fd = open(path, flags, 0600);
+
+	if (fd < 0 && errno == ENOENT) {
+		char folder[PATH_MAX];
+		char *slash;
+
+		if (strlen(path) >= sizeof(folder))
+			return -1;
+		strcpy(folder, path);
+		slash = strrchr(folder, '/');
+		if (!slash || slash == folder)
+			return -1;
+		*slash = '\0';
+		if (mkdir(folder, 0755) == 0)
+			fd = open(path, flags, 0600);
+	}
+	return fd;
+}
+
+static int make_carried(struct thump_fd_rebuild *rb, uint32_t id, struct thump_err *err)
+{
+	const struct thump_backing *backing = &rb->model->backings[id];
+	bool named = rb->plans[id].how == THUMP_BACKING_MAKE_NAMED;
+	auto_close int fd = named ? open_named(backing->path) : -1;
+
+	if (fd < 0) {
+		named = false;
+		fd = open_unlinked(backing->path);
+	}
+	if (fd < 0)
+		return thump_fail_errno(err, "make a file for %s", backing->path);
+	if (fill(rb, id, fd, err) < 0 || fchmod(fd, backing->identity.mode & 07777) < 0) {
+		if (named)
+			(void)unlink(backing->path);
+		return err->code ? -1 : thump_fail_errno(err, "chmod %s", backing->path);
+	}
+	rb->backing_fds[id] = thump_take_fd(&fd);
+	return 0;
+}
+
+static int make_memfd(struct thump_fd_rebuild *rb, uint32_t id, struct thump_err *err)
+{
+	const struct thump_backing *backing = &rb->model->backings[id];
+	const uint32_t sealable = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE |
+				  F_SEAL_FUTURE_WRITE | F_SEAL_EXEC;
+	/* Without MFD_ALLOW_SEALING exactly this seal is set: nothing can be added. */
+	bool sealing = backing->memfd_seals != F_SEAL_SEAL;
+	auto_close int fd =
+		memfd_create(backing->path, MFD_CLOEXEC | (sealing ? MFD_ALLOW_SEALING : 0U));
+
+	if (fd < 0)
+		return thump_fail_errno(err, "memfd_create %s", backing->path);
+	if (fill(rb, id, fd, err) < 0)
+		return -1;
+	if (fchmod(fd, backing->identity.mode & 07777) < 0)
+		return thump_fail_errno(err, "chmod memfd %s", backing->path);
+	if (sealing && (backing->memfd_seals & sealable) &&
+	    fcntl(fd, F_ADD_SEALS, backing->memfd_seals & sealable) < 0)
+		return thump_fail_errno(err, "seal memfd %s", backing->path);
+	rb->backing_fds[id] = thump_take_fd(&fd);
+	return 0;
+}
+
+static int make_log(struct thump_fd_rebuild *rb, uint32_t id, struct thump_err *err)
+{
+	const struct thump_backing *backing = &rb->model->backings[id];
+	auto_close int fd =
+		open(backing->path, O_CREAT | O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return thump_fail_errno(err, "make log %s", backing->path);
+	if (fchmod(fd, backing->identity.mode & 07777) < 0)
+		return thump_fail_errno(err, "chmod %s", backing->path);
+	return 0;
+}
+
+static int make_backing(struct thump_fd_rebuild *rb, uint32_t id, struct thump_err *err)
+{
+	switch (rb->plans[id].how) {
+	case THUMP_BACKING_UNUSED:
+	case THUMP_BACKING_OPEN:
+		return 0;
+	case THUMP_BACKING_MAKE_LOG:
+		return make_log(rb, id, err);
+	case THUMP_BACKING_MAKE_NAMED:
+	case THUMP_BACKING_MAKE_UNLINKED:
+		return make_carried(rb, id, err);
+	case THUMP_BACKING_MAKE_MEMFD:
+		return make_memfd(rb, id, err);
+	case THUMP_BACKING_MISFIT:
+		break;
+	}
+	return thump_refuse(err, "%s does not fit this machine", rb->model->backings[id].path);
+}
+
+int thump_make_backings(struct thump_fd_rebuild *rb, struct thump_err *err)
+{
+	for (uint32_t i = 0; i < rb->model->nr_backings; i++) {
+		if (make_backing(rb, i, err) < 0)
+			return -1;
+		if (rb->backing_fds[i] >= 0 &&
+		    thump_move_away(rb, rb->backing_fds[i], &rb->backing_fds[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int thump_open_backing(struct thump_fd_rebuild *rb, uint32_t backing_id, uint32_t recorded_flags,
+		       int *fd_ret, struct thump_err *err)
+{
+	const struct thump_backing_plan *plan = &rb->plans[backing_id];
+	const char *path = rb->model->backings[backing_id].path;
+	int flags = thump_open_flags(recorded_flags);
+	bool by_path = rb->backing_fds[backing_id] < 0;
+	auto_close int fd =
+		by_path ? open(path, flags)
+			: thump_reopen(rb->backing_fds[backing_id], flags & ~O_NOFOLLOW);
+	struct stat st;
+
+	if (fd < 0)
+		return thump_fail_errno(err, "open %s", path);
+	if (by_path && plan->how == THUMP_BACKING_OPEN) {
+		if (fstat(fd, &st) < 0)
+			return thump_fail_errno(err, "fstat %s", path);
+		if (st.st_dev != plan->dev || st.st_ino != plan->ino)
+			return thump_refuse(err, "%s was replaced while it was restored", path);
+	}
+	*fd_ret = thump_take_fd(&fd);
+	return 0;
+}
