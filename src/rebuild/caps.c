@@ -93,26 +93,45 @@ static int drop_bounding(uint64_t wanted, struct thump_err *err)
 	return 0;
 }
 
-int thump_caps_before_exec(const struct thump_model *model, enum thump_pid_way tid_way,
+/* Makes all of `set` inheritable and then ambient; both only take what is permitted. */
+static int raise_ambient(struct thump_caps *caps, uint64_t set, struct thump_err *err)
+{
+	if (set & ~caps->inheritable) {
+		caps->inheritable |= set;
+		if (caps_set(caps) < 0)
+			return thump_fail_errno(err, "make capabilities inheritable");
+	}
+	for (unsigned cap = 0; cap <= LAST_CAP_BIT; cap++)
+		if ((set & THUMP_CAP_BIT(cap)) &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			return thump_fail_errno(err, "make capability %u ambient", cap);
+	return 0;
+}
+
+int thump_caps_before_exec(const struct thump_caps *final, enum thump_pid_way tid_way,
 			   struct thump_err *err)
 {
-	const uint64_t needed = THUMP_CAP_BIT(CAP_CHECKPOINT_RESTORE);
 	struct thump_caps caps;
+	uint64_t needed = final->permitted;
 
-	if (drop_bounding(model->process.creds.cap_bounding, err) < 0)
-		return -1;
 	if (caps_get(&caps) < 0)
 		return thump_fail_errno(err, "capget");
-	/* Where another capability (CAP_SYS_ADMIN of an older kernel) lets us set tids there is
-	 * nothing to raise; uid 0 keeps its capabilities over execve anyway. */
-	if (tid_way != THUMP_WAY_SET_TID || !(caps.permitted & needed))
-		return 0;
-	if (!(caps.inheritable & needed)) {
-		caps.inheritable |= needed;
+	/* A change of uid under PR_SET_KEEPCAPS leaves them permitted but not effective. */
+	if (caps.effective != caps.permitted) {
+		caps.effective = caps.permitted;
 		if (caps_set(&caps) < 0)
-			return thump_fail_errno(err, "make CAP_CHECKPOINT_RESTORE inheritable");
+			return thump_fail_errno(err, "make capabilities effective");
 	}
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_CHECKPOINT_RESTORE, 0, 0) < 0)
-		return thump_fail_errno(err, "make CAP_CHECKPOINT_RESTORE ambient");
-	return 0;
+	if (drop_bounding(final->bounding, err) < 0)
+		return -1;
+	/* Where it is another capability that lets us set tids (CAP_SYS_ADMIN), that one. */
+	if (tid_way == THUMP_WAY_SET_TID)
+		needed |= caps.permitted & THUMP_CAP_BIT(CAP_CHECKPOINT_RESTORE)
+				  ? THUMP_CAP_BIT(CAP_CHECKPOINT_RESTORE)
+				  : THUMP_CAP_BIT(CAP_SYS_ADMIN);
+	/* uid 0 gets its bounding set by execve, and the inheritable one besides (capabilities(7)).
+	 */
+	if (geteuid() == 0)
+		needed &= ~final->bounding;
+	return raise_ambient(&caps, needed & caps.permitted, err);
 }

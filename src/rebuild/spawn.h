@@ -52,20 +52,22 @@ _Noreturn void thump_init_serve(pid_t program, int control_fd, bool detached);
  * Capabilities. What the restored process ends up with is never more than the image had and never
  * more than the caller has; in a fresh user namespace it is nothing.
  *
- * The child calls thump_caps_before_exec() last before it execs the target's executable (after
- * everything that needs capabilities): it drops what the image's bounding set lacks, and makes
- * CAP_CHECKPOINT_RESTORE ambient, because execve(2) takes all other capabilities from a uid that
- * is not 0, and the blob's clone3(set_tid) needs it. The blob's last steps then are
- * prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL), capset(thump_caps_final()), and one
- * PR_CAP_AMBIENT_RAISE for every bit of `ambient`. No step may need a capability after that.
+ * The parent computes thump_caps_final(). The child calls thump_caps_before_exec() last before it
+ * execs the target's executable (after everything that needs capabilities; a change of uid before
+ * it must be preceded by prctl(PR_SET_KEEPCAPS, 1)): it drops what the final bounding set lacks,
+ * and makes ambient what the process still needs, because execve(2) takes every other capability
+ * from a uid that is not 0: CAP_CHECKPOINT_RESTORE for the blob's clone3(set_tid), and what is
+ * permitted in the end. The blob's last steps then are prctl(PR_CAP_AMBIENT,
+ * PR_CAP_AMBIENT_CLEAR_ALL), capset with the final sets, and one PR_CAP_AMBIENT_RAISE for every bit
+ * of the final ambient set. No step may need a capability after that.
  */
 struct thump_caps {
 	uint64_t inheritable, permitted, effective, bounding, ambient;
 };
-THUMP_MUST_CHECK int thump_caps_before_exec(const struct thump_model *model,
-					    enum thump_pid_way tid_way, struct thump_err *err);
 struct thump_caps thump_caps_final(const struct thump_model *model,
-				    const struct thump_rebuild_report *report);
+				   const struct thump_rebuild_report *report);
+THUMP_MUST_CHECK int thump_caps_before_exec(const struct thump_caps *final,
+					    enum thump_pid_way tid_way, struct thump_err *err);
 /* Of the calling process, from capget(2) and prctl(2). */
 struct thump_caps thump_caps_own(void);
 #define THUMP_CAP_BIT(cap) (UINT64_C(1) << (cap))
