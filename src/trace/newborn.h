@@ -22,14 +22,19 @@
 
 #include "base/err.h"
 
+struct thump_waiter;
+
 struct thump_newborn {
 	pid_t pid;   /* as the tracer sees it */
+	int proc_fd; /* O_PATH of /proc/PID, CLOEXEC */
 	int mem_fd;  /* /proc/PID/mem, read-write, CLOEXEC; -1 before the exec */
 	pid_t *tids; /* [0] is pid; all threads once gathered, as the tracer sees them */
 	size_t nr_tids;
 	int exit_status; /* of waitpid(2), once `gone` */
 	bool gone;	 /* it ended and was reaped */
 	bool released;
+	bool stop_wanted; /* somebody sent it SIGSTOP meanwhile: it is released stopped */
+	struct thump_waiter *waiter; /* SIGCHLD is blocked and ours until the release */
 };
 
 /* Seizes `pid`, a child of the caller that has not called execve(2) yet. */
@@ -39,7 +44,9 @@ THUMP_MUST_CHECK int thump_newborn_adopt(pid_t pid, struct thump_newborn **newbo
 /*
  * Waits until the child's execve(2) is done and holds it before the first instruction, inside
  * no system call. When the child ends instead: -1, newborn->gone and ->exit_status are set.
- * Signals that come meanwhile are passed on. timeout_ms 0 waits for ever (here and below).
+ * Signals that come before the exec are passed on; after it all but the synchronous ones (SIGTRAP,
+ * SIGSEGV, ...) are blocked, and threads inherit that: they reach the restored program. timeout_ms
+ * 0 waits for ever (here and below).
  */
 THUMP_MUST_CHECK int thump_newborn_wait_exec(struct thump_newborn *newborn, unsigned timeout_ms,
 					     struct thump_err *err);
