@@ -122,8 +122,6 @@ int thump_caps_before_exec(const struct thump_caps *final, enum thump_pid_way ti
 		if (caps_set(&caps) < 0)
 			return thump_fail_errno(err, "make capabilities effective");
 	}
-	if (drop_bounding(final->bounding, err) < 0)
-		return -1;
 	/* Where it is another capability that lets us set tids (CAP_SYS_ADMIN), that one. */
 	if (tid_way == THUMP_WAY_SET_TID)
 		needed |= caps.permitted & THUMP_CAP_BIT(CAP_CHECKPOINT_RESTORE)
@@ -133,5 +131,8 @@ int thump_caps_before_exec(const struct thump_caps *final, enum thump_pid_way ti
 	 */
 	if (geteuid() == 0)
 		needed &= ~final->bounding;
-	return raise_ambient(&caps, needed & caps.permitted, err);
+	/* In this order: what is outside the bounding set cannot become inheritable. */
+	if (raise_ambient(&caps, needed & caps.permitted, err) < 0)
+		return -1;
+	return drop_bounding(final->bounding, err);
 }
