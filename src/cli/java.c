@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/java.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define AGENT_NAME "libthump-jvm.so"
+
+/* What has been read from the command line so far. */
+struct java_parse {
+	struct thump_arena *arena;
+	struct thump_java_command *command;
+	const char *trigger; /* of -Xsnapshot:, or NULL */
+	struct thump_err *err;
+};
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* The rest of `text` after `prefix`, or NULL when it does not begin with it. */
+static const char *after(const char *text, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	return strncmp(text, prefix, len) == 0 ? text + len : NULL;
+}
+
+/* CRaC names a directory: the image is a file in it. Anything else is the image itself. */
+static const char *image_of(struct java_parse *parse, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return thump_arena_printf(parse->arena, "%s/image.thump", path);
+	return path;
+}
+
+/* OpenJ9's way to write it: comma-separated key=value pairs, file= and trigger=. */
+static int parse_pairs(struct java_parse *parse, const char *option, const char *pairs)
+{
+	char *copy = thump_arena_strdup(parse->arena, pairs), *rest = copy, *item;
+
+	if (!copy)
+		return thump_fail(parse->err, "out of memory");
+	while ((item = strsep(&rest, ",")) != NULL) {
+		const char *value;
+
+		if ((value = after(item, "file=")) && *value)
+			parse->command->image = value;
+		else if ((value = after(item, "trigger=")) && *value)
+			parse->trigger = value;
+		else
+			return thump_refuse(parse->err,
+					    "%s: \"%s\" is not understood; known are file= and "
+					    "trigger=",
+					    option, item);
+	}
+	return 0;
+}
+
+/* 1: an option of CRaC or OpenJ9, dealt with; 0: somebody else's; -1: refused. */
+static int parse_option(struct java_parse *parse, const char *arg)
+{
+	const char *value;
+
+	if ((value = after(arg, "-XX:CRaCCheckpointTo="))) {
+		parse->command->image = image_of(parse, value);
+		return 1;
+	}
+	if ((value = after(arg, "-XX:CRaCRestoreFrom="))) {
+		parse->command->image = image_of(parse, value);
+		parse->command->restore_only = true;
+		return 1;
+	}
+	if (strcmp(arg, "-XX:+CRaCIgnoreRestoreIfUnavailable") == 0) {
+		parse->command->ignore_restore_failure = true;
+		return 1;
+	}
+	if ((value = after(arg, "-Xsnapshot:")))
+		return parse_pairs(parse, "-Xsnapshot", value) < 0 ? -1 : 1;
+	if ((value = after(arg, "-Xrestore:"))) {
+		parse->command->restore_only = true;
+		return parse_pairs(parse, "-Xrestore", value) < 0 ? -1 : 1;
+	}
+	if (after(arg, "-XX:CRaC") || after(arg, "-XX:+CRaC") || after(arg, "-XX:-CRaC"))
+		return thump_refuse(parse->err,
+				    "%s: thump has no such option; take it out of the command "
+				    "(known: CRaCCheckpointTo, CRaCRestoreFrom, "
+				    "CRaCIgnoreRestoreIfUnavailable)",
+				    arg);
+	return 0;
+}
+
+/* Options end at -jar, at -m, or at the main class; some take their value as the next word. */
+static bool takes_a_word(const char *arg)
+{
+	static const char *const options[] = {
+		"-cp",		 "-classpath",	   "--class-path",	    "-p",
+		"--module-path", "--add-modules",  "--add-opens",	    "--add-exports",
+		"--add-reads",	 "--patch-module", "--upgrade-module-path", "--limit-modules",
+		"--source"
+	};
+
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(options); i++)
+		if (strcmp(arg, options[i]) == 0)
+			return true;
+	return false;
+}
+
+static const char *agent_argument(struct java_parse *parse,
+				  const struct thump_java_options *options)
+{
+	const char *image = parse->command->image;
+
+	return thump_arena_printf(parse->arena, "-agentpath:%s=thump=%s%s%s%s%s%s", options->agent,
+				  options->thump, image ? ",image=" : "", image ? image : "",
+				  parse->trigger ? ",trigger=" : "",
+				  parse->trigger ? parse->trigger : "",
+				  options->then_continue ? ",then=continue" : "");
+}
+
+static bool names_our_agent(const char *arg)
+{
+	return after(arg, "-agentpath:") && strstr(arg, AGENT_NAME);
+}
+
+/* A comma ends a value in the agent's options. */
+static int check_commas(const struct thump_java_command *command,
+			const struct thump_java_options *options, struct thump_err *err)
+{
+	if ((command->image && strchr(command->image, ',')) || strchr(options->thump, ','))
+		return thump_refuse(err,
+				    "%s: a comma in the image's or thump's path cannot be "
+				    "handed to the JVM's agent; rename it",
+				    command->image ? command->image : options->thump);
+	return 0;
+}
+
+/* Copies the options of the launcher, without what parse_option took; returns where they end. */
+static int copy_options(struct java_parse *parse, char *const *argv, size_t *in, size_t *out)
+{
+	struct thump_java_command *command = parse->command;
+
+	while (argv[*in] && argv[*in][0] == '-') {
+		const char *arg = argv[*in];
+		bool last = strcmp(arg, "-jar") == 0 || strcmp(arg, "-m") == 0 ||
+			    strcmp(arg, "--module") == 0;
+		int ours = last ? 0 : parse_option(parse, arg);
+
+		if (ours < 0)
+			return -1;
+		if (last)
+			break;
+		command->has_agent |= names_our_agent(arg);
+		if (ours == 0)
+			command->argv[(*out)++] = argv[*in];
+		(*in)++;
+		if (takes_a_word(arg) && argv[*in])
+			command->argv[(*out)++] = argv[(*in)++];
+	}
+	return 0;
+}
+
+static size_t count_words(char *const *argv)
+{
+	size_t count = 0;
+
+	while (argv[count])
+		count++;
+	return count;
+}
+
+int thump_java_command(struct thump_arena *arena, char *const *argv,
+		       const struct thump_java_options *options,
+		       struct thump_java_command *command_ret, struct thump_err *err)
+{
+	struct thump_java_command command = { .image = options->image, .argv = (char **)argv };
+	struct java_parse parse = { .arena = arena, .command = &command, .err = err };
+	size_t in = 1, out = 2; /* [1] is kept free for the agent */
+
+	command.is_java = argv[0] && strcmp(base_name(argv[0]), "java") == 0;
+	if (!command.is_java) {
+		*command_ret = command;
+		return 0;
+	}
+	command.argv = thump_arena_alloc(arena, count_words(argv) + 2, sizeof(char *));
+	if (!command.argv)
+		return thump_fail(err, "out of memory");
+	if (copy_options(&parse, argv, &in, &out) < 0)
+		return -1;
+	if (options->image)
+		command.image = options->image; /* --image wins over what the command says */
+	while (argv[in])
+		command.argv[out++] = argv[in++];
+	if (check_commas(&command, options, err) < 0)
+		return -1;
+	if (command.has_agent || !options->agent) {
+		command.argv++;
+	} else {
+		command.argv[1] = (char *)agent_argument(&parse, options);
+		command.has_agent = true;
+		if (!command.argv[1])
+			return thump_fail(err, "out of memory");
+	}
+	command.argv[0] = argv[0];
+	*command_ret = command;
+	return 0;
+}
+
+const char *thump_java_find_agent(struct thump_arena *arena, const char *thump)
+{
+	static const char *const places[] = {
+		AGENT_NAME,
+		"../lib/thump/" AGENT_NAME,
+		"../" THUMP_LIBDIR "/thump/" AGENT_NAME,
+	};
+	const char *slash = strrchr(thump, '/');
+	int dir_len = slash ? (int)(slash - thump) : 0;
+
+	for (size_t i = 0; slash && i < THUMP_ARRAY_SIZE(places); i++) {
+		const char *path = thump_arena_printf(arena, "%.*s/%s", dir_len, thump, places[i]);
+
+		if (path && access(path, R_OK) == 0)
+			return path;
+	}
+	return NULL;
+}

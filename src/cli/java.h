@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What `thump run` does with a java command: it adds the agent, and takes out the options of CRaC
+ * and OpenJ9 that a stock java would reject, doing what they say.
+ */
+#ifndef THUMP_CLI_JAVA_H
+#define THUMP_CLI_JAVA_H
+
+#include "base/arena.h"
+#include "base/err.h"
+
+struct thump_java_command {
+	bool is_java;	   /* the command is a java launcher */
+	bool has_agent;	   /* and will run with our agent */
+	char **argv;	   /* what to start, NULL-terminated; in the arena */
+	const char *image; /* --image, or what the command's own options say; NULL: none */
+	/* -XX:CRaCRestoreFrom, -Xrestore: only restore; no main class is given */
+	bool restore_only;
+	/* -XX:+CRaCIgnoreRestoreIfUnavailable: start the command when it cannot be restored */
+	bool ignore_restore_failure;
+};
+
+struct thump_java_options {
+	const char *image;  /* of `thump run --image`, or NULL */
+	const char *thump;  /* path of this executable */
+	const char *agent;  /* path of libthump-jvm.so, or NULL when it is not installed */
+	bool then_continue; /* the program goes on after a checkpoint */
+};
+
+/* Rewrites argv. Refuses options of CRaC that thump cannot honour, by name. */
+THUMP_MUST_CHECK int thump_java_command(struct thump_arena *arena, char *const *argv,
+					const struct thump_java_options *options,
+					struct thump_java_command *command_ret,
+					struct thump_err *err);
+
+/* Path of libthump-jvm.so as installed or beside the executable `thump`; NULL when there is none.
+ */
+const char *thump_java_find_agent(struct thump_arena *arena, const char *thump);
+
+#endif
