@@ -224,6 +224,7 @@ static void fill_task(struct thump_model *model, uint32_t index)
 	memset(task->xstate, (int)(0x50 + index), task->xstate_size);
 	memset(task->xstate + 512, 0, 64);
 	task->xstate[512] = 7;
+	memcpy(task->xstate + 464, &(uint64_t){ 7 }, sizeof(uint64_t)); /* XCR0, where gdb looks */
 	task->pending = index ? siginfos(model, index, 12) : NULL;
 	task->affinity = thump_arena_alloc(&model->arena, 2, sizeof(uint64_t));
 	task->affinity[0] = 3;

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `thump inspect`: what an image says about itself. Its texts come from a file that anybody may
+ * have made: for people, control characters are shown, not sent to the terminal.
+ */
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "cli/cli.h"
+#include "cli/report.h"
+#include "image/image.h"
+#include "kinds/kind.h"
+
+static const char usage[] =
+	"usage: thump inspect FILE [--fds] [--maps] [--threads] [--json]\n"
+	"\n"
+	"Say what is in an image: program, threads, memory by kind, descriptors, what it\n"
+	"requires, when and where it was made.\n"
+	"\n"
+	"      --fds        list every descriptor\n"
+	"      --maps       list every mapping, and how much of it is stored\n"
+	"      --threads    list every thread\n"
+	"      --json       print one JSON object on stdout; with the lists asked for\n"
+	"  -v, --verbose    say more on stderr\n"
+	"  -h, --help       print this\n"
+	"      --version    print thump's version\n"
+	"\n"
+	"Exit codes: 0 done; 1 the image cannot be read; 2 usage; 3 it is made for another\n"
+	"thump or machine; 4 it is damaged.\n";
+
+enum { OPT_FDS = THUMP_OPT_VERB, OPT_MAPS, OPT_THREADS };
+
+#define NR_VMA_KINDS (THUMP_VMA_DEVICE_ZERO + 1)
+
+struct inspect {
+	struct thump_common common;
+	const char *path;
+	bool fds, maps, threads;
+	const struct thump_model *model;
+	uint64_t size_bytes;
+};
+
+struct sums {
+	uint64_t nr_vmas, mapped_bytes, stored_bytes;
+};
+
+static uint64_t extents_bytes(const struct thump_extent *extents, uint32_t count)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		sum += extents[i].end - extents[i].start;
+	return sum;
+}
+
+static void add_up(const struct thump_model *model, struct sums sums[NR_VMA_KINDS])
+{
+	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		const struct thump_vma *vma = &model->vmas[i];
+		struct sums *sum = &sums[vma->kind < NR_VMA_KINDS ? vma->kind : 0];
+
+		sum->nr_vmas++;
+		sum->mapped_bytes += vma->end - vma->start;
+		sum->stored_bytes += extents_bytes(vma->extents, vma->nr_extents);
+	}
+}
+
+static uint64_t backings_bytes(const struct thump_model *model)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < model->nr_backings; i++)
+		sum += extents_bytes(model->backings[i].extents, model->backings[i].nr_extents);
+	return sum;
+}
+
+static void format_time(uint64_t realtime_ns, char *text, size_t size)
+{
+	time_t seconds = (time_t)(realtime_ns / 1000000000u);
+	struct tm utc;
+
+	if (!gmtime_r(&seconds, &utc) || strftime(text, size, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
+		(void)snprintf(text, size, "an unknown time");
+}
+
+static void format_prot(uint32_t prot, char text[4])
+{
+	text[0] = prot & PROT_READ ? 'r' : '-';
+	text[1] = prot & PROT_WRITE ? 'w' : '-';
+	text[2] = prot & PROT_EXEC ? 'x' : '-';
+	text[3] = '\0';
+}
+
+static const char *state_name(uint32_t state)
+{
+	return state == THUMP_TASK_STOPPED ? "stopped" : "running";
+}
+
+static const char *vma_path(const struct thump_model *model, const struct thump_vma *vma)
+{
+	if (vma->backing_id != THUMP_NO_ID)
+		return model->backings[vma->backing_id].path;
+	return vma->anon_name ? vma->anon_name : "";
+}
+
+static const char *ofd_kind_name(const struct thump_ofd *ofd)
+{
+	const struct thump_kind *kind = thump_kind_by_id(ofd->kind_id);
+
+	return kind ? kind->name : "unknown";
+}
+
+/* ---- for people ------------------------------------------------------------------------ */
+
+static void put_text(const char *text)
+{
+	for (const char *at = text ? text : ""; *at; at++) {
+		if (iscntrl((unsigned char)*at))
+			printf("\\x%02x", (unsigned char)*at);
+		else
+			putchar(*at);
+	}
+}
+
+static void put_line(const char *title, const char *text)
+{
+	printf("%-12s ", title);
+	put_text(text);
+	putchar('\n');
+}
+
+static void put_size(uint64_t bytes)
+{
+	if (bytes < 10000000)
+		printf("%9" PRIu64 " kB", (bytes + 999) / 1000);
+	else
+		printf("%9" PRIu64 " MB", (bytes + 999999) / 1000000);
+}
+
+static void print_origin(const struct inspect *inspect)
+{
+	const struct thump_machine *machine = &inspect->model->machine;
+	char made[64];
+
+	format_time(machine->realtime_ns, made, sizeof(made));
+	printf("%-12s %s on ", "made", made);
+	put_text(machine->hostname);
+	printf(", Linux ");
+	put_text(machine->kernel_release);
+	printf(", by thump ");
+	put_text(machine->thump_version);
+	putchar('\n');
+}
+
+static void print_program(const struct inspect *inspect)
+{
+	const struct thump_process *process = &inspect->model->process;
+
+	put_line("program", process->cmdline);
+	put_line("executable", process->exe_path);
+	put_line("directory", process->cwd);
+	printf("%-12s %" PRId32, "pid", process->pid);
+	if (process->pid_host != process->pid)
+		printf(" (%" PRId32 " outside its pid namespace)", process->pid_host);
+	printf(", %" PRIu32 " thread%s\n", inspect->model->nr_tasks,
+	       inspect->model->nr_tasks == 1 ? "" : "s");
+	printf("%-12s uid %" PRIu32 ", gid %" PRIu32 "%s\n", "user", process->creds.uid,
+	       process->creds.gid, process->creds.cap_permitted ? ", with capabilities" : "");
+}
+
+static void print_memory(const struct inspect *inspect)
+{
+	struct sums sums[NR_VMA_KINDS] = { 0 };
+
+	add_up(inspect->model, sums);
+	printf("memory           mapped       stored  mappings\n");
+	for (uint32_t kind = 1; kind < NR_VMA_KINDS; kind++) {
+		if (!sums[kind].nr_vmas)
+			continue;
+		put_size(sums[kind].mapped_bytes);
+		printf(" ");
+		put_size(sums[kind].stored_bytes);
+		printf("  %8" PRIu64 "  %s\n", sums[kind].nr_vmas, thump_vma_kind_name(kind));
+	}
+	if (backings_bytes(inspect->model)) {
+		printf("%9s    ", "");
+		put_size(backings_bytes(inspect->model));
+		printf("  %8s  content of shared memory and carried files\n", "");
+	}
+}
+
+/* How many descriptors of each kind. */
+static void print_fd_summary(const struct thump_model *model)
+{
+	printf("%-12s %" PRIu32, "descriptors", model->nr_fds);
+	for (uint32_t i = 0; i < model->nr_fds; i++) {
+		uint16_t kind_id = model->ofds[model->fds[i].ofd_id].kind_id;
+		uint32_t count = 0, before = 0;
+
+		for (uint32_t k = 0; k < model->nr_fds; k++) {
+			if (model->ofds[model->fds[k].ofd_id].kind_id != kind_id)
+				continue;
+			count++;
+			before += k < i;
+		}
+		if (!before)
+			printf(", %" PRIu32 " %s", count,
+			       ofd_kind_name(&model->ofds[model->fds[i].ofd_id]));
+	}
+	putchar('\n');
+}
+
+static void print_needs(const struct thump_model *model)
+{
+	uint32_t nr_files = 0;
+
+	for (uint32_t i = 0; i < model->nr_backings; i++)
+		nr_files += model->backings[i].kind == THUMP_BACKING_FILE;
+	printf("%-12s x86-64", "needs");
+	if (model->machine.cpu_name && *model->machine.cpu_name) {
+		printf(" with the features of ");
+		put_text(model->machine.cpu_name);
+	}
+	printf(" (XCR0 %#" PRIx64 "), %" PRIu32 " files as they were\n", model->machine.xcr0,
+	       nr_files);
+}
+
+static void print_threads(const struct thump_model *model)
+{
+	printf("\nthreads      tid  state    blocked in  name\n");
+	for (uint32_t i = 0; i < model->nr_tasks; i++) {
+		const struct thump_task *task = &model->tasks[i];
+		char blocked[32] = "-";
+
+		if (task->blocked_syscall != THUMP_NO_ID)
+			(void)snprintf(blocked, sizeof(blocked), "syscall %" PRIu32,
+				       task->blocked_syscall);
+		printf("%16" PRId32 "  %-7s  %-11s ", task->tid, state_name(task->state), blocked);
+		put_text(task->comm);
+		putchar('\n');
+	}
+}
+
+static void print_fds(const struct thump_model *model)
+{
+	printf("\ndescriptors   fd  kind          flags\n");
+	for (uint32_t i = 0; i < model->nr_fds; i++) {
+		const struct thump_fd *fd = &model->fds[i];
+		const struct thump_ofd *ofd = &model->ofds[fd->ofd_id];
+
+		printf("%16" PRId32 "  %-12s  %#" PRIo32 "%s  ", fd->fd, ofd_kind_name(ofd),
+		       ofd->open_flags, fd->cloexec ? ",cloexec" : "");
+		put_text(ofd->text);
+		putchar('\n');
+	}
+}
+
+static void print_maps(const struct thump_model *model)
+{
+	printf("\nmappings\n");
+	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		const struct thump_vma *vma = &model->vmas[i];
+		char prot[4];
+
+		format_prot(vma->prot, prot);
+		printf("%016" PRIx64 "-%016" PRIx64 " %s %-13s", vma->start, vma->end, prot,
+		       thump_vma_kind_name(vma->kind));
+		put_size(extents_bytes(vma->extents, vma->nr_extents));
+		printf(" stored  ");
+		put_text(vma_path(model, vma));
+		putchar('\n');
+	}
+}
+
+static void print_text(const struct inspect *inspect)
+{
+	printf("%-12s ", "image");
+	put_text(inspect->path);
+	printf(", %" PRIu64 " bytes\n", inspect->size_bytes);
+	print_origin(inspect);
+	print_program(inspect);
+	print_fd_summary(inspect->model);
+	print_needs(inspect->model);
+	print_memory(inspect);
+	if (inspect->threads)
+		print_threads(inspect->model);
+	if (inspect->fds)
+		print_fds(inspect->model);
+	if (inspect->maps)
+		print_maps(inspect->model);
+}
+
+/* ---- for programs ---------------------------------------------------------------------- */
+
+static json_t *text_or_null(const char *text)
+{
+	return text ? thump_json_text(text) : json_null();
+}
+
+/* JSON numbers lose bits above 2^53 in many readers: addresses are strings. */
+static json_t *address(uint64_t value)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%#" PRIx64, value);
+	return json_string(text);
+}
+
+static json_t *integer(uint64_t value)
+{
+	return json_integer((json_int_t)value);
+}
+
+static json_t *json_origin(const struct thump_machine *machine)
+{
+	char made[64];
+
+	format_time(machine->realtime_ns, made, sizeof(made));
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "time", made, "hostname",
+			 text_or_null(machine->hostname), "kernel",
+			 text_or_null(machine->kernel_release), "thump",
+			 text_or_null(machine->thump_version), "realtime_ns",
+			 integer(machine->realtime_ns), "monotonic_ns",
+			 integer(machine->monotonic_ns), "boottime_ns",
+			 integer(machine->boottime_ns), "boot_id", text_or_null(machine->boot_id));
+}
+
+static json_t *json_program(const struct thump_process *process)
+{
+	return json_pack("{s:o, s:o, s:o, s:i, s:i, s:o, s:o}", "command",
+			 text_or_null(process->cmdline), "executable",
+			 text_or_null(process->exe_path), "directory", text_or_null(process->cwd),
+			 "pid", (int)process->pid, "pid_outside", (int)process->pid_host, "uid",
+			 integer(process->creds.uid), "gid", integer(process->creds.gid));
+}
+
+static json_t *json_needs(const struct thump_model *model)
+{
+	json_t *files = json_array(), *words = json_array();
+
+	for (uint32_t i = 0; i < model->nr_backings; i++)
+		if (model->backings[i].kind == THUMP_BACKING_FILE)
+			json_array_append_new(files, text_or_null(model->backings[i].path));
+	for (uint32_t i = 0; i < model->machine.nr_cpuid_words; i++)
+		json_array_append_new(words, integer(model->machine.cpuid_words[i]));
+	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "architecture", "x86-64", "cpu",
+			 text_or_null(model->machine.cpu_name), "xcr0",
+			 address(model->machine.xcr0), "cpuid_words", words, "files", files);
+}
+
+static json_t *json_memory(const struct thump_model *model)
+{
+	struct sums sums[NR_VMA_KINDS] = { 0 };
+	json_t *kinds = json_object();
+
+	add_up(model, sums);
+	for (uint32_t kind = 1; kind < NR_VMA_KINDS; kind++)
+		if (sums[kind].nr_vmas)
+			json_object_set_new(kinds, thump_vma_kind_name(kind),
+					    json_pack("{s:o, s:o, s:o}", "mappings",
+						      integer(sums[kind].nr_vmas), "mapped_bytes",
+						      integer(sums[kind].mapped_bytes),
+						      "stored_bytes",
+						      integer(sums[kind].stored_bytes)));
+	return json_pack("{s:o, s:o}", "kinds", kinds, "backings_bytes",
+			 integer(backings_bytes(model)));
+}
+
+static json_t *json_threads(const struct thump_model *model)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < model->nr_tasks; i++) {
+		const struct thump_task *task = &model->tasks[i];
+		json_t *blocked = task->blocked_syscall == THUMP_NO_ID
+					  ? json_null()
+					  : integer(task->blocked_syscall);
+
+		json_array_append_new(list, json_pack("{s:i, s:o, s:s, s:o}", "tid", (int)task->tid,
+						      "name", text_or_null(task->comm), "state",
+						      state_name(task->state), "blocked_syscall",
+						      blocked));
+	}
+	return list;
+}
+
+static json_t *json_fds(const struct thump_model *model)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < model->nr_fds; i++) {
+		const struct thump_fd *fd = &model->fds[i];
+		const struct thump_ofd *ofd = &model->ofds[fd->ofd_id];
+
+		json_array_append_new(list, json_pack("{s:i, s:s, s:o, s:o, s:b, s:o, s:o}", "fd",
+						      (int)fd->fd, "kind", ofd_kind_name(ofd),
+						      "text", text_or_null(ofd->text), "open_flags",
+						      integer(ofd->open_flags), "cloexec",
+						      fd->cloexec, "pos", integer(ofd->pos),
+						      "description", integer(fd->ofd_id)));
+	}
+	return list;
+}
+
+static json_t *json_maps(const struct thump_model *model)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		const struct thump_vma *vma = &model->vmas[i];
+		char prot[4];
+
+		format_prot(vma->prot, prot);
+		json_array_append_new(
+			list, json_pack("{s:o, s:o, s:s, s:s, s:o, s:o, s:o}", "start",
+					address(vma->start), "end", address(vma->end), "prot", prot,
+					"kind", thump_vma_kind_name(vma->kind), "offset",
+					address(vma->offset), "stored_bytes",
+					integer(extents_bytes(vma->extents, vma->nr_extents)),
+					"path", text_or_null(vma_path(model, vma))));
+	}
+	return list;
+}
+
+static int print_json(const struct inspect *inspect)
+{
+	const struct thump_model *model = inspect->model;
+	json_t *object = json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "image", thump_json_text(inspect->path),
+		"size_bytes", integer(inspect->size_bytes), "made", json_origin(&model->machine),
+		"program", json_program(&model->process), "needs", json_needs(model), "memory",
+		json_memory(model), "nr_threads", integer(model->nr_tasks), "nr_fds",
+		integer(model->nr_fds));
+
+	if (object && inspect->threads)
+		json_object_set_new(object, "threads", json_threads(model));
+	if (object && inspect->fds)
+		json_object_set_new(object, "fds", json_fds(model));
+	if (object && inspect->maps)
+		json_object_set_new(object, "maps", json_maps(model));
+	return thump_print_json(object, THUMP_OK);
+}
+
+static int inspect_image(struct inspect *inspect)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_image *image = NULL;
+	int status = THUMP_OK;
+
+	if (thump_image_open(inspect->path, &image, &err) < 0) {
+		if (inspect->common.json)
+			return thump_print_json(json_pack("{s:o, s:o}", "image",
+							  thump_json_text(inspect->path), "error",
+							  thump_json_error(&err)),
+						err.code);
+		thump_print_error(&inspect->common, &err);
+		return err.code;
+	}
+	inspect->model = thump_image_model(image);
+	inspect->size_bytes = thump_image_size(image);
+	if (inspect->common.json)
+		status = print_json(inspect);
+	else
+		print_text(inspect);
+	thump_image_destroy(image);
+	return status;
+}
+
+static int take_option(struct inspect *inspect, int opt)
+{
+	switch (opt) {
+	case OPT_FDS:
+		inspect->fds = true;
+		return -1;
+	case OPT_MAPS:
+		inspect->maps = true;
+		return -1;
+	case OPT_THREADS:
+		inspect->threads = true;
+		return -1;
+	default:
+		return thump_common_option(&inspect->common, opt);
+	}
+}
+
+static int verb_inspect(int argc, char **argv)
+{
+	static const struct option options[] = { { "fds", no_argument, NULL, OPT_FDS },
+						 { "maps", no_argument, NULL, OPT_MAPS },
+						 { "threads", no_argument, NULL, OPT_THREADS },
+						 THUMP_COMMON_OPTIONS,
+						 { 0 } };
+	struct inspect inspect = { .common = { .verb = "inspect", .usage = usage } };
+	int opt, status = -1;
+
+	while (status < 0 && (opt = getopt_long(argc, argv, "hv", options, NULL)) != -1)
+		status = take_option(&inspect, opt);
+	if (status >= 0)
+		return status;
+	if (optind + 1 != argc)
+		return thump_usage_error(&inspect.common, "one image is expected");
+	inspect.path = argv[optind];
+	return inspect_image(&inspect);
+}
+
+const struct thump_verb thump_verb_inspect = {
+	.name = "inspect",
+	.summary = "say what is in an image",
+	.run = verb_inspect,
+};

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `thump verify`: every rule of docs/FORMAT.md and every checksum. */
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/report.h"
+#include "image/image.h"
+
+static const char usage[] =
+	"usage: thump verify FILE [--json]\n"
+	"\n"
+	"Check every byte of an image.\n"
+	"\n"
+	"      --json       print one JSON object on stdout\n"
+	"  -v, --verbose    say more on stderr\n"
+	"  -h, --help       print this\n"
+	"      --version    print thump's version\n"
+	"\n"
+	"Exit codes: 0 the image is whole; 1 it cannot be read; 2 usage; 3 it is "
+	"made\nfor another thump or machine; 4 it is damaged.\n";
+
+static int print_json(const char *path, uint64_t size_bytes, const struct thump_err *err)
+{
+	json_t *size = size_bytes ? json_integer((json_int_t)size_bytes) : json_null();
+
+	return thump_print_json(json_pack("{s:o, s:b, s:o, s:o}", "image", thump_json_text(path),
+					  "whole", err->code == THUMP_OK, "size_bytes", size,
+					  "error", thump_json_error(err)),
+				err->code);
+}
+
+static int verify(const struct thump_common *common, const char *path)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_image *image = NULL;
+	struct thump_progress progress;
+	uint64_t size_bytes = 0;
+	int failed;
+
+	thump_progress_init(&progress, "verify");
+	failed = thump_image_open(path, &image, &err);
+	if (!failed) {
+		size_bytes = thump_image_size(image);
+		failed = thump_image_verify(image, thump_progress_show, &progress, &err);
+	}
+	thump_progress_clear(&progress);
+	thump_image_destroy(image);
+	if (common->json)
+		return print_json(path, size_bytes, &err);
+	thump_print_error(common, &err);
+	if (!failed)
+		printf("%s is whole: %llu bytes\n", path, (unsigned long long)size_bytes);
+	return err.code;
+}
+
+static int verb_verify(int argc, char **argv)
+{
+	static const struct option options[] = { THUMP_COMMON_OPTIONS, { 0 } };
+	struct thump_common common = { .verb = "verify", .usage = usage };
+	int opt, status = -1;
+
+	while (status < 0 && (opt = getopt_long(argc, argv, "hv", options, NULL)) != -1)
+		status = thump_common_option(&common, opt);
+	if (status >= 0)
+		return status;
+	if (optind + 1 != argc)
+		return thump_usage_error(&common, "one image is expected");
+	return verify(&common, argv[optind]);
+}
+
+const struct thump_verb thump_verb_verify = {
+	.name = "verify",
+	.summary = "check every byte of an image",
+	.run = verb_verify,
+};
