@@ -11,15 +11,21 @@ struct thump_target;
 
 struct thump_capture_options {
 	pid_t pid;
-	unsigned patience_ms;       /* for threads that do not stop at once; default 1000 */
+	unsigned patience_ms;	    /* for threads that do not stop at once; default 1000 */
 	uint64_t carry_limit_bytes; /* open temporary files carried in the image; default 64 MiB */
+	/* Only what would be refused is wanted (--dry-run): slow texts are read before the stop. */
+	bool only_check;
 };
 
 struct thump_capture_times {
-	uint64_t before_ns;  /* reads before the stop */
-	uint64_t stop_ns;    /* seize and interrupt */
-	uint64_t state_ns;   /* everything but memory content */
-	uint64_t scan_ns;    /* PAGEMAP_SCAN */
+	uint64_t before_ns; /* reads before the stop */
+	uint64_t stop_ns;   /* seize and interrupt */
+	/* From here on the target stands still. */
+	uint64_t state_ns;  /* what /proc and system calls of our own tell */
+	uint64_t remote_ns; /* system calls that the target made for us */
+	uint64_t fds_ns;    /* descriptors */
+	uint64_t maps_ns;   /* smaps, files and shared memory */
+	uint64_t scan_ns;   /* PAGEMAP_SCAN */
 };
 
 struct thump_capture;
@@ -31,8 +37,7 @@ struct thump_capture;
  */
 THUMP_MUST_CHECK int thump_capture_begin(const struct thump_capture_options *options,
 					 struct thump_problems *problems,
-					 struct thump_capture **capture_ret,
-					 struct thump_err *err);
+					 struct thump_capture **capture_ret, struct thump_err *err);
 
 const struct thump_model *thump_capture_model(const struct thump_capture *capture);
 struct thump_page_source thump_capture_source(struct thump_capture *capture);

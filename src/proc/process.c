@@ -247,3 +247,20 @@ int thump_timens_parse(const char *text, int64_t *monotonic_ns_ret, int64_t *boo
 	*boottime_ns_ret = boottime_ns;
 	return 0;
 }
+
+const char *thump_environ_find(const char *text, size_t size_bytes, const char *name)
+{
+	size_t name_len = strlen(name);
+
+	for (size_t at = 0; at < size_bytes;) {
+		size_t len = strnlen(text + at, size_bytes - at);
+
+		if (at + len == size_bytes)
+			return NULL; /* not terminated: cut off */
+		if (len > name_len && memcmp(text + at, name, name_len) == 0 &&
+		    text[at + name_len] == '=')
+			return text + at + name_len + 1;
+		at += len + 1;
+	}
+	return NULL;
+}

@@ -38,4 +38,7 @@ THUMP_MUST_CHECK int thump_children_parse(const char *text, struct thump_arena *
 THUMP_MUST_CHECK int thump_timens_parse(const char *text, int64_t *monotonic_ns_ret,
 					int64_t *boottime_ns_ret, struct thump_err *err);
 
+/* Value of NAME= in /proc/PID/environ, size_bytes of NUL-terminated strings; NULL: not there. */
+const char *thump_environ_find(const char *text, size_t size_bytes, const char *name);
+
 #endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside src/capture: what the phases of one capture share. */
+#ifndef THUMP_CAPTURE_CONTEXT_H
+#define THUMP_CAPTURE_CONTEXT_H
+
+#include "capture/capture.h"
+#include "proc/maps.h"
+#include "proc/status.h"
+#include "trace/target.h"
+
+struct thump_capture {
+	struct thump_capture_options options;
+	struct thump_problems *problems;
+	struct thump_capture_times times;
+	struct thump_target *target; /* NULL before the stop */
+	struct thump_model model;
+	struct thump_arena scratch; /* what only phases need; freed before the memory is copied */
+	int proc_fd;		    /* O_PATH of /proc/PID, before and after the stop */
+	struct thump_status status; /* of the leader, after the stop */
+	struct thump_stat stat;
+	struct thump_maps maps; /* with VmFlags; list[i] is model.vmas[i] */
+	struct thump_maps maps_before;
+	const char *tmpdir; /* TMPDIR of the target's environment, or NULL */
+};
+
+/* ---- phases.c: in the order in which they run ------------------------------------------ */
+
+/* Not stopped yet. */
+THUMP_MUST_CHECK int thump_capture_open(struct thump_capture *cap, struct thump_err *err);
+THUMP_MUST_CHECK int thump_capture_smaps_before(struct thump_capture *cap, struct thump_err *err);
+
+/* Stopped; facts from /proc and system calls of our own. */
+THUMP_MUST_CHECK int thump_capture_facts(struct thump_capture *cap, struct thump_err *err);
+THUMP_MUST_CHECK int thump_capture_machine(struct thump_capture *cap, struct thump_err *err);
+THUMP_MUST_CHECK int thump_capture_process(struct thump_capture *cap, struct thump_err *err);
+THUMP_MUST_CHECK int thump_capture_creds(struct thump_capture *cap, struct thump_err *err);
+THUMP_MUST_CHECK int thump_capture_tasks(struct thump_capture *cap, struct thump_err *err);
+THUMP_MUST_CHECK int thump_capture_relations(struct thump_capture *cap, struct thump_err *err);
+
+/* Stopped; what only the target itself can tell: remote calls. */
+THUMP_MUST_CHECK int thump_capture_remote_process(struct thump_capture *cap, struct thump_err *err);
+THUMP_MUST_CHECK int thump_capture_signals(struct thump_capture *cap, struct thump_err *err);
+THUMP_MUST_CHECK int thump_capture_timers(struct thump_capture *cap, struct thump_err *err);
+THUMP_MUST_CHECK int thump_capture_remote_tasks(struct thump_capture *cap, struct thump_err *err);
+
+/* Memory: descriptors have put their backings into the model before. */
+THUMP_MUST_CHECK int thump_capture_mm(struct thump_capture *cap, struct thump_err *err);
+THUMP_MUST_CHECK int thump_capture_mappings(struct thump_capture *cap, struct thump_err *err);
+/* Backing of a memfd or of shared anonymous memory, added on first use; THUMP_NO_ID when that is
+ * refused. shared.c */
+THUMP_MUST_CHECK int thump_capture_memfd(struct thump_capture *cap, const struct thump_map *map,
+					 uint32_t *backing_id_ret, struct thump_err *err);
+THUMP_MUST_CHECK int thump_capture_shmem(struct thump_capture *cap, const struct thump_map *map,
+					 uint32_t *backing_id_ret, struct thump_err *err);
+THUMP_MUST_CHECK int thump_capture_shared_content(struct thump_capture *cap, struct thump_err *err);
+THUMP_MUST_CHECK int thump_capture_pages(struct thump_capture *cap, struct thump_err *err);
+
+/* ---- helpers ---------------------------------------------------------------------------- */
+
+/* Text of /proc/PID/NAME; the caller frees it. */
+THUMP_MUST_CHECK int thump_capture_slurp(const struct thump_capture *cap, const char *name,
+					 char **text_ret, size_t *size_ret, struct thump_err *err);
+
+/* Target of the link /proc/PID/NAME in `arena`. */
+THUMP_MUST_CHECK int thump_capture_readlink(const struct thump_capture *cap, const char *name,
+					    struct thump_arena *arena, char **link_ret,
+					    struct thump_err *err);
+
+/* tid in the target's own pid namespace of a thread that we know as tid_host; 0: no such thread. */
+int32_t thump_capture_tid(const struct thump_capture *cap, int32_t tid_host);
+
+/* One remote call whose arguments are numbers, or the address of the remote area where the
+ * argument is THUMP_AREA. result_ret is the raw result. `thread` is an index into threads. */
+#define THUMP_AREA UINT64_C(0xa4ea0000a4ea0000)
+THUMP_MUST_CHECK int thump_capture_call(struct thump_capture *cap, size_t thread, long nr,
+					const uint64_t args[6], long *result_ret,
+					struct thump_err *err);
+
+/* The first size_bytes of the remote area. */
+THUMP_MUST_CHECK int thump_capture_area(struct thump_capture *cap, void *buf, size_t size_bytes,
+					struct thump_err *err);
+
+/* Lists something that cannot be saved. */
+#define thump_capture_refuse(cap, word, ...)                                                       \
+	thump_problem_add((cap)->problems, false, -1, (word), __VA_ARGS__)
+#define thump_capture_warn(cap, word, ...)                                                         \
+	thump_problem_add((cap)->problems, true, -1, (word), __VA_ARGS__)
+
+#define thump_out_of_memory(err) thump_fail((err), "out of memory")
+
+#endif

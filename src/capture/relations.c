@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What ties the process to others, and modes that no restore can bring back: refused by name. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "base/fd.h"
+#include "capture/context.h"
+#include "proc/process.h"
+
+/* ---- children --------------------------------------------------------------------------- */
+
+static void refuse_child(struct thump_capture *cap, int32_t pid)
+{
+	auto_free char *text = NULL;
+	struct thump_err ignored = THUMP_ERR_INIT;
+	struct thump_stat stat = { .comm = "?" };
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (thump_slurp(AT_FDCWD, path, &text, NULL) == 0)
+		(void)!thump_stat_parse(text, &stat, &ignored);
+	thump_capture_refuse(
+		cap, "child", "child process %d (%s)%s: only a single process can be saved; %s",
+		pid, stat.comm, stat.state == 'Z' ? ", a zombie" : "",
+		stat.state == 'Z' ? "the program has not waited for it yet" : "end it first");
+}
+
+/* -1 with errno. */
+static int refuse_children_of(struct thump_capture *cap, pid_t tid)
+{
+	auto_free char *text = NULL;
+	struct thump_err ignored = THUMP_ERR_INIT;
+	char path[64];
+	int32_t *pids;
+	size_t count;
+
+	(void)snprintf(path, sizeof(path), "task/%d/children", tid);
+	if (thump_slurp(cap->proc_fd, path, &text, NULL) < 0)
+		return -1;
+	if (thump_children_parse(text, &cap->scratch, &pids, &count, &ignored) < 0) {
+		errno = EBADMSG;
+		return -1;
+	}
+	for (size_t i = 0; i < count; i++)
+		refuse_child(cap, pids[i]);
+	return 0;
+}
+
+/* Without CONFIG_PROC_CHILDREN: whoever names one of ours as parent. PPid is always the thread
+ * group, so one look through /proc is enough for all threads. */
+static int search_children(struct thump_capture *cap, struct thump_err *err)
+{
+	auto_closedir DIR *dir = opendir("/proc");
+	const struct dirent *entry;
+
+	if (!dir)
+		return thump_fail_errno(err, "open /proc");
+	while ((entry = readdir(dir))) {
+		auto_free char *text = NULL;
+		struct thump_err ignored = THUMP_ERR_INIT;
+		struct thump_stat stat;
+		char path[sizeof(entry->d_name) + 16];
+
+		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
+			continue;
+		(void)snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
+		if (thump_slurp(AT_FDCWD, path, &text, NULL) == 0 &&
+		    thump_stat_parse(text, &stat, &ignored) == 0 && stat.ppid == cap->options.pid)
+			refuse_child(cap, stat.pid);
+	}
+	return 0;
+}
+
+static int refuse_children(struct thump_capture *cap, struct thump_err *err)
+{
+	for (size_t i = 0; i < cap->target->nr_threads; i++) {
+		if (refuse_children_of(cap, cap->target->threads[i].tid) == 0)
+			continue;
+		if (errno == ENOENT && i == 0)
+			return search_children(cap, err);
+		return thump_fail_errno(err, "read the children of thread %d",
+					cap->target->threads[i].tid);
+	}
+	return 0;
+}
+
+/* ---- modes ------------------------------------------------------------------------------ */
+
+/* Values of these lines in /proc/PID/status are words of arch/x86/kernel/cpu/bugs.c; only those
+ * that prctl(PR_SET_SPECULATION_CTRL) sets for one task say so. */
+static void refuse_speculation(struct thump_capture *cap, const char *what, const char *value)
+{
+	if (strcmp(value, "thread mitigated") == 0 ||
+	    strcmp(value, "thread force mitigated") == 0 ||
+	    strcmp(value, "conditional disabled") == 0 ||
+	    strcmp(value, "conditional force disabled") == 0)
+		thump_capture_refuse(cap, "speculation-control",
+				     "speculation control: %s is \"%s\" for this process "
+				     "(PR_SET_SPECULATION_CTRL), which cannot be saved",
+				     what, value);
+}
+
+static void refuse_modes(struct thump_capture *cap)
+{
+	const struct thump_status *status = &cap->status;
+
+	if (status->shadow_stack)
+		thump_capture_refuse(cap, "shadow-stack",
+				     "shadow stack: in use (CET), which cannot be saved");
+	refuse_speculation(cap, "Speculation_Store_Bypass", status->speculation_store_bypass);
+	refuse_speculation(cap, "SpeculationIndirectBranch", status->speculation_indirect_branch);
+}
+
+/* ---- threads that do not share what threads share ---------------------------------------- */
+
+/* unshare(2) in one thread gives it descriptors or directories of its own. Where kcmp(2) is
+ * forbidden (seccomp profiles of containers), working directories and numbers of descriptors are
+ * compared instead. */
+static bool shares(struct thump_capture *cap, pid_t tid, int what)
+{
+	pid_t pid = cap->options.pid;
+	long order = syscall(SYS_kcmp, pid, tid, what, 0, 0);
+	const char *name = what == KCMP_FS ? "cwd" : "fd";
+	char own[64], other[64];
+	struct stat a, b;
+
+	if (order >= 0)
+		return order == 0;
+	(void)snprintf(own, sizeof(own), "task/%d/%s", pid, name);
+	(void)snprintf(other, sizeof(other), "task/%d/%s", tid, name);
+	if (fstatat(cap->proc_fd, own, &a, 0) < 0 || fstatat(cap->proc_fd, other, &b, 0) < 0)
+		return false;
+	/* Since Linux 6.2 the size of /proc/PID/fd is the number of open descriptors. */
+	return what == KCMP_FS ? a.st_ino == b.st_ino && a.st_dev == b.st_dev
+			       : a.st_size == b.st_size;
+}
+
+static void refuse_unshared(struct thump_capture *cap)
+{
+	for (size_t i = 1; i < cap->target->nr_threads; i++) {
+		pid_t tid = cap->target->threads[i].tid;
+
+		if (!shares(cap, tid, KCMP_FILES))
+			thump_capture_refuse(cap, "unshared-files",
+					     "thread %d: has file descriptors of its own "
+					     "(unshare(CLONE_FILES)), which cannot be saved",
+					     tid);
+		if (!shares(cap, tid, KCMP_FS))
+			thump_capture_refuse(cap, "unshared-fs",
+					     "thread %d: has a working directory of its own "
+					     "(unshare(CLONE_FS)), which cannot be saved",
+					     tid);
+	}
+}
+
+int thump_capture_relations(struct thump_capture *cap, struct thump_err *err)
+{
+	if (refuse_children(cap, err) < 0)
+		return -1;
+	refuse_modes(cap);
+	refuse_unshared(cap);
+	return 0;
+}

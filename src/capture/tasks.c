@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Threads: what the stop read, what /proc and system calls of our own tell, and what only the
+ * thread itself can tell. */
+#include <fcntl.h>
+#include <linux/ioprio.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "base/fd.h"
+#include "capture/context.h"
+
+/* sched_getattr(2); glibc 2.36 has no declaration. */
+struct sched_attributes {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+	uint32_t util_min, util_max;
+};
+
+#define UTIL_MAX_DEFAULT 1024U
+#define MAX_CPU_WORDS	 ((size_t)1024)
+
+/* ---- from outside ------------------------------------------------------------------------ */
+
+/* Threads may have other credentials than the process (raw setresuid(2)); libc keeps them equal. */
+static void compare_creds(struct thump_capture *cap, const struct thump_status *status)
+{
+	const struct thump_status *leader = &cap->status;
+
+	if (memcmp(status->uid, leader->uid, sizeof(status->uid)) != 0 ||
+	    memcmp(status->gid, leader->gid, sizeof(status->gid)) != 0 ||
+	    status->nr_groups != leader->nr_groups ||
+	    (status->nr_groups && memcmp(status->groups, leader->groups,
+					 status->nr_groups * sizeof(status->groups[0])) != 0) ||
+	    status->cap_effective != leader->cap_effective ||
+	    status->cap_permitted != leader->cap_permitted ||
+	    status->cap_inheritable != leader->cap_inheritable ||
+	    status->cap_bounding != leader->cap_bounding ||
+	    status->cap_ambient != leader->cap_ambient ||
+	    status->no_new_privs != leader->no_new_privs)
+		thump_capture_refuse(cap, "thread-credentials",
+				     "thread %d: has other credentials than the process, which "
+				     "cannot be saved",
+				     status->pid);
+}
+
+static int read_status(struct thump_capture *cap, size_t index, struct thump_task *task,
+		       struct thump_err *err)
+{
+	pid_t tid = cap->target->threads[index].tid;
+	auto_free char *text = NULL;
+	struct thump_status status;
+	char name[48];
+
+	(void)snprintf(name, sizeof(name), "task/%d/status", tid);
+	if (thump_capture_slurp(cap, name, &text, NULL, err) < 0 ||
+	    thump_status_parse(text, &cap->scratch, &status, err) < 0)
+		return -1;
+	task->tid = status.ns_pid;
+	compare_creds(cap, &status);
+	if (status.seccomp)
+		thump_capture_refuse(cap, "seccomp",
+				     "thread %d: seccomp is on (%s), which cannot be saved", tid,
+				     status.seccomp == 2 ? "filters" : "strict mode");
+	return 0;
+}
+
+static int read_comm(struct thump_capture *cap, pid_t tid, struct thump_task *task,
+		     struct thump_err *err)
+{
+	auto_free char *text = NULL;
+	char name[48];
+	size_t size;
+
+	(void)snprintf(name, sizeof(name), "task/%d/comm", tid);
+	if (thump_capture_slurp(cap, name, &text, &size, err) < 0)
+		return -1;
+	if (size && text[size - 1] == '\n') /* the kernel's; one in the name is kept */
+		size--;
+	memcpy(task->comm, text, thump_min_u64(size, THUMP_COMM_SIZE - 1));
+	return 0;
+}
+
+static int read_sched(struct thump_capture *cap, pid_t tid, struct thump_task *task,
+		      struct thump_err *err)
+{
+	struct sched_attributes attr = { .util_max = UTIL_MAX_DEFAULT };
+	long ioprio = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid);
+
+	if (syscall(SYS_sched_getattr, tid, &attr, sizeof(attr), 0) < 0)
+		return thump_fail_errno(err, "sched_getattr of thread %d", tid);
+	if (ioprio < 0)
+		return thump_fail_errno(err, "ioprio_get of thread %d", tid);
+	task->sched_policy = (int32_t)attr.policy;
+	task->sched_priority = (int32_t)attr.priority;
+	task->nice = attr.nice;
+	task->sched_flags = (uint32_t)attr.flags & SCHED_FLAG_RESET_ON_FORK;
+	task->ioprio = (int32_t)ioprio;
+	if (attr.policy == SCHED_DEADLINE)
+		thump_capture_refuse(cap, "sched-deadline",
+				     "thread %d: scheduling policy SCHED_DEADLINE cannot be saved",
+				     tid);
+	if (attr.size >= sizeof(attr) &&
+	    (attr.util_min != 0 || attr.util_max != UTIL_MAX_DEFAULT) &&
+	    (attr.flags & (SCHED_FLAG_UTIL_CLAMP_MIN | SCHED_FLAG_UTIL_CLAMP_MAX)))
+		thump_capture_refuse(cap, "uclamp",
+				     "thread %d: utilisation clamps %u to %u cannot be saved", tid,
+				     attr.util_min, attr.util_max);
+	return 0;
+}
+
+static int read_affinity(struct thump_capture *cap, pid_t tid, struct thump_task *task,
+			 struct thump_err *err)
+{
+	uint64_t words[MAX_CPU_WORDS];
+	/* The raw call returns how many bytes the kernel's own mask has. */
+	long size = syscall(SYS_sched_getaffinity, tid, sizeof(words), words);
+
+	if (size < 0)
+		return thump_fail_errno(err, "sched_getaffinity of thread %d", tid);
+	task->nr_affinity_words = (uint32_t)((size_t)size / sizeof(words[0]));
+	task->affinity = thump_arena_memdup(&cap->model.arena, words, (size_t)size);
+	return task->affinity ? 0 : thump_out_of_memory(err);
+}
+
+/* get_robust_list(2) works from outside for whoever may ptrace. */
+static int read_lists(struct thump_capture *cap, size_t index, struct thump_task *task,
+		      struct thump_err *err)
+{
+	pid_t tid = cap->target->threads[index].tid;
+	void *head = NULL;
+	size_t len = 0;
+
+	if (syscall(SYS_get_robust_list, tid, &head, &len) < 0)
+		return thump_fail_errno(err, "get_robust_list of thread %d", tid);
+	task->robust_list = (uintptr_t)head;
+	task->robust_list_len = len;
+	return thump_target_rseq(cap->target, index, &task->rseq_addr, &task->rseq_len,
+				 &task->rseq_sig, err);
+}
+
+static int read_pending(struct thump_capture *cap, size_t index, bool process_wide,
+			struct thump_siginfo **infos_ret, uint32_t *count_ret,
+			struct thump_err *err)
+{
+	auto_free siginfo_t *infos = NULL;
+	size_t count;
+
+	_Static_assert(sizeof(siginfo_t) == THUMP_SIGINFO_SIZE, "siginfo is 128 bytes");
+	if (thump_target_pending(cap->target, index, process_wide, &infos, &count, err) < 0)
+		return -1;
+	*infos_ret = thump_arena_memdup(&cap->model.arena, infos, count * sizeof(*infos));
+	*count_ret = (uint32_t)count;
+	return *infos_ret ? 0 : thump_out_of_memory(err);
+}
+
+static int read_registers(struct thump_capture *cap, size_t index, struct thump_task *task,
+			  struct thump_err *err)
+{
+	const struct thump_target_thread *thread = &cap->target->threads[index];
+
+	task->state = thread->group_stopped ? THUMP_TASK_STOPPED : THUMP_TASK_RUNNING;
+	task->regs = thread->image_regs;
+	task->sigmask = thread->sigmask;
+	task->blocked_syscall = thread->blocked_syscall;
+	task->xstate_size = thread->xstate_size;
+	task->xstate = thump_arena_memdup(&cap->model.arena, thread->xstate, thread->xstate_size);
+	return task->xstate ? 0 : thump_out_of_memory(err);
+}
+
+static int read_task(struct thump_capture *cap, size_t index, struct thump_err *err)
+{
+	struct thump_task *task = &cap->model.tasks[index];
+	pid_t tid = cap->target->threads[index].tid;
+
+	if (read_registers(cap, index, task, err) < 0 || read_status(cap, index, task, err) < 0 ||
+	    read_comm(cap, tid, task, err) < 0 || read_sched(cap, tid, task, err) < 0 ||
+	    read_affinity(cap, tid, task, err) < 0 || read_lists(cap, index, task, err) < 0)
+		return -1;
+	return read_pending(cap, index, false, &task->pending, &task->nr_pending, err);
+}
+
+int thump_capture_tasks(struct thump_capture *cap, struct thump_err *err)
+{
+	size_t nr_threads = cap->target->nr_threads;
+	struct thump_process *process = &cap->model.process;
+
+	cap->model.tasks =
+		thump_arena_alloc(&cap->model.arena, nr_threads, sizeof(*cap->model.tasks));
+	if (!cap->model.tasks)
+		return thump_out_of_memory(err);
+	cap->model.nr_tasks = (uint32_t)nr_threads;
+	for (size_t i = 0; i < nr_threads; i++) {
+		if (read_task(cap, i, err) < 0)
+			return thump_add_context(err, "thread %d", cap->target->threads[i].tid);
+	}
+	return read_pending(cap, 0, true, &process->pending, &process->nr_pending, err);
+}
+
+/* ---- from inside: remote calls in every thread -------------------------------------------- */
+
+/* What remote calls write into the area, in this order. */
+struct task_answers {
+	uint64_t altstack_sp;
+	uint32_t altstack_flags, pad;
+	uint64_t altstack_size;
+	uint64_t clear_child_tid;
+	int32_t pdeathsig;
+	uint32_t pad2;
+};
+
+static int expect_ok(const char *what, long result, struct thump_err *err)
+{
+	if (result < 0)
+		return thump_fail(err, "%s in the target: %s", what, strerrordesc_np((int)-result));
+	return 0;
+}
+
+/* Root reads it from /proc; everybody else may only ask the thread (proc(5), timerslack_ns). */
+static int read_timer_slack(struct thump_capture *cap, size_t index, struct thump_err *err)
+{
+	const uint64_t args[6] = { PR_GET_TIMERSLACK };
+	struct thump_task *task = &cap->model.tasks[index];
+	auto_free char *text = NULL;
+	char path[48];
+	long result;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/timerslack_ns",
+		       cap->target->threads[index].tid);
+	if (thump_slurp(AT_FDCWD, path, &text, NULL) == 0) {
+		task->timer_slack_ns = strtoull(text, NULL, 10);
+		return 0;
+	}
+	if (thump_capture_call(cap, index, SYS_prctl, args, &result, err) < 0 ||
+	    expect_ok("prctl(PR_GET_TIMERSLACK)", result, err) < 0)
+		return -1;
+	task->timer_slack_ns = (uint64_t)result;
+	return 0;
+}
+
+static int ask_task(struct thump_capture *cap, size_t index, struct thump_err *err)
+{
+	static const struct {
+		const char *what;
+		long nr;
+		uint64_t args[6];
+	} calls[] = {
+		{ "sigaltstack",
+		  SYS_sigaltstack,
+		  { 0, THUMP_AREA + offsetof(struct task_answers, altstack_sp) } },
+		{ "prctl(PR_GET_TID_ADDRESS)",
+		  SYS_prctl,
+		  { PR_GET_TID_ADDRESS,
+		    THUMP_AREA + offsetof(struct task_answers, clear_child_tid) } },
+		{ "prctl(PR_GET_PDEATHSIG)",
+		  SYS_prctl,
+		  { PR_GET_PDEATHSIG, THUMP_AREA + offsetof(struct task_answers, pdeathsig) } },
+	};
+	struct thump_task *task = &cap->model.tasks[index];
+	struct task_answers answers;
+	long result;
+
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(calls); i++) {
+		if (thump_capture_call(cap, index, calls[i].nr, calls[i].args, &result, err) < 0 ||
+		    expect_ok(calls[i].what, result, err) < 0)
+			return -1;
+	}
+	if (thump_capture_area(cap, &answers, sizeof(answers), err) < 0)
+		return -1;
+	task->altstack_sp = answers.altstack_sp;
+	task->altstack_size = answers.altstack_size;
+	/* SS_ONSTACK is a fact about the stack pointer; sigaltstack(2) takes it for nothing. */
+	task->altstack_flags = answers.altstack_flags & ~(uint32_t)SS_ONSTACK;
+	task->clear_child_tid = answers.clear_child_tid;
+	task->pdeathsig = answers.pdeathsig;
+	return read_timer_slack(cap, index, err);
+}
+
+int thump_capture_remote_tasks(struct thump_capture *cap, struct thump_err *err)
+{
+	for (size_t i = 0; i < cap->model.nr_tasks; i++) {
+		if (ask_task(cap, i, err) < 0)
+			return thump_add_context(err, "thread %d", cap->target->threads[i].tid);
+	}
+	return 0;
+}
