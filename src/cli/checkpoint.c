@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `thump checkpoint`: options, and what the worker says.
+ *
+ * --json prints one object:
+ *   "pid"           number: the process
+ *   "image"         string: path of the image, or null (--dry-run, or no image was made)
+ *   "dry_run"       boolean
+ *   "ended"         boolean: the process was ended; false: it runs on
+ *   "problems"      list of {"fatal", "kind", "fd", "text"}: what cannot be saved, and warnings
+ *   "error"         null, or {"code", "word", "errno", "text"}
+ *   "threads", "mappings", "descriptors"              numbers, 0 when it did not come that far
+ *   "image_bytes", "memory_bytes", "zero_bytes"       size of the image, of the content in it, and
+ *                                                     of pages of zeros that were left out
+ *   "times_ms"      object of numbers:
+ *        "before"   reading before the stop      "stop"    until every thread stood still
+ *        "state"    /proc and our own calls      "remote"  calls made by the target for us
+ *        "fds"      descriptors                  "maps"    smaps, files, shared memory
+ *        "scan"     finding the pages to store   "write"   reading, hashing and writing them
+ *        "sync"     the part of write that waited for the disk
+ *        "freeze"   how long the process stood still
+ *        "total"    all of it
+ */
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include "base/fd.h"
+#include "cli/cli.h"
+#include "cli/report.h"
+#include "cli/worker.h"
+
+static const char usage[] =
+	"usage: thump checkpoint PID -o FILE [OPTION...]\n"
+	"\n"
+	"Write the running process PID into an image, and end it.\n"
+	"\n"
+	"  -o, --output FILE      write the image to FILE\n"
+	"      --leave-running    let the process go on after the image is written\n"
+	"      --dry-run          list everything that would be refused; change nothing\n"
+	"      --mode MODE        permissions of the image, octal (default 0400)\n"
+	"      --json             print one JSON object on stdout\n"
+	"  -v, --verbose          say more on stderr\n"
+	"  -h, --help             print this\n"
+	"      --version          print thump's version\n"
+	"\n"
+	"Exit codes: 0 done; 1 failed, the process runs on; 2 usage; 3 refused, the process runs\n"
+	"on.\n";
+
+enum {
+	OPT_LEAVE_RUNNING = THUMP_OPT_VERB,
+	OPT_DRY_RUN,
+	OPT_MODE,
+};
+
+struct checkpoint {
+	struct thump_common common;
+	struct thump_worker_options options;
+	bool dry_run;
+	/* what came from the worker */
+	struct thump_progress progress;
+	struct thump_problems problems;
+	struct thump_worker_result result;
+	bool have_result;
+	int signo; /* that cancelled it, or 0 */
+};
+
+/* ---- options -----------------------------------------------------------------------------------
+ */
+
+static int parse_mode(struct checkpoint *checkpoint, const char *text)
+{
+	char *end;
+	unsigned long mode = strtoul(text, &end, 8);
+
+	if (*text < '0' || *text > '7' || *end || mode > 0777)
+		return thump_usage_error(&checkpoint->common, "%s is no octal mode", text);
+	if (mode & 0222 || !(mode & 0400))
+		return thump_usage_error(&checkpoint->common,
+					 "--mode %s: an image is readable by its owner and "
+					 "writable by nobody",
+					 text);
+	checkpoint->options.mode = (mode_t)mode;
+	return -1;
+}
+
+/* -1 to go on, else the status to exit with. */
+static int parse_option(struct checkpoint *checkpoint, int opt)
+{
+	switch (opt) {
+	case 'o':
+		checkpoint->options.path = optarg;
+		return -1;
+	case OPT_LEAVE_RUNNING:
+		checkpoint->options.leave_running = true;
+		return -1;
+	case OPT_DRY_RUN:
+		checkpoint->dry_run = true;
+		return -1;
+	case OPT_MODE:
+		return parse_mode(checkpoint, optarg);
+	default:
+		return thump_common_option(&checkpoint->common, opt);
+	}
+}
+
+static int parse_operands(struct checkpoint *checkpoint, int argc, char **argv)
+{
+	uint64_t pid;
+
+	if (optind == argc)
+		return thump_usage_error(&checkpoint->common, "which process? A PID is missing");
+	if (optind + 1 != argc)
+		return thump_usage_error(&checkpoint->common, "one process at a time: what is %s?",
+					 argv[optind + 1]);
+	if (thump_parse_number(argv[optind], INT32_MAX, &pid) < 0 || pid == 0)
+		return thump_usage_error(&checkpoint->common, "%s is no process id", argv[optind]);
+	checkpoint->options.capture.pid = (pid_t)pid;
+	if (checkpoint->dry_run)
+		checkpoint->options.path = NULL;
+	else if (!checkpoint->options.path)
+		return thump_usage_error(&checkpoint->common,
+					 "where to? -o FILE is missing (or --dry-run)");
+	checkpoint->options.capture.only_check = checkpoint->dry_run;
+	return -1;
+}
+
+static int parse(struct checkpoint *checkpoint, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "output", required_argument, NULL, 'o' },
+		{ "leave-running", no_argument, NULL, OPT_LEAVE_RUNNING },
+		{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
+		{ "mode", required_argument, NULL, OPT_MODE },
+		THUMP_COMMON_OPTIONS,
+		{ 0 },
+	};
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "o:hv", options, NULL)) >= 0) {
+		int status = parse_option(checkpoint, opt);
+
+		if (status >= 0)
+			return status;
+	}
+	return parse_operands(checkpoint, argc, argv);
+}
+
+/* ---- listening ---------------------------------------------------------------------------------
+ */
+
+static void take_message(struct checkpoint *checkpoint, const struct thump_worker_message *message)
+{
+	const char *text = message->problem.text;
+
+	switch ((enum thump_worker_message_type)message->type) {
+	case THUMP_WORKER_PROGRESS:
+		if (!checkpoint->common.json)
+			thump_progress_show(&checkpoint->progress, message->progress.done_bytes,
+					    message->progress.total_bytes);
+		break;
+	case THUMP_WORKER_PROBLEM:
+		/* `kind` of a listed problem is a constant elsewhere; here it needs a home. */
+		thump_problem_add(&checkpoint->problems, message->problem.warning,
+				  message->problem.fd,
+				  thump_arena_strdup(&checkpoint->problems.arena, text), "%s",
+				  text + strlen(text) + 1);
+		break;
+	case THUMP_WORKER_RESULT:
+		checkpoint->result = message->result;
+		checkpoint->have_result = true;
+		break;
+	}
+}
+
+static void take_signal(struct checkpoint *checkpoint, int signal_fd, int socket_fd)
+{
+	struct signalfd_siginfo info;
+
+	if (read(signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	checkpoint->signo = (int)info.ssi_signo;
+	thump_worker_cancel(socket_fd);
+}
+
+/* Until the worker is gone. */
+static int listen_to_worker(struct checkpoint *checkpoint, int socket_fd, int signal_fd,
+			    struct thump_err *err)
+{
+	struct pollfd fds[] = {
+		{ .fd = socket_fd, .events = POLLIN },
+		{ .fd = signal_fd, .events = POLLIN },
+	};
+	struct thump_worker_message message;
+
+	for (;;) {
+		int got;
+
+		if (poll(fds, THUMP_ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+			return thump_fail_errno(err, "poll");
+		if (fds[1].revents)
+			take_signal(checkpoint, signal_fd, socket_fd);
+		if (!fds[0].revents)
+			continue;
+		got = thump_worker_receive(socket_fd, &message);
+		if (got == 0)
+			return 0;
+		if (got < 0)
+			return thump_fail_errno(err, "read from the worker process");
+		take_message(checkpoint, &message);
+	}
+}
+
+static const int cancelling_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
+static void cancelling_set(sigset_t *set_ret)
+{
+	(void)sigemptyset(set_ret);
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(cancelling_signals); i++)
+		(void)sigaddset(set_ret, cancelling_signals[i]);
+}
+
+static int run_worker(struct checkpoint *checkpoint, struct thump_err *err)
+{
+	auto_close int socket_fd = -1, signal_fd = -1;
+	sigset_t signals, old;
+	pid_t pid;
+	int status;
+
+	cancelling_set(&signals);
+	(void)sigprocmask(SIG_BLOCK, &signals, &old);
+	signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+	if (signal_fd < 0)
+		return thump_fail_errno(err, "signalfd");
+	if (thump_worker_start(&checkpoint->options, &socket_fd, &pid, err) < 0)
+		return -1;
+	status = listen_to_worker(checkpoint, socket_fd, signal_fd, err);
+	thump_close_fd(&socket_fd); /* were it still at work, it would roll back now */
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	(void)sigprocmask(SIG_SETMASK, &old, NULL);
+	if (status < 0)
+		return -1;
+	if (!checkpoint->have_result)
+		return thump_fail(err, "the worker process was killed; process %d runs on",
+				  checkpoint->options.capture.pid);
+	return 0;
+}
+
+/* ---- reporting ---------------------------------------------------------------------------------
+ */
+
+static double ms(uint64_t ns)
+{
+	return (double)(ns / 1000) / 1000.0;
+}
+
+static json_t *json_times(const struct thump_worker_result *result)
+{
+	const struct thump_capture_times *times = &result->times;
+
+	return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "before",
+			 ms(times->before_ns), "stop", ms(times->stop_ns), "state",
+			 ms(times->state_ns), "remote", ms(times->remote_ns), "fds",
+			 ms(times->fds_ns), "maps", ms(times->maps_ns), "scan", ms(times->scan_ns),
+			 "write", ms(result->write_ns), "sync", ms(result->stats.sync_ns), "freeze",
+			 ms(result->freeze_ns), "total", ms(result->total_ns));
+}
+
+static int print_json(struct checkpoint *checkpoint, int status)
+{
+	const struct thump_worker_result *result = &checkpoint->result;
+	bool written = result->err.code == THUMP_OK && checkpoint->options.path;
+	json_t *image = written ? thump_json_text(checkpoint->options.path) : json_null();
+
+	return thump_print_json(
+		json_pack("{s:i, s:o, s:b, s:b, s:o, s:o, s:i, s:i, s:i, s:I, s:I, s:I, s:o}",
+			  "pid", (int)checkpoint->options.capture.pid, "image", image, "dry_run",
+			  checkpoint->dry_run, "ended", result->ended, "problems",
+			  thump_json_problems(&checkpoint->problems), "error",
+			  thump_json_error(&result->err), "threads", (int)result->nr_threads,
+			  "mappings", (int)result->nr_vmas, "descriptors", (int)result->nr_fds,
+			  "image_bytes", (json_int_t)result->stats.file_bytes, "memory_bytes",
+			  (json_int_t)result->stats.memory_bytes, "zero_bytes",
+			  (json_int_t)result->stats.zero_bytes, "times_ms", json_times(result)),
+		status);
+}
+
+static void print_verbose(const struct checkpoint *checkpoint)
+{
+	const struct thump_worker_result *result = &checkpoint->result;
+	const struct thump_capture_times *times = &result->times;
+
+	fprintf(stderr,
+		"thump checkpoint: %u threads, %u mappings, %u descriptors; %.1f MB stored, %.1f "
+		"MB of zeros left out\n",
+		result->nr_threads, result->nr_vmas, result->nr_fds,
+		(double)result->stats.memory_bytes / 1e6, (double)result->stats.zero_bytes / 1e6);
+	fprintf(stderr,
+		"thump checkpoint: ms: before %.3f, stop %.3f, state %.3f, remote calls %.3f, "
+		"descriptors %.3f, mappings %.3f, scan %.3f, write %.3f (sync %.3f); frozen %.3f\n",
+		ms(times->before_ns), ms(times->stop_ns), ms(times->state_ns), ms(times->remote_ns),
+		ms(times->fds_ns), ms(times->maps_ns), ms(times->scan_ns), ms(result->write_ns),
+		ms(result->stats.sync_ns), ms(result->freeze_ns));
+}
+
+static void print_text(const struct checkpoint *checkpoint)
+{
+	const struct thump_worker_result *result = &checkpoint->result;
+	pid_t pid = checkpoint->options.capture.pid;
+
+	thump_print_problems(&checkpoint->common, &checkpoint->problems);
+	thump_print_error(&checkpoint->common, &result->err);
+	if (checkpoint->common.verbose)
+		print_verbose(checkpoint);
+	if (result->err.code != THUMP_OK)
+		return;
+	if (checkpoint->dry_run)
+		printf("process %d can be saved\n", pid);
+	else
+		printf("process %d is saved in %s (%.1f MB)%s\n", pid, checkpoint->options.path,
+		       (double)result->stats.file_bytes / 1e6,
+		       result->ended ? " and was ended"
+		       : result->continued
+			       ? "; it goes on, because thump run --then continue started it"
+			       : "; it goes on");
+}
+
+static int report(struct checkpoint *checkpoint)
+{
+	int status = checkpoint->result.err.code;
+
+	thump_progress_clear(&checkpoint->progress);
+	if (checkpoint->common.json)
+		status = print_json(checkpoint, status);
+	else
+		print_text(checkpoint);
+	thump_problems_deinit(&checkpoint->problems);
+	/* Rolled back because of a signal: end by it, so that a shell's loop ends, too. */
+	if (status != THUMP_OK && checkpoint->signo) {
+		(void)fflush(NULL);
+		(void)signal(checkpoint->signo, SIG_DFL);
+		(void)raise(checkpoint->signo);
+	}
+	return status;
+}
+
+static int run(int argc, char **argv)
+{
+	struct checkpoint checkpoint = {
+		.common = { .verb = "checkpoint", .usage = usage },
+		.options = { .mode = 0400 },
+	};
+	struct thump_err err = THUMP_ERR_INIT;
+	int status = parse(&checkpoint, argc, argv);
+
+	if (status >= 0)
+		return status;
+	thump_progress_init(&checkpoint.progress, "checkpoint");
+	thump_problems_init(&checkpoint.problems);
+	if (run_worker(&checkpoint, &err) < 0)
+		checkpoint.result.err = err;
+	return report(&checkpoint);
+}
+
+const struct thump_verb thump_verb_checkpoint = {
+	.name = "checkpoint",
+	.summary = "write a running process into an image",
+	.run = run,
+};

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/worker.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
+#include "base/note.h"
+#include "coord/abi.h"
+#include "trace/wait.h"
+
+struct worker {
+	const struct thump_worker_options *options;
+	int socket_fd;
+	struct thump_problems problems;
+	struct thump_capture *capture;
+	struct thump_image_writer *writer;
+	struct thump_page_source source; /* of the capture */
+	struct thump_worker_result result;
+	uint64_t start_ns, stopped_ns;
+};
+
+/* ---- talking to the verb ------------------------------------------------------------------- */
+
+/* A verb that does not listen any more is seen by cancelled(); here it does not matter. */
+static void send_message(const struct worker *worker, const struct thump_worker_message *message,
+			 int flags)
+{
+	ssize_t sent;
+
+	do
+		sent = send(worker->socket_fd, message, sizeof(*message), flags | MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+}
+
+static void send_problems(const struct worker *worker)
+{
+	for (size_t i = 0; i < worker->problems.count; i++) {
+		const struct thump_problem *problem = &worker->problems.list[i];
+		struct thump_worker_message message = { .type = THUMP_WORKER_PROBLEM };
+		size_t kind_len = strlen(problem->kind) + 1;
+		size_t room = sizeof(message.problem.text) - kind_len - 1;
+
+		message.problem.warning = problem->warning;
+		message.problem.fd = problem->fd;
+		memcpy(message.problem.text, problem->kind, kind_len);
+		memcpy(message.problem.text + kind_len, problem->text,
+		       strnlen(problem->text, room));
+		send_message(worker, &message, 0);
+	}
+}
+
+/* Nobody waits for progress: it is dropped when the socket is full (the verb may be stopped). */
+static void send_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
+{
+	const struct worker *worker = ctx;
+	const struct thump_worker_message message = {
+		.type = THUMP_WORKER_PROGRESS,
+		.progress = { done_bytes, total_bytes },
+	};
+
+	send_message(worker, &message, MSG_DONTWAIT);
+}
+
+/* The verb never sends anything: what can be read is the end of file. */
+static bool cancelled(const struct worker *worker)
+{
+	struct pollfd poll_fd = { .fd = worker->socket_fd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, 0) > 0;
+}
+
+static int check_cancelled(const struct worker *worker, struct thump_err *err)
+{
+	return cancelled(worker) ? thump_fail(err, "cancelled; the process runs on") : 0;
+}
+
+/* ---- the page source: the capture's, with a way out --------------------------------------------
+ */
+
+static int read_memory(void *ctx, uint64_t addr, void *buf, size_t size_bytes,
+		       struct thump_err *err)
+{
+	const struct worker *worker = ctx;
+
+	if (check_cancelled(worker, err) < 0)
+		return -1;
+	return worker->source.read_memory(worker->source.ctx, addr, buf, size_bytes, err);
+}
+
+static int read_backing(void *ctx, uint32_t backing_id, uint64_t offset, void *buf,
+			size_t size_bytes, struct thump_err *err)
+{
+	const struct worker *worker = ctx;
+
+	if (check_cancelled(worker, err) < 0)
+		return -1;
+	return worker->source.read_backing(worker->source.ctx, backing_id, offset, buf, size_bytes,
+					   err);
+}
+
+/* ---- steps -------------------------------------------------------------------------------------
+ */
+
+static int capture(struct worker *worker, struct thump_err *err)
+{
+	struct thump_worker_result *result = &worker->result;
+	const struct thump_capture_times *times;
+	const struct thump_model *model;
+	int status = thump_capture_begin(&worker->options->capture, &worker->problems,
+					 &worker->capture, err);
+
+	if (status == 0) {
+		model = thump_capture_model(worker->capture);
+		times = thump_capture_times(worker->capture);
+		result->times = *times;
+		result->nr_threads = model->nr_tasks;
+		result->nr_vmas = model->nr_vmas;
+		result->nr_fds = model->nr_fds;
+		worker->stopped_ns = worker->start_ns + times->before_ns;
+	}
+	send_problems(worker);
+	if (status < 0)
+		return -1;
+	return thump_problems_check(&worker->problems, "checkpoint", err);
+}
+
+static int write_image(struct worker *worker, struct thump_err *err)
+{
+	const struct thump_image_options options = {
+		.path = worker->options->path,
+		.mode = worker->options->mode,
+		.sync = true,
+		.progress = send_progress,
+		.progress_ctx = worker,
+	};
+	const struct thump_page_source source = { worker, read_memory, read_backing };
+	uint64_t start_ns = thump_now_ns();
+
+	worker->source = thump_capture_source(worker->capture);
+	if (thump_image_write(&options, thump_capture_model(worker->capture), &source,
+			      &worker->writer, &worker->result.stats, err) < 0)
+		return -1;
+	worker->result.write_ns = thump_now_ns() - start_ns;
+	/* The last moment at which a verb that is gone keeps the program running. */
+	if (check_cancelled(worker, err) < 0)
+		return -1;
+	return thump_image_commit(worker->writer, err);
+}
+
+/* The image is complete and has its name. */
+static int finish_target(struct worker *worker, struct thump_err *err)
+{
+	struct thump_supervisor supervisor;
+	struct thump_err ignored = THUMP_ERR_INIT;
+
+	if (thump_note_find(worker->options->capture.pid, &supervisor, &ignored) < 0)
+		supervisor = (struct thump_supervisor){ 0 };
+	worker->result.continued = supervisor.wants_continue && !worker->options->leave_running;
+	if (worker->options->leave_running || supervisor.wants_continue)
+		return 0;
+	if (thump_note_send(&supervisor, err) < 0)
+		return thump_add_context(err, "the image is complete, but the process runs on");
+	if (thump_capture_kill(worker->capture, err) < 0)
+		return thump_add_context(err, "the image is complete, but the process runs on");
+	worker->result.ended = true;
+	return 0;
+}
+
+static int checkpoint(struct worker *worker, struct thump_err *err)
+{
+	if (capture(worker, err) < 0)
+		return -1;
+	if (!worker->options->path)
+		return 0;
+	if (write_image(worker, err) < 0)
+		return -1;
+	return finish_target(worker, err);
+}
+
+static void run(const struct thump_worker_options *options, int socket_fd)
+{
+	struct worker worker = { .options = options, .socket_fd = socket_fd };
+	struct thump_worker_message message = { .type = THUMP_WORKER_RESULT };
+	uint64_t resumed_ns;
+
+	worker.start_ns = thump_now_ns();
+	thump_problems_init(&worker.problems);
+	if (checkpoint(&worker, &worker.result.err) == 0)
+		worker.result.err.code = THUMP_OK;
+	/* The target first, then what is left of an unfinished image: it waits for neither. */
+	if (worker.capture)
+		thump_capture_resume(worker.capture);
+	resumed_ns = thump_now_ns();
+	thump_image_writer_destroy(worker.writer);
+	worker.result.freeze_ns = worker.stopped_ns ? resumed_ns - worker.stopped_ns : 0;
+	worker.result.total_ns = thump_now_ns() - worker.start_ns;
+	thump_capture_destroy(worker.capture);
+	thump_problems_deinit(&worker.problems);
+	message.result = worker.result;
+	send_message(&worker, &message, 0);
+}
+
+/* ---- both ends ---------------------------------------------------------------------------------
+ */
+
+int thump_worker_start(const struct thump_worker_options *options, int *socket_ret, pid_t *pid_ret,
+		       struct thump_err *err)
+{
+	sigset_t all, old;
+	int fds[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return thump_fail_errno(err, "socketpair");
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &old);
+	pid = fork();
+	if (pid == 0) {
+		(void)close(fds[0]);
+		(void)prctl(PR_SET_NAME, "thump-worker");
+		run(options, fds[1]);
+		_exit(0);
+	}
+	(void)sigprocmask(SIG_SETMASK, &old, NULL);
+	(void)close(fds[1]);
+	if (pid < 0) {
+		(void)close(fds[0]);
+		return thump_fail_errno(err, "fork");
+	}
+	*socket_ret = fds[0];
+	*pid_ret = pid;
+	return 0;
+}
+
+int thump_worker_receive(int socket_fd, struct thump_worker_message *message_ret)
+{
+	ssize_t got;
+
+	do
+		got = recv(socket_fd, message_ret, sizeof(*message_ret), 0);
+	while (got < 0 && errno == EINTR);
+	if (got == 0)
+		return 0;
+	if (got != (ssize_t)sizeof(*message_ret)) {
+		if (got > 0)
+			errno = EBADMSG;
+		return -1;
+	}
+	return 1;
+}
+
+void thump_worker_cancel(int socket_fd)
+{
+	(void)shutdown(socket_fd, SHUT_WR);
+}
