@@ -124,6 +124,7 @@ struct thump_blob_data {
 	int64_t fail_result; /* -errno, or what EXPECT_VALUE did not get */
 	uint64_t fail_step;  /* index of the step, job or thread */
 	uint64_t spins;	     /* tasks started in vain, for the report */
+	uint64_t ticks_exec; /* written by rebuild, before the exec */
 	uint64_t ticks_start, ticks_setup, ticks_threads, ticks_memory, ticks_finish; /* marks */
 };
 

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The child between fork and exec: everything that ordinary code can do, and that survives an
+ * exec, is done here. Order:
+ *   session and limits -> descriptors -> umask, working directory -> ids -> no_new_privs ->
+ *   capabilities -> wait until the parent traces us -> exec
+ * Files are opened with the caller's rights, before ids change.
+ */
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "rebuild/arch/arch.h"
+#include "rebuild/plan.h"
+
+/* Handlers go by themselves with the exec; what is ignored stays so. */
+static void reset_dispositions(void)
+{
+	struct sigaction action, none = { .sa_handler = SIG_DFL };
+
+	for (int signo = 1; signo <= THUMP_NR_SIGNALS; signo++) {
+		if (sigaction(signo, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+			(void)sigaction(signo, &none, NULL);
+	}
+}
+
+static bool stdio_is_terminal(void)
+{
+	return isatty(0) || isatty(1) || isatty(2);
+}
+
+/*
+ * A leader becomes one again, unless it shares its terminal with us: then it stays in our group,
+ * which is the one that may use the terminal.
+ */
+static int enter_session(const struct thump_plan *plan, struct thump_err *err)
+{
+	const struct thump_process *process = &plan->model->process;
+	bool terminal = stdio_is_terminal();
+
+	if (plan->options.new_session || (process->sid == process->pid && !terminal)) {
+		if (setsid() < 0 && getsid(0) != getpid())
+			return thump_fail_errno(err, "setsid");
+	} else if (process->pgid == process->pid && !terminal) {
+		if (setpgid(0, 0) < 0 && getpgrp() != getpid())
+			return thump_fail_errno(err, "setpgid");
+	}
+	return 0;
+}
+
+/* As high as they go until the last steps: neither memory nor descriptors shall hit them. */
+static int raise_limits(const struct thump_plan *plan, struct thump_err *err)
+{
+	for (uint32_t i = 0; i < THUMP_NR_RLIMITS; i++) {
+		const struct thump_rlimit *own = &plan->own_rlimits[i];
+		struct rlimit limit = { .rlim_cur = own->hard, .rlim_max = own->hard };
+
+		if (thump_limit_is_raised(i) && own->soft != own->hard &&
+		    setrlimit((__rlimit_resource_t)i, &limit) < 0)
+			return thump_fail_errno(err, "raise resource limit %u", i);
+	}
+	return 0;
+}
+
+static int set_oom_score(const struct thump_plan *plan, struct thump_err *err)
+{
+	auto_close int fd = -1;
+	char text[16];
+	int len;
+
+	if (!plan->set_oom_score)
+		return 0;
+	len = snprintf(text, sizeof(text), "%d", plan->model->process.oom_score_adj);
+	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	/* Going below the minimum takes CAP_SYS_RESOURCE; the plan warned. */
+	if (fd < 0 || (write(fd, text, (size_t)len) < 0 && errno != EACCES))
+		return thump_fail_errno(err, "set oom_score_adj");
+	return 0;
+}
+
+/* ---- descriptors ---------------------------------------------------------------------------- */
+
+/* What is handed over to the new program, and what we need until the exec. */
+enum kept { KEPT_IMAGE, KEPT_REGION, KEPT_EXE, KEPT_GO, NR_KEPT };
+
+static int keep_open(int fd, struct thump_err *err)
+{
+	if (fcntl(fd, F_SETFD, 0) < 0)
+		return thump_fail_errno(err, "keep fd %d open", fd);
+	return 0;
+}
+
+static int rebuild_fds(struct thump_plan *plan, struct thump_region *region, int keep[NR_KEPT],
+		       struct thump_err *err)
+{
+	const struct thump_model *model = plan->model;
+
+	if (thump_rebuild_fds(&plan->rb, keep, NR_KEPT, err) < 0 ||
+	    keep_open(keep[KEPT_IMAGE], err) < 0 || keep_open(keep[KEPT_REGION], err) < 0)
+		return -1;
+	region->fds[thump_slot_image()] = keep[KEPT_IMAGE];
+	region->fds[thump_slot_region(model)] = keep[KEPT_REGION];
+	for (uint32_t id = 0; id < model->nr_backings; id++) {
+		int fd = plan->rb.backing_fds[id];
+
+		if (fd >= 0 && keep_open(fd, err) < 0)
+			return -1;
+		region->fds[thump_slot_backing(id)] = fd;
+	}
+	return 0;
+}
+
+/* ---- who ------------------------------------------------------------------------------------- */
+
+/* Taking on ordinary ids takes the capabilities away that threads with wanted tids need. */
+static int keep_capabilities(struct thump_err *err)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return thump_fail_errno(err, "capget");
+	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		data[i].effective = data[i].permitted;
+	if (syscall(SYS_capset, &header, data) < 0)
+		return thump_fail_errno(err, "capset");
+	return 0;
+}
+
+static int set_ids(const struct thump_plan *plan, struct thump_err *err)
+{
+	const struct thump_creds *creds = &plan->model->process.creds;
+
+	if (plan->ids != THUMP_IDS_SET)
+		return 0;
+	if (setgroups(creds->nr_groups, creds->groups) < 0)
+		return thump_fail_errno(err, "setgroups");
+	if (setresgid(creds->gid, creds->egid, creds->sgid) < 0)
+		return thump_fail_errno(err, "setresgid(%u)", creds->gid);
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		return thump_fail_errno(err, "prctl(PR_SET_KEEPCAPS)");
+	if (setresuid(creds->uid, creds->euid, creds->suid) < 0)
+		return thump_fail_errno(err, "setresuid(%u)", creds->uid);
+	return keep_capabilities(err);
+}
+
+static int become(const struct thump_plan *plan, enum thump_pid_way tid_way,
+		  const struct thump_caps *final, struct thump_err *err)
+{
+	const struct thump_process *process = &plan->model->process;
+
+	(void)umask((mode_t)process->umask);
+	if (chdir(process->cwd) < 0)
+		return thump_fail_errno(err, "change to the working directory %s", process->cwd);
+	if (set_ids(plan, err) < 0)
+		return -1;
+	if (process->creds.no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return thump_fail_errno(err, "prctl(PR_SET_NO_NEW_PRIVS)");
+	return thump_caps_before_exec(final, tid_way, err);
+}
+
+/* ---- all of it ---------------------------------------------------------------------------------
+ */
+
+static int wait_for_go(int go_fd, struct thump_err *err)
+{
+	char go;
+
+	/* End of file: thump is gone, and nobody would trace what we are about to start. */
+	if (thump_read_full(go_fd, &go, sizeof(go)) < 0)
+		return thump_fail_errno(err, "wait for thump");
+	return 0;
+}
+
+static int child_run(struct thump_plan *plan, enum thump_pid_way tid_way,
+		     const struct thump_caps *final, struct thump_region *region, int go_fd,
+		     struct thump_err *err)
+{
+	int keep[NR_KEPT] = {
+		[KEPT_IMAGE] = thump_image_fd(plan->image),
+		[KEPT_REGION] = region->fd,
+		[KEPT_EXE] = plan->exe_fd,
+		[KEPT_GO] = go_fd,
+	};
+	char *argv[] = { plan->model->process.exe_path, NULL };
+	char *envp[] = { NULL };
+
+	reset_dispositions();
+	if (enter_session(plan, err) < 0 || raise_limits(plan, err) < 0 ||
+	    set_oom_score(plan, err) < 0 || rebuild_fds(plan, region, keep, err) < 0 ||
+	    become(plan, tid_way, final, err) < 0)
+		return -1;
+	region->blob->ticks_exec = thump_ticks();
+	if (wait_for_go(keep[KEPT_GO], err) < 0)
+		return -1;
+	(void)syscall(SYS_execveat, keep[KEPT_EXE], "", argv, envp, AT_EMPTY_PATH);
+	return thump_fail_errno(err, "execute %s", plan->model->process.exe_path);
+}
+
+void thump_child_main(struct thump_plan *plan, enum thump_pid_way tid_way,
+		      const struct thump_caps *final, struct thump_region *region, int go_fd)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+
+	(void)child_run(plan, tid_way, final, region, go_fd, &err);
+	*region->child_err = err;
+	_exit(127);
+}

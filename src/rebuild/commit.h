@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From "the blob has done its work" to a process that runs on its own: the threads are gathered,
+ * what had to wait for that is done, blob and data go, registers are written. Until the release
+ * the process dies with thump and with every error.
+ */
+#ifndef THUMP_REBUILD_COMMIT_H
+#define THUMP_REBUILD_COMMIT_H
+
+#include "rebuild/plan.h"
+#include "trace/newborn.h"
+
+THUMP_MUST_CHECK int thump_commit(const struct thump_plan *plan, struct thump_region *region,
+				  struct thump_newborn *newborn, struct thump_err *err);
+
+#endif

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The restored process, from fork to release. What can go on at the same time does: while the
+ * child makes descriptors and execs, the steps are written here and a thread checks the content
+ * that the blob will read.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "rebuild/arch/arch.h"
+#include "rebuild/commit.h"
+#include "rebuild/jobs.h"
+#include "resume/blob.h"
+
+#define VERIFY_PIECE_BYTES ((uint64_t)16 << 20)
+/* Less than this is checked at once: starting a thread takes as long. */
+#define VERIFY_THREAD_BYTES ((uint64_t)1 << 20)
+
+/* ---- checking what is read ----------------------------------------------------------------------
+ */
+
+struct verifier {
+	struct thump_image *image;
+	struct thump_file_range *ranges;
+	size_t nr_ranges;
+	atomic_bool stop;
+	bool running;
+	pthread_t thread;
+	int result;
+	struct thump_err err;
+};
+
+static int verify_ranges(struct verifier *verifier)
+{
+	for (size_t i = 0; i < verifier->nr_ranges; i++) {
+		const struct thump_file_range *range = &verifier->ranges[i];
+
+		for (uint64_t at = 0; at < range->size_bytes; at += VERIFY_PIECE_BYTES) {
+			if (atomic_load(&verifier->stop))
+				return 0;
+			if (thump_image_verify_range(
+				    verifier->image, range->offset + at,
+				    thump_min_u64(VERIFY_PIECE_BYTES, range->size_bytes - at),
+				    &verifier->err) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+static void *verify_thread(void *arg)
+{
+	struct verifier *verifier = arg;
+
+	verifier->result = verify_ranges(verifier);
+	return NULL;
+}
+
+/* Signals are for the thread that waits for the child. */
+static int start_thread(struct verifier *verifier, struct thump_err *err)
+{
+	sigset_t all, before;
+	int error;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&verifier->thread, NULL, verify_thread, verifier);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error) {
+		errno = error;
+		return thump_fail_errno(err, "start a thread");
+	}
+	verifier->running = true;
+	return 0;
+}
+
+static int verifier_start(struct verifier *verifier, struct thump_image *image,
+			  const struct thump_jobs *jobs, struct thump_err *err)
+{
+	verifier->image = image;
+	if (thump_jobs_ranges(jobs, &verifier->ranges, &verifier->nr_ranges, err) < 0)
+		return -1;
+	if (jobs->total_bytes >= VERIFY_THREAD_BYTES)
+		return start_thread(verifier, err);
+	verifier->result = verify_ranges(verifier);
+	return 0;
+}
+
+static int verifier_join(struct verifier *verifier, struct thump_err *err)
+{
+	if (verifier->running)
+		(void)pthread_join(verifier->thread, NULL);
+	verifier->running = false;
+	if (verifier->result < 0)
+		*err = verifier->err;
+	return verifier->result;
+}
+
+static void verifier_deinit(struct verifier *verifier)
+{
+	struct thump_err ignored;
+
+	atomic_store(&verifier->stop, true);
+	(void)verifier_join(verifier, &ignored);
+	thump_free_ptr(&verifier->ranges);
+}
+
+/* ---- state of one attempt -----------------------------------------------------------------------
+ */
+
+struct attempt {
+	struct thump_plan *plan;
+	struct thump_rebuild_report *report;
+	struct thump_region region;
+	struct thump_jobs jobs;
+	struct verifier verifier;
+	struct thump_newborn *newborn;
+	uint64_t start_ns, start_ticks, forked_ticks, exec_done_ticks;
+};
+
+static void attempt_deinit(struct attempt *attempt)
+{
+	thump_newborn_destroy(attempt->newborn);
+	verifier_deinit(&attempt->verifier);
+	thump_jobs_deinit(&attempt->jobs);
+	thump_region_destroy(&attempt->region);
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now = { 0 };
+
+	(void)clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* In a time namespace of its own the program's clocks just go on. */
+static void set_clock_shift(struct thump_plan *plan, const struct thump_rebuild_report *report)
+{
+	const struct thump_machine *machine = &plan->model->machine;
+
+	plan->rb.monotonic_shift_ns = 0;
+	plan->rb.boottime_shift_ns = 0;
+	if (report->time_namespace)
+		return;
+	plan->rb.monotonic_shift_ns = (int64_t)(clock_ns(CLOCK_MONOTONIC) - machine->monotonic_ns);
+	plan->rb.boottime_shift_ns = (int64_t)(clock_ns(CLOCK_BOOTTIME) - machine->boottime_ns);
+}
+
+/* ---- fork and exec
+ * --------------------------------------------------------------------------------- */
+
+/* The child's own words where it left some. */
+static int child_failed(const struct attempt *attempt, struct thump_err *err)
+{
+	if (attempt->region.child_err->code != THUMP_OK)
+		*err = *attempt->region.child_err;
+	return thump_add_context(err, "new process");
+}
+
+static int start_child(struct attempt *attempt, enum thump_pid_way tid_way,
+		       const struct thump_caps *caps, struct thump_err *err)
+{
+	struct thump_plan *plan = attempt->plan;
+	auto_close int go_read = -1, go_write = -1;
+	int ends[2];
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return thump_fail_errno(err, "pipe");
+	go_read = ends[0];
+	go_write = ends[1];
+	if (thump_spawn_with_pid(tid_way, plan->model->process.pid, plan->options.spin_limit, &pid,
+				 &attempt->report->spins, err) < 0)
+		return -1;
+	if (pid == 0) {
+		thump_close_fd(&go_write);
+		thump_child_main(plan, tid_way, caps, &attempt->region, go_read);
+	}
+	attempt->forked_ticks = thump_ticks();
+	if (thump_newborn_adopt(pid, &attempt->newborn, err) < 0)
+		return child_failed(attempt, err);
+	attempt->report->pid_host = pid;
+	if (thump_write_full(go_write, "g", 1) < 0)
+		return thump_fail_errno(err, "start the new process");
+	return 0;
+}
+
+/* ---- the blob
+ * ---------------------------------------------------------------------------------------- */
+
+static int read_layout(const struct attempt *attempt, struct thump_maps *maps,
+		       struct thump_err *err)
+{
+	char path[64];
+	auto_close int fd = -1;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/maps", (int)attempt->newborn->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return thump_fail_errno(err, "open %s", path);
+	return thump_maps_read(maps, fd, err);
+}
+
+static int map_remote(const struct attempt *attempt, struct remote_addr insn,
+		      const uint64_t args[6], struct thump_err *err)
+{
+	long result;
+
+	if (thump_newborn_syscall(attempt->newborn, insn, SYS_mmap, args, &result, err) < 0)
+		return -1;
+	if (result < 0) {
+		thump_err_set(err, THUMP_FAILED, (int)-result,
+			      "map thump's memory at %#llx of the new process",
+			      (unsigned long long)args[0]);
+		return -1;
+	}
+	return 0;
+}
+
+static int inject(struct attempt *attempt, struct thump_err *err)
+{
+	const struct thump_region *region = &attempt->region;
+	const uint64_t fd = (uint64_t)region->fds[thump_slot_region(attempt->plan->model)];
+	const uint64_t data[6] = { region->addr,
+				   thump_page_up(region->used),
+				   PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE,
+				   fd,
+				   0 };
+	const uint64_t code[6] = {
+		region->code_addr,     region->code_size,
+		PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+		(uint64_t)-1,	       0
+	};
+	struct remote_addr insn;
+
+	if (thump_newborn_syscall_insn(attempt->newborn, &insn, err) < 0 ||
+	    map_remote(attempt, insn, data, err) < 0 || map_remote(attempt, insn, code, err) < 0)
+		return -1;
+	return thump_newborn_write(attempt->newborn, REMOTE(region->code_addr), thump_blob_start,
+				   (size_t)(thump_blob_end - thump_blob_start), err);
+}
+
+static int run_blob(struct attempt *attempt, struct thump_err *err)
+{
+	struct thump_region *region = &attempt->region;
+	const struct thump_blob_data *blob = region->blob;
+	struct thump_arena arena;
+	struct thump_maps old;
+	int result;
+
+	thump_arena_init(&arena);
+	thump_maps_init(&old, &arena);
+	result = read_layout(attempt, &old, err);
+	if (result == 0)
+		result = thump_layout_steps(region, attempt->plan->model, &old, err);
+	thump_arena_deinit(&arena);
+	if (result < 0 || inject(attempt, err) < 0)
+		return -1;
+	if (thump_newborn_run(attempt->newborn, REMOTE(region->code_addr), REMOTE(blob->stack_top),
+			      region->addr, 0, err) < 0)
+		return thump_add_context(err, "fill the new process (phase %u)", blob->phase);
+	if (blob->failed || blob->phase != THUMP_PHASE_READY) {
+		thump_what_failed(blob, region->steps, region->room_steps, err);
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- all of it
+ * ----------------------------------------------------------------------------------------- */
+
+static int attempt_run(struct attempt *attempt, enum thump_pid_way tid_way, struct thump_err *err)
+{
+	struct thump_plan *plan = attempt->plan;
+	const struct thump_caps caps = thump_caps_final(plan->model, attempt->report);
+	const struct thump_region_needs needs = thump_region_needs(plan);
+
+	plan->set_caps = attempt->report->user_namespace || thump_caps_own().permitted != 0 ||
+			 geteuid() == 0;
+	set_clock_shift(plan, attempt->report);
+	if (thump_region_create(&attempt->region, thump_place_blob(plan->model), &needs, err) < 0 ||
+	    start_child(attempt, tid_way, &caps, err) < 0)
+		return -1;
+	if (thump_write_steps(plan, tid_way, &caps, &attempt->jobs, &attempt->region, err) < 0 ||
+	    verifier_start(&attempt->verifier, plan->image, &attempt->jobs, err) < 0)
+		return -1;
+	if (thump_newborn_wait_exec(attempt->newborn, 0, err) < 0)
+		return child_failed(attempt, err);
+	attempt->exec_done_ticks = thump_ticks();
+	if (run_blob(attempt, err) < 0 || verifier_join(&attempt->verifier, err) < 0)
+		return -1;
+	return thump_commit(plan, &attempt->region, attempt->newborn, err);
+}
+
+static void report_times(const struct attempt *attempt)
+{
+	struct thump_rebuild_report *report = attempt->report;
+	const struct thump_blob_data *blob = attempt->region.blob;
+	uint64_t end_ticks = thump_ticks();
+	uint64_t total_ns = clock_ns(CLOCK_MONOTONIC) - attempt->start_ns;
+	double ns = (double)total_ns / (double)(end_ticks - attempt->start_ticks);
+
+	report->memory = attempt->plan->memory;
+	report->spins += blob->spins;
+	report->fork_ns = (uint64_t)((double)(attempt->forked_ticks - attempt->start_ticks) * ns);
+	report->fds_ns = (uint64_t)((double)(blob->ticks_exec - attempt->forked_ticks) * ns);
+	report->exec_ns = (uint64_t)((double)(blob->ticks_start - blob->ticks_exec) * ns);
+	report->setup_ns = (uint64_t)((double)(blob->ticks_setup - blob->ticks_start) * ns);
+	report->threads_ns = (uint64_t)((double)(blob->ticks_threads - blob->ticks_setup) * ns);
+	report->memory_ns = (uint64_t)((double)(blob->ticks_memory - blob->ticks_threads) * ns);
+	report->finish_ns = (uint64_t)((double)(blob->ticks_finish - blob->ticks_memory) * ns);
+	report->commit_ns = (uint64_t)((double)(end_ticks - blob->ticks_finish) * ns);
+	report->total_ns = total_ns;
+}
+
+int thump_rebuild_here(struct thump_plan *plan, enum thump_pid_way tid_way,
+		       struct thump_rebuild_report *report, pid_t *pid_ret, struct thump_err *err)
+{
+	struct attempt attempt = {
+		.plan = plan,
+		.report = report,
+		.region = { .fd = -1 },
+		.start_ns = clock_ns(CLOCK_MONOTONIC),
+		.start_ticks = thump_ticks(),
+	};
+	int result = attempt_run(&attempt, tid_way, err);
+
+	if (result == 0) {
+		report_times(&attempt);
+		*pid_ret = attempt.newborn->pid;
+	}
+	attempt_deinit(&attempt);
+	return result;
+}

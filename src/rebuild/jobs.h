@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Read jobs: from ranges of memory and where their content lies, to few calls of preadv(2). */
+#ifndef THUMP_REBUILD_JOBS_H
+#define THUMP_REBUILD_JOBS_H
+
+#include "rebuild/plan.h"
+
+struct thump_segment {
+	uint64_t addr, size_bytes, file_offset;
+	bool huge; /* whole huge pages */
+};
+
+/* A range of the image that is read into memory, to be verified. */
+struct thump_file_range {
+	uint64_t offset, size_bytes;
+};
+
+struct thump_jobs {
+	struct thump_segment *segments;
+	size_t count, room;
+	uint64_t total_bytes;
+	bool failed; /* memory ran out; sticky */
+};
+
+void thump_jobs_deinit(struct thump_jobs *jobs);
+
+/* Content of the image to be read to addr. may_be_huge: where it covers whole huge pages. */
+void thump_jobs_add(struct thump_jobs *jobs, uint64_t addr, uint64_t size_bytes,
+		    uint64_t file_offset, bool may_be_huge);
+
+/* Writes jobs and their iovecs into the region. */
+THUMP_MUST_CHECK int thump_jobs_write(const struct thump_jobs *jobs, struct thump_region *region,
+				      struct thump_err *err);
+
+/* Everything that is read, in ascending order without overlaps; heap, freed by the caller. */
+THUMP_MUST_CHECK int thump_jobs_ranges(const struct thump_jobs *jobs,
+				       struct thump_file_range **ranges_ret, size_t *count_ret,
+				       struct thump_err *err);
+
+THUMP_MUST_CHECK int thump_memory_steps(const struct thump_plan *plan, struct thump_region *region,
+					struct thump_arena *arena, struct thump_jobs *jobs,
+					struct thump_memory **memory_ret, struct thump_err *err);
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Address space: where blob and data fit, and from exec's layout to an empty one with the vdso in
+ * its place. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "base/fd.h"
+#include "image/hash.h"
+#include "rebuild/plan.h"
+
+/*
+ * x86-64: execve(2) puts programs below 4 GiB (ET_EXEC), at 2/3 of the address space (PIE), at 1/3
+ * (mmap's base where the stack is unlimited) or below the stack; nothing of it lies in here.
+ */
+#define GAP_SEARCH_START ((uint64_t)0x100000000000)
+#define GAP_SEARCH_END	 ((uint64_t)0x2aaaaaaaa000)
+#define USER_SPACE_END	 ((uint64_t)0x7ffffffff000)
+
+/* [vvar], [vvar_vclock], [vdso], and what else newer kernels may add. */
+#define MAX_KERNEL_MAPPINGS 6
+
+uint64_t thump_find_gap(const struct thump_model *model, uint64_t from, uint64_t size_bytes)
+{
+	uint64_t at = from;
+
+	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		const struct thump_vma *vma = &model->vmas[i];
+
+		if (vma->end <= at)
+			continue;
+		if (vma->start >= at + size_bytes)
+			break;
+		at = vma->end;
+	}
+	return at + size_bytes <= GAP_SEARCH_END ? at : 0;
+}
+
+uint64_t thump_place_blob(const struct thump_model *model)
+{
+	uint64_t gap = thump_find_gap(model, GAP_SEARCH_START, THUMP_GAP_BYTES);
+
+	return gap ? gap + THUMP_SPARE_BYTES : 0;
+}
+
+/* ---- vdso and vvar -------------------------------------------------------------------------- */
+
+static bool is_kernel_mapping(const struct thump_map *map)
+{
+	return strcmp(map->path, "[vdso]") == 0 || strncmp(map->path, "[vvar", 5) == 0;
+}
+
+struct kernel_mapping {
+	uint64_t from, to, size;
+};
+
+/* Pairs what the kernel mapped with the image's places, in order of address. */
+static int pair_kernel_mappings(const struct thump_model *model, const struct thump_maps *old,
+				struct kernel_mapping *list, size_t *count_ret,
+				struct thump_err *err)
+{
+	size_t count = 0, placed = 0;
+
+	for (size_t i = 0; i < old->count; i++) {
+		const struct thump_map *map = &old->list[i];
+
+		if (!is_kernel_mapping(map))
+			continue;
+		if (count == MAX_KERNEL_MAPPINGS)
+			return thump_fail(err, "the kernel maps more than vdso and vvar");
+		list[count++] = (struct kernel_mapping){ .from = map->start,
+							 .size = map->end - map->start };
+	}
+	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		const struct thump_vma *vma = &model->vmas[i];
+
+		if (vma->kind != THUMP_VMA_VDSO && vma->kind != THUMP_VMA_VVAR)
+			continue;
+		if (placed == count || list[placed].size != vma->end - vma->start)
+			return thump_refuse(err, "vdso and vvar of this kernel are laid out "
+						 "otherwise than the image's");
+		list[placed++].to = vma->start;
+	}
+	if (placed == 0)
+		count = 0; /* a program that unmapped them: they go like everything else */
+	if (placed != count)
+		return thump_refuse(err, "the kernel maps more for the vdso than the image has");
+	*count_ret = count;
+	return 0;
+}
+
+static void step_move(struct thump_region *region, uint64_t from, uint64_t to, uint64_t size)
+{
+	thump_step_expect(THUMP_STEP(region, THUMP_WHAT_MOVE_VDSO, SYS_mremap, from, size, size,
+				     MREMAP_MAYMOVE | MREMAP_FIXED, to, 0),
+			  to);
+}
+
+/*
+ * mremap(2) refuses when source and target overlap, and a target must not hit a mapping that is
+ * still to be moved: where the two groups overlap, they go by way of the spare part of the gap.
+ */
+static void step_move_all(struct thump_region *region, struct kernel_mapping *list, size_t count)
+{
+	uint64_t spare = region->code_addr - THUMP_SPARE_BYTES;
+	bool overlap = false;
+
+	for (size_t i = 0; i < count; i++) {
+		for (size_t j = 0; j < count; j++)
+			overlap |= list[i].from < list[j].to + list[j].size &&
+				   list[j].to < list[i].from + list[i].size;
+	}
+	for (size_t i = 0; overlap && i < count; i++) {
+		step_move(region, list[i].from, spare, list[i].size);
+		list[i].from = spare;
+		spare += list[i].size;
+	}
+	for (size_t i = 0; i < count; i++)
+		step_move(region, list[i].from, list[i].to, list[i].size);
+}
+
+static void step_unmap(struct thump_region *region, uint64_t start, uint64_t end)
+{
+	if (start < end)
+		(void)THUMP_STEP(region, THUMP_WHAT_UNMAP_OLD, SYS_munmap, start, end - start);
+}
+
+/* Unmaps everything but what lies at blob, data and list, which is in order of address. */
+static void step_unmap_old(struct thump_region *region, const struct kernel_mapping *list,
+			   size_t count)
+{
+	uint64_t region_end = region->addr + thump_page_up(region->used);
+	uint64_t at = 0;
+	bool region_passed = false;
+
+	for (size_t i = 0; i <= count; i++) {
+		uint64_t start = i < count ? list[i].from : USER_SPACE_END;
+
+		if (!region_passed && region->code_addr < start) {
+			step_unmap(region, at, region->code_addr);
+			at = region_end;
+			region_passed = true;
+		}
+		step_unmap(region, at, start);
+		if (i < count)
+			at = list[i].from + list[i].size;
+	}
+}
+
+int thump_layout_steps(struct thump_region *region, const struct thump_model *model,
+		       const struct thump_maps *old, struct thump_err *err)
+{
+	struct kernel_mapping list[MAX_KERNEL_MAPPINGS] = { 0 };
+	uint32_t end = region->nr_steps, nr_layout;
+	struct thump_step *steps = region->steps;
+	size_t count;
+
+	if (pair_kernel_mappings(model, old, list, &count, err) < 0)
+		return -1;
+	/* Written at the end, then put right before the setup steps that are there. */
+	step_unmap_old(region, list, count);
+	step_move_all(region, list, count);
+	if (thump_region_check(region, err) < 0)
+		return -1;
+	nr_layout = region->nr_steps - end;
+	if (nr_layout > region->blob->first_setup_step)
+		return thump_fail(err, "%u steps for the vdso are too many", nr_layout);
+	memcpy(&steps[region->blob->first_setup_step - nr_layout], &steps[end],
+	       nr_layout * sizeof(*steps));
+	region->nr_steps = end;
+	region->blob->first_setup_step -= nr_layout;
+	region->blob->nr_setup_steps += nr_layout;
+	return 0;
+}
+
+/* ---- the same vdso? ---------------------------------------------------------------------------
+ */
+
+static int read_own_maps(struct thump_maps *maps, struct thump_err *err)
+{
+	auto_close int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return thump_fail_errno(err, "open /proc/self/maps");
+	return thump_maps_read(maps, fd, err);
+}
+
+/* The image's mappings of the kernel lie relative to each other as ours do, and are as big: the
+ * vdso's code finds vvar relative to itself. */
+static bool same_shape(const struct thump_model *model, const struct thump_maps *own,
+		       const struct thump_map **vdso_ret)
+{
+	uint64_t shift = 0;
+	bool have_shift = false;
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		const struct thump_vma *vma = &model->vmas[i];
+
+		if (vma->kind != THUMP_VMA_VDSO && vma->kind != THUMP_VMA_VVAR)
+			continue;
+		while (at < own->count && !is_kernel_mapping(&own->list[at]))
+			at++;
+		if (at == own->count ||
+		    own->list[at].end - own->list[at].start != vma->end - vma->start)
+			return false;
+		if (have_shift && own->list[at].start - vma->start != shift)
+			return false;
+		shift = own->list[at].start - vma->start;
+		have_shift = true;
+		if (vma->kind == THUMP_VMA_VDSO)
+			*vdso_ret = &own->list[at];
+		at++;
+	}
+	while (at < own->count && !is_kernel_mapping(&own->list[at]))
+		at++;
+	return at == own->count;
+}
+
+int thump_check_vdso(const struct thump_model *model, struct thump_problems *problems,
+		     struct thump_err *err)
+{
+	struct thump_arena arena;
+	struct thump_maps own;
+	const struct thump_map *vdso = NULL;
+	uint64_t hash = 0;
+	int result;
+
+	if (!model->mm.vdso_start)
+		return 0;
+	thump_arena_init(&arena);
+	thump_maps_init(&own, &arena);
+	result = read_own_maps(&own, err);
+	if (result == 0) {
+		if (same_shape(model, &own, &vdso) && vdso)
+			hash = image_hash((const void *)(uintptr_t)vdso->start,
+					  vdso->end - vdso->start);
+		if (!vdso || memcmp(&hash, model->mm.vdso_hash, sizeof(hash)) != 0)
+			thump_problem_add(problems, false, -1, "vdso",
+					  "the image was taken on kernel %s, whose vdso differs "
+					  "from this kernel's; the program may be inside of it",
+					  model->machine.kernel_release);
+	}
+	thump_arena_deinit(&arena);
+	return result;
+}

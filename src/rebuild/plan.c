@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rebuild/plan.h"
+
+#include <stdlib.h>
+
+#include "base/fd.h"
+
+static int check_all(struct thump_plan *plan, struct thump_problems *problems,
+		     struct thump_err *err)
+{
+	if (plan->model->nr_tasks == 0)
+		return thump_damaged(err, "the image has no thread");
+	if (thump_check_owner(plan, problems, err) < 0 ||
+	    thump_check_machine(plan, problems, err) < 0)
+		return -1;
+	thump_check_ids(plan, problems);
+	thump_check_limits(plan, problems);
+	if (thump_check_memory(plan, problems, err) < 0 ||
+	    thump_choose_way(plan->model, &plan->options, problems, &plan->way, err) < 0)
+		return -1;
+	return thump_check_files(plan, problems, err);
+}
+
+int thump_plan_create(struct thump_image *image, const struct thump_rebuild_options *options,
+		      struct thump_problems *problems, struct thump_plan **plan_ret,
+		      struct thump_err *err)
+{
+	struct thump_plan *plan = calloc(1, sizeof(*plan));
+
+	if (!plan)
+		return thump_fail_errno(err, "memory for a plan");
+	plan->image = image;
+	plan->model = thump_image_model(image);
+	plan->options = *options;
+	plan->exe_fd = -1;
+	thump_arena_init(&plan->arena);
+	plan->rb = (struct thump_fd_rebuild){
+		.model = plan->model,
+		.image = image,
+		.arena = &plan->arena,
+		.ports = options->ports,
+		.nr_ports = options->nr_ports,
+		.keep_stdio = options->keep_stdio,
+	};
+	if (check_all(plan, problems, err) < 0) {
+		thump_plan_destroy(plan);
+		return -1;
+	}
+	*plan_ret = plan;
+	return 0;
+}
+
+void thump_plan_destroy(struct thump_plan *plan)
+{
+	if (!plan)
+		return;
+	if (plan->rb.backing_fds)
+		thump_close_fds(&plan->rb);
+	thump_close_fd(&plan->exe_fd);
+	thump_arena_deinit(&plan->arena);
+	free(plan);
+}
+
+enum thump_pid_way thump_plan_way(const struct thump_plan *plan)
+{
+	return plan->way;
+}
+
+const struct thump_model *thump_plan_model(const struct thump_plan *plan)
+{
+	return plan->model;
+}
+
+const struct thump_rebuild_options *thump_plan_options(const struct thump_plan *plan)
+{
+	return &plan->options;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside src/rebuild: what is decided before any process exists. */
+#ifndef THUMP_REBUILD_PLAN_H
+#define THUMP_REBUILD_PLAN_H
+
+#include <sys/resource.h>
+
+#include "kinds/kind.h"
+#include "proc/maps.h"
+#include "rebuild/rebuild.h"
+#include "rebuild/region.h"
+#include "rebuild/spawn.h"
+
+/* Whose ids the restored process has. */
+enum thump_ids_mode {
+	THUMP_IDS_SAME = 0, /* ours are the image's */
+	THUMP_IDS_SET,	    /* we may take on the image's */
+	THUMP_IDS_CALLER,   /* the image's are one ordinary identity: ours instead */
+};
+
+/* What every thread starts with, inherited from us; only what differs needs a step. */
+struct thump_inherited {
+	uint32_t sched_policy;
+	uint64_t sched_flags;
+	int32_t nice;
+	uint32_t priority;
+	int32_t ioprio;
+	uint64_t timer_slack_ns;
+};
+struct thump_inherited thump_inherited_of_us(void);
+
+struct thump_plan {
+	struct thump_image *image;
+	const struct thump_model *model; /* of the image */
+	struct thump_rebuild_options options;
+	struct thump_arena arena;
+	struct thump_fd_rebuild rb;
+	enum thump_pid_way way;
+	enum thump_memory_mode memory; /* what will be done, not what was asked for */
+	enum thump_ids_mode ids;
+	int exe_fd;
+	bool set_oom_score;				   /* ours differs from the image's */
+	struct thump_rlimit rlimits[THUMP_NR_RLIMITS];	   /* what it will have */
+	struct thump_rlimit own_rlimits[THUMP_NR_RLIMITS]; /* ours */
+	bool huge_pages;				   /* the kernel gives some */
+	uint32_t xstate_size;				   /* of this machine */
+	bool same_boot; /* the image was taken since this machine started */
+	bool affinity_matters;
+	struct thump_inherited inherited;
+	bool set_caps; /* the process may have capabilities after its exec */
+};
+
+/* ---- fd slots of the region: the image, the backings, the region's own memfd -------------- */
+
+static inline uint32_t thump_slot_image(void)
+{
+	return 0;
+}
+
+static inline uint32_t thump_slot_backing(uint32_t backing_id)
+{
+	return 1 + backing_id;
+}
+
+static inline uint32_t thump_slot_region(const struct thump_model *model)
+{
+	return 1 + model->nr_backings;
+}
+
+static inline uint32_t thump_nr_slots(const struct thump_model *model)
+{
+	return 2 + model->nr_backings;
+}
+
+#define THUMP_DEFAULT_SPIN_LIMIT 2000
+
+/* ---- address space ------------------------------------------------------------------------ */
+
+/* First address >= from, with size_bytes free up to it plus size in the image's layout; 0 when
+ * there is none below what mmap(2) hands out. */
+uint64_t thump_find_gap(const struct thump_model *model, uint64_t from, uint64_t size_bytes);
+
+/* Where blob and data go: free in every image's layout that has a gap there, and where neither
+ * execve(2) nor the dynamic loader puts anything. 0 when there is no room. */
+uint64_t thump_place_blob(const struct thump_model *model);
+
+/* The part of the gap before the blob in which vdso and vvar may rest for a moment. */
+#define THUMP_SPARE_BYTES ((uint64_t)1 << 20)
+/* The whole gap; no region is bigger. */
+#define THUMP_GAP_BYTES ((uint64_t)1 << 30)
+
+/*
+ * Writes the steps that empty the address space, but for blob, data, vdso and vvar, and move the
+ * latter two to their places. `old` is the layout after the exec.
+ */
+THUMP_MUST_CHECK int thump_layout_steps(struct thump_region *region,
+					const struct thump_model *model,
+					const struct thump_maps *old, struct thump_err *err);
+
+/* The vdso of this kernel is the image's, byte by byte; else a problem. */
+THUMP_MUST_CHECK int thump_check_vdso(const struct thump_model *model,
+				      struct thump_problems *problems, struct thump_err *err);
+
+/* ---- steps ---------------------------------------------------------------------------------- */
+
+/* Mappings, and what is to be read into them: thump_memory_steps in jobs.h. */
+struct thump_memory;
+/* Finish: protections, locks, seals, and what was only there to be filled. */
+void thump_memory_finish(const struct thump_memory *memory, struct thump_region *region);
+
+/* Setup steps of the process as a whole, before threads exist. */
+void thump_process_setup(const struct thump_plan *plan, struct thump_region *region);
+/* Finish steps of the process, but for timers and limits. */
+void thump_process_finish(const struct thump_plan *plan, struct thump_region *region);
+/* Finish steps that start clocks or set limits: last. */
+void thump_process_last(const struct thump_plan *plan, struct thump_region *region);
+
+/* What a thread does for itself, and at its very end about its capabilities; for the leader among
+ * the finish steps. */
+void thump_thread_steps(const struct thump_plan *plan, const struct thump_task *task,
+			struct thump_region *region);
+void thump_caps_steps(const struct thump_task *task, const struct thump_plan *plan,
+		      const struct thump_caps *caps, struct thump_region *region);
+/* Stacks, threads but the leader and their steps, helpers. */
+THUMP_MUST_CHECK int thump_threads_describe(struct thump_plan *plan, const struct thump_caps *caps,
+					    uint32_t nr_helpers, struct thump_region *region,
+					    struct thump_err *err);
+
+/* Queues a pending signal, but for those that nobody can queue and SIGTRAP (see abi.h). */
+void thump_step_queue(struct thump_region *region, const struct thump_siginfo *info,
+		      bool to_thread);
+
+/* Writes the whole region but for the fd table and what depends on the exec; jobs tells
+ * afterwards what of the image is read. */
+struct thump_jobs;
+THUMP_MUST_CHECK int thump_write_steps(struct thump_plan *plan, enum thump_pid_way tid_way,
+				       const struct thump_caps *caps, struct thump_jobs *jobs,
+				       struct thump_region *region, struct thump_err *err);
+
+/* What the region of this plan needs. */
+struct thump_region_needs thump_region_needs(const struct thump_plan *plan);
+
+/* ---- the child before its exec ----------------------------------------------------------------
+ */
+
+/* Becomes the target's executable; never returns. Errors go to region->child_err. */
+_Noreturn void thump_child_main(struct thump_plan *plan, enum thump_pid_way tid_way,
+				const struct thump_caps *final, struct thump_region *region,
+				int go_fd);
+
+/* Limits that could hit the rebuilding itself: raised in the child, set again by a step. */
+static inline bool thump_limit_is_raised(uint32_t resource)
+{
+	return resource != RLIMIT_STACK && resource != RLIMIT_CORE && resource != RLIMIT_CPU;
+}
+
+/* ---- checks of the plan ------------------------------------------------------------------------
+ */
+
+/* Each adds its misfits to problems and decides its part of the plan; -1 is for failures of thump
+ * or the kernel. */
+THUMP_MUST_CHECK int thump_check_machine(struct thump_plan *plan, struct thump_problems *problems,
+					 struct thump_err *err);
+THUMP_MUST_CHECK int thump_check_owner(struct thump_plan *plan, struct thump_problems *problems,
+				       struct thump_err *err);
+void thump_check_ids(struct thump_plan *plan, struct thump_problems *problems);
+THUMP_MUST_CHECK int thump_check_files(struct thump_plan *plan, struct thump_problems *problems,
+				       struct thump_err *err);
+THUMP_MUST_CHECK int thump_check_memory(struct thump_plan *plan, struct thump_problems *problems,
+					struct thump_err *err);
+void thump_check_limits(struct thump_plan *plan, struct thump_problems *problems);
+
+/* Whether content of this VMA is stored in the image and comes back (see MADV_WIPEONFORK). */
+bool thump_vma_has_content(const struct thump_vma *vma);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rebuild/region.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/fd.h"
+#include "resume/blob.h"
+
+#define REGION_ALIGN ((size_t)16)
+
+static size_t align_up(size_t value)
+{
+	return (value + REGION_ALIGN - 1) & ~(REGION_ALIGN - 1);
+}
+
+/* Takes fixed places at the beginning, before the pool. */
+static void *take(struct thump_region *region, size_t size_bytes)
+{
+	void *at = region->bytes + region->used;
+
+	region->used += align_up(size_bytes);
+	return at;
+}
+
+int thump_region_create(struct thump_region *region, uint64_t code_addr,
+			const struct thump_region_needs *needs, struct thump_err *err)
+{
+	auto_close int fd = -1;
+	size_t nr_steps = needs->nr_steps + THUMP_REGION_LAYOUT_STEPS;
+	size_t room = sizeof(struct thump_blob_data) + sizeof(struct thump_err) +
+		      needs->nr_fds * sizeof(int32_t) + nr_steps * sizeof(struct thump_step) +
+		      needs->pool_bytes + 8 * REGION_ALIGN;
+
+	room = thump_page_up(room);
+	fd = memfd_create("thump", MFD_CLOEXEC);
+	if (fd < 0)
+		return thump_fail_errno(err, "memfd_create");
+	if (ftruncate(fd, (off_t)room) < 0)
+		return thump_fail_errno(err, "size the data region (%zu bytes)", room);
+	*region = (struct thump_region){ .room = room, .code_addr = code_addr };
+	region->bytes = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (region->bytes == MAP_FAILED) {
+		region->bytes = NULL;
+		region->fd = -1;
+		return thump_fail_errno(err, "map the data region");
+	}
+	region->fd = thump_take_fd(&fd);
+	region->code_size = thump_page_up((size_t)(thump_blob_end - thump_blob_start));
+	region->addr = code_addr + region->code_size;
+	region->blob = take(region, sizeof(*region->blob));
+	region->child_err = take(region, sizeof(*region->child_err));
+	region->nr_fds = (uint32_t)needs->nr_fds;
+	region->fds = take(region, needs->nr_fds * sizeof(int32_t));
+	region->room_steps = (uint32_t)nr_steps;
+	region->steps = take(region, nr_steps * sizeof(*region->steps));
+	region->nr_steps = THUMP_REGION_LAYOUT_STEPS;
+	return 0;
+}
+
+void thump_region_destroy(struct thump_region *region)
+{
+	if (region->bytes)
+		(void)munmap(region->bytes, region->room);
+	region->bytes = NULL;
+	thump_close_fd(&region->fd);
+}
+
+void *thump_region_alloc(struct thump_region *region, size_t size_bytes, uint64_t *addr_ret)
+{
+	if (size_bytes > region->room || align_up(size_bytes) > region->room - region->used) {
+		region->failed = true;
+		*addr_ret = 0;
+		return NULL;
+	}
+	*addr_ret = region->addr + region->used;
+	return take(region, size_bytes);
+}
+
+uint64_t thump_region_put(struct thump_region *region, const void *data, size_t size_bytes)
+{
+	uint64_t addr;
+	void *at = thump_region_alloc(region, size_bytes, &addr);
+
+	if (at)
+		memcpy(at, data, size_bytes);
+	return addr;
+}
+
+struct thump_step *thump_region_step(struct thump_region *region, enum thump_what what, long nr,
+				     const uint64_t args[6])
+{
+	struct thump_step *step;
+
+	if (region->nr_steps == region->room_steps) {
+		region->failed = true;
+		return &region->overflow;
+	}
+	step = &region->steps[region->nr_steps++];
+	*step = (struct thump_step){
+		.op = THUMP_STEP_SYSCALL,
+		.expect = THUMP_EXPECT_OK,
+		.nr = (uint32_t)nr,
+		.what = (uint32_t)what,
+	};
+	memcpy(step->args, args, sizeof(step->args));
+	return step;
+}
+
+void thump_step_try(struct thump_step *step)
+{
+	step->expect = THUMP_EXPECT_ANY;
+}
+
+void thump_step_expect(struct thump_step *step, uint64_t value)
+{
+	step->expect = THUMP_EXPECT_VALUE;
+	step->value = value;
+}
+
+int thump_region_check(const struct thump_region *region, struct thump_err *err)
+{
+	if (!region->failed)
+		return 0;
+	return thump_fail(err, "the data region of %zu bytes is too small for %u steps",
+			  region->room, region->nr_steps);
+}
