@@ -15,11 +15,13 @@
  * ascending order, then backings in the order of their ids. */
 struct thump_page_source {
 	void *ctx;
-	/* Reads size_bytes (a multiple of the page size, at most 1 MiB) of target memory at addr. */
+	/* Reads size_bytes (a multiple of the page size, at most 1 MiB) of target memory at addr.
+	 */
 	int (*read_memory)(void *ctx, uint64_t addr, void *buf, size_t size_bytes,
 			   struct thump_err *err);
-	/* The same for the content of backing `backing_id` (carried files, memfds, shmem). Never asked
-	 * for bytes behind its content_size_bytes, so size_bytes may be no page multiple at the end. */
+	/* The same for the content of backing `backing_id` (carried files, memfds, shmem). Never
+	 * asked for bytes behind its content_size_bytes, so size_bytes may be no page multiple at
+	 * the end. */
 	int (*read_backing)(void *ctx, uint32_t backing_id, uint64_t offset, void *buf,
 			    size_t size_bytes, struct thump_err *err);
 };
@@ -27,9 +29,9 @@ struct thump_page_source {
 typedef void (*thump_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 
 struct thump_image_options {
-	const char *path;  /* final name; written as a temporary file beside it */
-	mode_t mode;       /* 0: 0400 */
-	bool sync;         /* fsync file and directory before the rename */
+	const char *path;	    /* final name; written as a temporary file beside it */
+	mode_t mode;		    /* 0: 0400 */
+	bool sync;		    /* fsync file and directory before the rename */
 	thump_progress_fn progress; /* may be NULL */
 	void *progress_ctx;
 };

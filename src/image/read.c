@@ -19,28 +19,25 @@
 #define HASH_SIZE sizeof(uint64_t)
 
 static int check_elf_header(struct thump_image *image, const unsigned char *page,
-			    struct thump_err *err)
+			    uint16_t *machine_ret, struct thump_err *err)
 {
 	static const unsigned char ident[EI_NIDENT] = { ELFMAG0,    ELFMAG1,	 ELFMAG2,   ELFMAG3,
 							ELFCLASS64, ELFDATA2LSB, EV_CURRENT };
 	struct thump_reader r = thump_reader_of(page, THUMP_PAGE_SIZE);
-	uint16_t type, machine, ehsize, phentsize;
+	uint16_t type, ehsize, phentsize;
 	uint32_t version;
 	uint64_t entry, shoff;
 
 	if (memcmp(thump_get_bytes(&r, sizeof(ident)), ident, sizeof(ident)) != 0)
 		return thump_damaged(err, "not a thump image: the ELF header is not one");
 	type = thump_get_u16(&r);
-	machine = thump_get_u16(&r);
+	*machine_ret = thump_get_u16(&r);
 	version = thump_get_u32(&r);
 	entry = thump_get_u64(&r);
 	image->meta_offset = thump_get_u64(&r);
 	shoff = thump_get_u64(&r);
 	if (type != ET_CORE)
 		return thump_damaged(err, "not a thump image: ELF, but no core file");
-	if (machine != EM_X86_64)
-		return thump_refuse(err, "an image of another architecture (ELF machine %u)",
-				    machine);
 	if (version != EV_CURRENT || entry != 0 || shoff != 0 || thump_get_u32(&r) != 0)
 		return thump_damaged(err, "unexpected fields in the ELF header");
 	ehsize = thump_get_u16(&r);
@@ -89,6 +86,15 @@ static int check_seal(const struct thump_image *image, const unsigned char *head
 
 	if (thump_get_u64(&r) != image_hash2(header_page, THUMP_PAGE_SIZE, image->meta, sealed))
 		return thump_damaged(err, "headers or notes are damaged: the seal does not match");
+	return 0;
+}
+
+/* After the seal: another architecture is no damage. */
+static int check_machine(uint16_t machine, struct thump_err *err)
+{
+	if (machine != EM_X86_64)
+		return thump_refuse(err, "an image of another architecture (ELF machine %u)",
+				    machine);
 	return 0;
 }
 
@@ -141,6 +147,7 @@ static int check_file_size(const struct thump_image *image, struct thump_err *er
 static int open_parts(struct thump_image *image, struct thump_err *err)
 {
 	unsigned char header_page[THUMP_PAGE_SIZE];
+	uint16_t machine = 0;
 	struct stat st;
 
 	if (fstat(image->fd, &st) < 0)
@@ -153,11 +160,11 @@ static int open_parts(struct thump_image *image, struct thump_err *err)
 				     image->size_bytes);
 	if (thump_pread_full(image->fd, header_page, sizeof(header_page), 0) < 0)
 		return thump_fail_errno(err, "read the header");
-	if (check_elf_header(image, header_page, err) < 0 || read_meta(image, err) < 0 ||
-	    check_seal(image, header_page, err) < 0 || find_notes(image, err) < 0 ||
-	    image_decode_notes(image, err) < 0 || check_file_size(image, err) < 0 ||
-	    check_layout(image, err) < 0 || image_check_model(&image->model, err) < 0 ||
-	    image_check_segments(image, err) < 0)
+	if (check_elf_header(image, header_page, &machine, err) < 0 || read_meta(image, err) < 0 ||
+	    check_seal(image, header_page, err) < 0 || check_machine(machine, err) < 0 ||
+	    find_notes(image, err) < 0 || image_decode_notes(image, err) < 0 ||
+	    check_file_size(image, err) < 0 || check_layout(image, err) < 0 ||
+	    image_check_model(&image->model, err) < 0 || image_check_segments(image, err) < 0)
 		return -1;
 	image->chunk_good = calloc(image->nr_chunks + (size_t)1, 1);
 	return image->chunk_good ? 0 : thump_fail_errno(err, "table of chunks");

@@ -32,6 +32,12 @@ static size_t chunk_size(const struct thump_image *image, uint64_t index)
 	return thump_min_u64(IMG_CHUNK_SIZE, image->zero_end - chunk_start(index));
 }
 
+/* Room for any chunk; small images get by with less. */
+static unsigned char *chunk_buffer(const struct thump_image *image)
+{
+	return malloc(thump_min_u64(IMG_CHUNK_SIZE, image->zero_end - IMG_DATA_OFFSET) + 1);
+}
+
 /* For messages: the memory of the first extent that has bytes in the chunk. */
 static bool chunk_address(const struct thump_image *image, uint64_t index, uint64_t *address_ret)
 {
@@ -117,7 +123,7 @@ static void take_chunks(struct verify *verify, thump_progress_fn progress)
 {
 	struct thump_image *image = verify->image;
 	struct thump_err err = THUMP_ERR_INIT;
-	auto_free unsigned char *buf = malloc(IMG_CHUNK_SIZE);
+	auto_free unsigned char *buf = chunk_buffer(image);
 
 	if (!buf) {
 		(void)thump_fail_errno(&err, "memory for a chunk");
@@ -190,7 +196,7 @@ int thump_image_verify_range(struct thump_image *image, uint64_t file_offset, ui
 		if (__atomic_load_n(&image->chunk_good[index], __ATOMIC_ACQUIRE))
 			continue;
 		if (!buf)
-			buf = malloc(IMG_CHUNK_SIZE);
+			buf = chunk_buffer(image);
 		if (!buf)
 			return thump_fail_errno(err, "memory for a chunk");
 		if (check_chunk(image, index, buf, err) < 0)

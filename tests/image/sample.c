@@ -317,9 +317,9 @@ static void fill_small_vmas(struct thump_model *model)
 				    .backing_id = THUMP_NO_ID,
 				    .anon_name = thump_arena_strdup(&model->arena, "heap of mine"),
 				    PAGES(model, 0x1000000, { 0, 1 }, { 3, 4 }, { 12, 17 }) },
-		64);
+		20);
 	add_vma(model,
-		(struct thump_vma){ .start = 0x1040000,
+		(struct thump_vma){ .start = 0x1014000,
 				    .prot = PROT_READ,
 				    .kind = THUMP_VMA_FILE_SHARED,
 				    .backing_id = 1 },
