@@ -70,8 +70,10 @@ THUMP_MUST_CHECK int thump_capture_readlink(const struct thump_capture *cap, con
 int32_t thump_capture_tid(const struct thump_capture *cap, int32_t tid_host);
 
 /* One remote call whose arguments are numbers, or the address of the remote area where the
- * argument is THUMP_AREA. result_ret is the raw result. `thread` is an index into threads. */
-#define THUMP_AREA UINT64_C(0xa4ea0000a4ea0000)
+ * argument is THUMP_AREA. result_ret is the raw result. `thread` is an index into threads, or
+ * THUMP_ANY_THREAD. */
+#define THUMP_AREA	 UINT64_C(0xa4ea0000a4ea0000)
+#define THUMP_ANY_THREAD SIZE_MAX
 THUMP_MUST_CHECK int thump_capture_call(struct thump_capture *cap, size_t thread, long nr,
 					const uint64_t args[6], long *result_ret,
 					struct thump_err *err);

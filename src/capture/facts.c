@@ -114,7 +114,7 @@ static int remote_clock(struct thump_capture *cap, clockid_t clock_id, uint64_t 
 	int64_t now[2];
 	long result;
 
-	if (thump_capture_call(cap, 0, SYS_clock_gettime, args, &result, err) < 0)
+	if (thump_capture_call(cap, THUMP_ANY_THREAD, SYS_clock_gettime, args, &result, err) < 0)
 		return -1;
 	if (result < 0)
 		return thump_fail(err, "clock_gettime in the target: %s",

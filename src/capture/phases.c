@@ -213,6 +213,8 @@ int thump_capture_call(struct thump_capture *cap, size_t thread, long nr, const 
 
 		real_args[i] = offset < THUMP_REMOTE_AREA_SIZE ? area.addr + offset : args[i];
 	}
+	if (thread == THUMP_ANY_THREAD)
+		return thump_remote_syscall(cap->target, nr, real_args, result_ret, err);
 	return thump_remote_syscall_in(cap->target, thread, nr, real_args, result_ret, err);
 }
 

@@ -138,7 +138,7 @@ static int ask_pages(struct thump_capture *cap, struct thump_backing *backing,
 	uint64_t offset = vma->offset + (start - vma->start);
 	long result;
 
-	if (thump_capture_call(cap, 0, SYS_mincore, args, &result, err) < 0)
+	if (thump_capture_call(cap, THUMP_ANY_THREAD, SYS_mincore, args, &result, err) < 0)
 		return -1;
 	if (result < 0)
 		return thump_fail(err, "mincore in the target: %s", strerrordesc_np((int)-result));

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What only the target can tell about the process as a whole: dispositions, timers, modes. */
-#include <linux/membarrier.h>
-#include <linux/mempolicy.h>
+/* What only the target can tell about the process as a whole: dispositions and timers. */
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -12,13 +9,6 @@
 #include "base/fd.h"
 #include "capture/context.h"
 #include "proc/process.h"
-
-#ifndef PR_GET_MDWE
-#define PR_GET_MDWE 66
-#endif
-#ifndef MEMBARRIER_CMD_GET_REGISTRATIONS /* Linux 6.3 */
-#define MEMBARRIER_CMD_GET_REGISTRATIONS (1 << 9)
-#endif
 
 static int fail_result(const char *what, long result, struct thump_err *err)
 {
@@ -48,7 +38,8 @@ int thump_capture_signals(struct thump_capture *cap, struct thump_err *err)
 
 		if (signo == SIGKILL || signo == SIGSTOP)
 			continue;
-		if (thump_capture_call(cap, 0, SYS_rt_sigaction, args, &result, err) < 0)
+		if (thump_capture_call(cap, THUMP_ANY_THREAD, SYS_rt_sigaction, args, &result,
+				       err) < 0)
 			return -1;
 		if (result < 0)
 			return fail_result("rt_sigaction", result, err);
@@ -76,7 +67,7 @@ static int read_itimer(struct thump_capture *cap, size_t which, struct thump_err
 	struct itimerval timer;
 	long result;
 
-	if (thump_capture_call(cap, 0, SYS_getitimer, args, &result, err) < 0)
+	if (thump_capture_call(cap, THUMP_ANY_THREAD, SYS_getitimer, args, &result, err) < 0)
 		return -1;
 	if (result < 0)
 		return fail_result("getitimer", result, err);
@@ -104,12 +95,14 @@ static int read_posix_timer(struct thump_capture *cap, struct thump_posix_timer 
 	struct itimerspec spec;
 	long result, overrun;
 
-	if (thump_capture_call(cap, 0, SYS_timer_gettime, get_args, &result, err) < 0)
+	if (thump_capture_call(cap, THUMP_ANY_THREAD, SYS_timer_gettime, get_args, &result, err) <
+	    0)
 		return -1;
 	if (result < 0)
 		return fail_result("timer_gettime", result, err);
 	if (thump_capture_area(cap, &spec, sizeof(spec), err) < 0 ||
-	    thump_capture_call(cap, 0, SYS_timer_getoverrun, overrun_args, &overrun, err) < 0)
+	    thump_capture_call(cap, THUMP_ANY_THREAD, SYS_timer_getoverrun, overrun_args, &overrun,
+			       err) < 0)
 		return -1;
 	timer->interval_ns = timespec_ns(&spec.it_interval);
 	timer->value_ns = timespec_ns(&spec.it_value);
@@ -156,117 +149,6 @@ int thump_capture_timers(struct thump_capture *cap, struct thump_err *err)
 			timer->tid = thump_capture_tid(cap, timer->tid);
 		if (read_posix_timer(cap, timer, err) < 0)
 			return thump_add_context(err, "timer %d", timer->id);
-	}
-	return 0;
-}
-
-/* ---- modes ----------------------------------------------------------------------------------- */
-
-struct mode_answer {
-	long result;
-	uint64_t value; /* what the call wrote into the area */
-};
-
-static void take_brk(struct thump_capture *cap, const struct mode_answer *answer)
-{
-	cap->model.mm.brk = (uint64_t)answer->result;
-}
-
-static void take_dumpable(struct thump_capture *cap, const struct mode_answer *answer)
-{
-	cap->model.mm.dumpable_known = answer->result >= 0;
-	cap->model.mm.dumpable = answer->result >= 0 ? (uint32_t)answer->result : 0;
-}
-
-static void take_subreaper(struct thump_capture *cap, const struct mode_answer *answer)
-{
-	cap->model.process.child_subreaper = answer->result == 0 && (uint32_t)answer->value != 0;
-}
-
-static void take_securebits(struct thump_capture *cap, const struct mode_answer *answer)
-{
-	if (answer->result >= 0)
-		cap->model.process.creds.securebits = (uint32_t)answer->result;
-}
-
-static void take_thp(struct thump_capture *cap, const struct mode_answer *answer)
-{
-	cap->model.mm.thp_disable = answer->result > 0;
-	if (answer->result > 1) /* Linux 6.18: PR_THP_DISABLE_EXCEPT_ADVISED is 1 | 2 */
-		thump_capture_refuse(cap, "thp", "PR_SET_THP_DISABLE: flags 0x%lx cannot be saved",
-				     answer->result);
-}
-
-static void take_membarrier(struct thump_capture *cap, const struct mode_answer *answer)
-{
-	cap->model.mm.membarrier_known = answer->result >= 0; /* EINVAL before Linux 6.3 */
-	cap->model.mm.membarrier_registrations = answer->result > 0 ? (uint32_t)answer->result : 0;
-}
-
-static void take_mdwe(struct thump_capture *cap, const struct mode_answer *answer)
-{
-	if (answer->result > 0)
-		thump_capture_refuse(cap, "mdwe",
-				     "memory-deny-write-execute (PR_SET_MDWE): cannot be saved");
-}
-
-static void take_tsc(struct thump_capture *cap, const struct mode_answer *answer)
-{
-	if (answer->result == 0 && (uint32_t)answer->value == PR_TSC_SIGSEGV)
-		thump_capture_refuse(cap, "tsc",
-				     "PR_SET_TSC: a forbidden time-stamp counter cannot be saved");
-}
-
-static void take_ldt(struct thump_capture *cap, const struct mode_answer *answer)
-{
-	if (answer->result > 0)
-		thump_capture_refuse(cap, "ldt",
-				     "local descriptor table (modify_ldt): cannot be saved");
-}
-
-static void take_mempolicy(struct thump_capture *cap, const struct mode_answer *answer)
-{
-	if (answer->result == 0 && (uint32_t)answer->value != MPOL_DEFAULT)
-		thump_capture_refuse(cap, "mempolicy",
-				     "NUMA memory policy %u (set_mempolicy): cannot be saved",
-				     (uint32_t)answer->value);
-}
-
-static void take_io_flusher(struct thump_capture *cap, const struct mode_answer *answer)
-{
-	if (answer->result > 0)
-		thump_capture_refuse(cap, "io-flusher", "PR_SET_IO_FLUSHER: cannot be saved");
-}
-
-/* Modes that a thread hands on to the threads it makes are asked of the leader alone. */
-static const struct {
-	long nr;
-	uint64_t args[6];
-	void (*take)(struct thump_capture *cap, const struct mode_answer *answer);
-} modes[] = {
-	{ SYS_brk, { 0 }, take_brk },
-	{ SYS_prctl, { PR_GET_DUMPABLE }, take_dumpable },
-	{ SYS_prctl, { PR_GET_CHILD_SUBREAPER, THUMP_AREA }, take_subreaper },
-	{ SYS_prctl, { PR_GET_SECUREBITS }, take_securebits },
-	{ SYS_prctl, { PR_GET_THP_DISABLE }, take_thp },
-	{ SYS_membarrier, { MEMBARRIER_CMD_GET_REGISTRATIONS }, take_membarrier },
-	{ SYS_prctl, { PR_GET_MDWE }, take_mdwe },
-	{ SYS_prctl, { PR_GET_IO_FLUSHER }, take_io_flusher },
-	{ SYS_prctl, { PR_GET_TSC, THUMP_AREA }, take_tsc },
-	{ SYS_modify_ldt, { 0, THUMP_AREA, sizeof(uint64_t) }, take_ldt },
-	{ SYS_get_mempolicy, { THUMP_AREA, 0, 0, 0, 0 }, take_mempolicy },
-};
-
-int thump_capture_remote_process(struct thump_capture *cap, struct thump_err *err)
-{
-	for (size_t i = 0; i < THUMP_ARRAY_SIZE(modes); i++) {
-		struct mode_answer answer;
-
-		if (thump_capture_call(cap, 0, modes[i].nr, modes[i].args, &answer.result, err) < 0)
-			return -1;
-		if (thump_capture_area(cap, &answer.value, sizeof(answer.value), err) < 0)
-			return -1;
-		modes[i].take(cap, &answer);
 	}
 	return 0;
 }

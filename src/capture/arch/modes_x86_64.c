@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <asm/prctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "capture/modes.h"
+
+#ifndef ARCH_GET_XCOMP_PERM
+#define ARCH_GET_XCOMP_PERM 0x1022
+#endif
+#ifndef ARCH_GET_UNTAG_MASK
+#define ARCH_GET_UNTAG_MASK 0x4001
+#endif
+#define XFEATURE_XTILEDATA (UINT64_C(1) << 18)
+
+static void take_tsc(struct thump_capture *cap, const struct thump_mode_answer *answer)
+{
+	if (answer->result == 0 && (uint32_t)answer->value == PR_TSC_SIGSEGV)
+		thump_capture_refuse(cap, "tsc",
+				     "PR_SET_TSC: a forbidden time-stamp counter cannot be saved");
+}
+
+static void take_cpuid(struct thump_capture *cap, const struct thump_mode_answer *answer)
+{
+	if (answer->result == 0)
+		thump_capture_refuse(cap, "cpuid",
+				     "ARCH_SET_CPUID: a forbidden CPUID instruction cannot be "
+				     "saved");
+}
+
+static void take_ldt(struct thump_capture *cap, const struct thump_mode_answer *answer)
+{
+	if (answer->result > 0)
+		thump_capture_refuse(cap, "ldt",
+				     "local descriptor table (modify_ldt(2)): cannot be saved");
+}
+
+static void take_xcomp(struct thump_capture *cap, const struct thump_mode_answer *answer)
+{
+	if (answer->result == 0 && (answer->value & XFEATURE_XTILEDATA))
+		thump_capture_refuse(cap, "amx",
+				     "AMX tile registers (ARCH_REQ_XCOMP_PERM): cannot be saved");
+}
+
+static void take_untag_mask(struct thump_capture *cap, const struct thump_mode_answer *answer)
+{
+	if (answer->result == 0 && answer->value != UINT64_MAX)
+		thump_capture_refuse(cap, "lam",
+				     "tagged pointers (ARCH_ENABLE_TAGGED_ADDR): cannot be saved");
+}
+
+const struct thump_mode thump_arch_modes[] = {
+	{ SYS_prctl, { PR_GET_TSC, THUMP_AREA }, take_tsc },
+	{ SYS_arch_prctl, { ARCH_GET_CPUID }, take_cpuid },
+	{ SYS_modify_ldt, { 0, THUMP_AREA, sizeof(uint64_t) }, take_ldt },
+	{ SYS_arch_prctl, { ARCH_GET_XCOMP_PERM, THUMP_AREA }, take_xcomp },
+	{ SYS_arch_prctl, { ARCH_GET_UNTAG_MASK, THUMP_AREA }, take_untag_mask },
+};
+const size_t thump_nr_arch_modes = THUMP_ARRAY_SIZE(thump_arch_modes);

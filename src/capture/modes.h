@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside src/capture: one remote call per mode, and what its answer means. */
+#ifndef THUMP_CAPTURE_MODES_H
+#define THUMP_CAPTURE_MODES_H
+
+#include "capture/context.h"
+
+struct thump_mode_answer {
+	long result;	/* raw: -errno on failure */
+	uint64_t value; /* the first 8 bytes of the area after the call */
+};
+
+/* Modes that a thread hands on to the threads it makes are asked of one thread alone. */
+struct thump_mode {
+	long nr;
+	uint64_t args[6];
+	void (*take)(struct thump_capture *cap, const struct thump_mode_answer *answer);
+};
+
+/* arch/: modes of this architecture. */
+extern const struct thump_mode thump_arch_modes[];
+extern const size_t thump_nr_arch_modes;
+
+#endif
