@@ -145,10 +145,23 @@ static void JNICALL on_vm_init(jvmtiEnv *jvmti, JNIEnv *jni, jthread thread)
 	}
 }
 
+/* can_support_virtual_threads is bit 44; headers before JVMTI 21 do not name it. */
+enum { VIRTUAL_THREADS_BYTE = 5, VIRTUAL_THREADS_BIT = 0x10 };
+
+static void want_virtual_threads(struct agent *agent, jvmtiCapabilities *capabilities)
+{
+	jvmtiCapabilities potential;
+
+	if ((*agent->jvmti)->GetPotentialCapabilities(agent->jvmti, &potential) == JVMTI_ERROR_NONE)
+		((unsigned char *)capabilities)[VIRTUAL_THREADS_BYTE] |=
+			((unsigned char *)&potential)[VIRTUAL_THREADS_BYTE] & VIRTUAL_THREADS_BIT;
+}
+
 static bool set_up_jvmti(struct agent *agent)
 {
-	const jvmtiCapabilities capabilities = {
+	jvmtiCapabilities capabilities = {
 		.can_tag_objects = 1,
+		.can_suspend = 1,
 		.can_generate_breakpoint_events = agent->options.trigger_class != NULL,
 	};
 	const jvmtiEventCallbacks callbacks = {
@@ -156,7 +169,10 @@ static bool set_up_jvmti(struct agent *agent)
 		.ClassPrepare = on_class_prepare,
 		.Breakpoint = on_breakpoint,
 	};
-	jvmtiError error = (*agent->jvmti)->AddCapabilities(agent->jvmti, &capabilities);
+	jvmtiError error;
+
+	want_virtual_threads(agent, &capabilities);
+	error = (*agent->jvmti)->AddCapabilities(agent->jvmti, &capabilities);
 
 	if (error == JVMTI_ERROR_NONE)
 		error = (*agent->jvmti)

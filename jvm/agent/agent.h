@@ -47,7 +47,7 @@ jclass classes_define_named(JNIEnv *jni, const char *name);
  * Asks the engine for a checkpoint of this process and waits. `refused`: what hooks threw, or NULL
  * (then the engine is only asked what it would refuse, too). Returns an enum thump_coord_state.
  */
-uint32_t engine_capture(struct agent *agent, bool dry_run, const char *refused);
+uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const char *refused);
 
 /* The one agent of this process; JNI natives have no other way to find it. */
 struct agent *agent_get(void);
@@ -66,7 +66,14 @@ bool server_is_serving(const struct agent *agent);
  * the connection and returns thump's pid. Else 0: the agent must start thump itself. */
 pid_t server_hand_over(struct agent *agent);
 
-/* Randomness: see random.c. */
+bool server_is_thread(const struct agent *agent, JNIEnv *jni, jthread thread);
+
+/* Suspends all application threads but the caller; see threads.c. NULL without memory. */
+struct suspended_threads *threads_suspend(struct agent *agent, JNIEnv *jni);
+void threads_resume(struct agent *agent, JNIEnv *jni, struct suspended_threads *suspended);
+
+/* Finds the generators that must not repeat (in the original process, others suspended), and gives
+ * them fresh state (in the restored one); see random.c. */
 void random_find(struct agent *agent, JNIEnv *jni);
 void random_renew(struct agent *agent, JNIEnv *jni);
 

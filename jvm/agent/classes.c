@@ -52,7 +52,7 @@ static jstring native_capture(JNIEnv *jni, jclass self, jboolean dry_run, jstrin
 {
 	struct agent *agent = agent_get();
 	const char *text = refused ? (*jni)->GetStringUTFChars(jni, refused, NULL) : NULL;
-	uint32_t state = engine_capture(agent, dry_run == JNI_TRUE, text);
+	uint32_t state = engine_capture(agent, jni, dry_run == JNI_TRUE, text);
 
 	(void)self;
 	if (text)
@@ -67,18 +67,6 @@ static jboolean native_was_restored(JNIEnv *jni, jclass self)
 	(void)jni;
 	(void)self;
 	return agent_get()->page->state == THUMP_COORD_RESTORED ? JNI_TRUE : JNI_FALSE;
-}
-
-static void native_find_randomness(JNIEnv *jni, jclass self)
-{
-	(void)self;
-	random_find(agent_get(), jni);
-}
-
-static void native_renew_randomness(JNIEnv *jni, jclass self)
-{
-	(void)self;
-	random_renew(agent_get(), jni);
 }
 
 static jclass native_define_management(JNIEnv *jni, jclass self)
@@ -105,8 +93,6 @@ static bool register_natives(JNIEnv *jni)
 		METHOD("canCheckpoint", "()Z", native_can_checkpoint),
 		METHOD("capture", "(ZLjava/lang/String;)Ljava/lang/String;", native_capture),
 		METHOD("wasRestored", "()Z", native_was_restored),
-		METHOD("findRandomness", "()V", native_find_randomness),
-		METHOD("renewRandomness", "()V", native_renew_randomness),
 		METHOD("defineManagementComponent", "()Ljava/lang/Class;",
 		       native_define_management),
 		METHOD("addPlatformComponent", "(Ljava/lang/String;Ljava/lang/Object;)V",

@@ -105,7 +105,6 @@ static void call_engine(struct agent *agent, bool dry_run)
 	pid_t asking;
 	int rc;
 
-	server_suspend(agent);
 	asking = server_hand_over(agent);
 	if (asking > 0) {
 		__atomic_store_n(&page->helper_pid, (uint32_t)asking, __ATOMIC_RELEASE);
@@ -117,20 +116,34 @@ static void call_engine(struct agent *agent, bool dry_run)
 			  rc < 0 ? "it could not start its worker" : strerror(rc));
 }
 
-uint32_t engine_capture(struct agent *agent, bool dry_run, const char *refused)
+static void begin_page(struct thump_coord_page *page, bool dry_run, const char *refused)
 {
-	struct thump_coord_page *page = agent->page;
-
 	memset(page, 0, sizeof(*page));
 	memcpy(page->magic, THUMP_COORD_MAGIC, sizeof(page->magic));
 	page->only_check = dry_run ? 1 : 0;
 	(void)snprintf(page->text, sizeof(page->text), "%s", refused ? refused : "");
 	__atomic_store_n(&page->state, THUMP_COORD_WAITING, __ATOMIC_RELEASE);
+}
+
+uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const char *refused)
+{
+	struct suspended_threads *suspended = NULL;
+	struct thump_coord_page *page = agent->page;
+
+	begin_page(page, dry_run, refused);
+	server_suspend(agent);
+	if (!dry_run) {
+		suspended = threads_suspend(agent, jni);
+		random_find(agent, jni);
+	}
 	/* Under yama 1 only descendants may be traced; EINVAL where there is no yama. */
 	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 	call_engine(agent, dry_run);
 	wait_for_outcome(page);
 	(void)prctl(PR_SET_PTRACER, 0, 0, 0, 0);
+	if (load_state(page) == THUMP_COORD_RESTORED)
+		random_renew(agent, jni);
+	threads_resume(agent, jni, suspended);
 	server_resume(agent);
 	return load_state(page);
 }

@@ -1,36 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Clones of one image must not draw the same numbers. Every generator that the program did not
- * seed itself is found before the capture, by one pass over the heap, and held weakly; after the
- * restore only fields are written (and reseed methods called on the few stateful SecureRandoms).
- * Class and field names are the same on JDK 17, 21 and 25.
+ * seed itself is found before the capture, by one pass over the heap while all other threads are
+ * suspended, and held weakly. In the restored process only fields are written: no Java code runs,
+ * so no lock that a suspended thread holds can be in the way.
+ *
+ * Class and field names are the same on JDK 17, 21 and 25; one that is missing is skipped.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "agent.h"
 
-enum random_kind {
-	RANDOM_NATIVE_BUFFER = 1, /* NativePRNG.RandomIO.buffered = 0 */
-	RANDOM_SHA1PRNG,	  /* engineSetSeed(byte[]) */
-	RANDOM_DRBG,		  /* reseedAlgorithm(byte[], byte[]) */
-	RANDOM_THREAD,		  /* Thread.threadLocalRandomSeed */
+enum write_kind {
+	WRITE_ZERO_INT,	    /* forget what is buffered */
+	WRITE_RANDOM_LONG,  /* a new seed */
+	WRITE_RANDOM_BYTES, /* a new state: the content of a byte[] */
 };
 
-struct random_class {
-	const char *signature;
-	enum random_kind kind;
+struct random_field {
+	const char *class;
+	const char *field, *type;
+	enum write_kind kind;
 };
 
-static const struct random_class random_classes[] = {
-	{ "Lsun/security/provider/NativePRNG$RandomIO;", RANDOM_NATIVE_BUFFER },
-	{ "Lsun/security/provider/SecureRandom;", RANDOM_SHA1PRNG },
-	{ "Lsun/security/provider/HashDrbg;", RANDOM_DRBG },
-	{ "Lsun/security/provider/HmacDrbg;", RANDOM_DRBG },
-	{ "Lsun/security/provider/CtrDrbg;", RANDOM_DRBG },
-	{ "Ljava/lang/VirtualThread;", RANDOM_THREAD },
+/* Of every instance. */
+static const struct random_field instance_fields[] = {
+	{ "sun/security/provider/NativePRNG$RandomIO", "buffered", "I", WRITE_ZERO_INT },
+	{ "sun/security/provider/SecureRandom", "state", "[B", WRITE_RANDOM_BYTES },
+	{ "sun/security/provider/SecureRandom", "remCount", "I", WRITE_ZERO_INT },
+	{ "sun/security/provider/HashDrbg", "v", "[B", WRITE_RANDOM_BYTES },
+	{ "sun/security/provider/HashDrbg", "c", "[B", WRITE_RANDOM_BYTES },
+	{ "sun/security/provider/HmacDrbg", "k", "[B", WRITE_RANDOM_BYTES },
+	{ "sun/security/provider/HmacDrbg", "v", "[B", WRITE_RANDOM_BYTES },
+	{ "sun/security/provider/CtrDrbg", "k", "[B", WRITE_RANDOM_BYTES },
+	{ "sun/security/provider/CtrDrbg", "v", "[B", WRITE_RANDOM_BYTES },
+	{ "java/lang/VirtualThread", "threadLocalRandomSeed", "J", WRITE_RANDOM_LONG },
 };
 
 /* Static fields that hold an AtomicLong from which new generators take their seeds. */
@@ -42,30 +48,41 @@ static const struct {
 	{ "java/util/Random", "seedUniquifier" },
 };
 
-struct random_target {
+struct random_write {
 	jweak object;
-	enum random_kind kind;
+	jfieldID field;
+	enum write_kind kind;
 };
 
 struct random_targets {
-	struct random_target *list;
+	struct random_write *list;
 	size_t count, room;
 };
 
-static void add_target(JNIEnv *jni, struct random_targets *targets, jobject object,
-		       enum random_kind kind)
+/* A name that this JDK does not have is no failure. */
+static bool clear_exception(JNIEnv *jni)
+{
+	if (!(*jni)->ExceptionCheck(jni))
+		return false;
+	(*jni)->ExceptionClear(jni);
+	return true;
+}
+
+static void add_write(JNIEnv *jni, struct random_targets *targets, jobject object, jfieldID field,
+		      enum write_kind kind)
 {
 	if (targets->count == targets->room) {
 		size_t room = targets->room ? targets->room * 2 : 64;
-		struct random_target *bigger = realloc(targets->list, room * sizeof(*bigger));
+		struct random_write *bigger = realloc(targets->list, room * sizeof(*bigger));
 
 		if (!bigger)
 			return;
 		targets->list = bigger;
 		targets->room = room;
 	}
-	targets->list[targets->count++] = (struct random_target){
+	targets->list[targets->count++] = (struct random_write){
 		.object = (*jni)->NewWeakGlobalRef(jni, object),
+		.field = field,
 		.kind = kind,
 	};
 }
@@ -77,19 +94,7 @@ static void forget_targets(JNIEnv *jni, struct random_targets *targets)
 	targets->count = 0;
 }
 
-static const struct random_class *class_of_interest(jvmtiEnv *jvmti, jclass class)
-{
-	const struct random_class *found = NULL;
-	char *signature = NULL;
-
-	if ((*jvmti)->GetClassSignature(jvmti, class, &signature, NULL) != JVMTI_ERROR_NONE)
-		return NULL;
-	for (size_t i = 0; i < sizeof(random_classes) / sizeof(random_classes[0]); i++)
-		if (strcmp(signature, random_classes[i].signature) == 0)
-			found = &random_classes[i];
-	(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)signature);
-	return found;
-}
+/* ---- finding ------------------------------------------------------------------------------- */
 
 /* On the VM thread, at a safepoint: no JNI. Instances get the tag of their class. */
 static jint JNICALL tag_instance(jlong class_tag, jlong size, jlong *tag, jint length,
@@ -102,7 +107,22 @@ static jint JNICALL tag_instance(jlong class_tag, jlong size, jlong *tag, jint l
 	return 0;
 }
 
-/* Tags the loaded classes of interest with their kind; returns whether there are any. */
+/* 1 + the first index in instance_fields with this class, or 0. "La/B;" is how JVMTI writes it. */
+static jlong tag_of(const char *signature)
+{
+	for (size_t i = 0; i < sizeof(instance_fields) / sizeof(instance_fields[0]); i++) {
+		size_t len = strlen(instance_fields[i].class);
+
+		if (signature[0] == 'L' &&
+		    strncmp(signature + 1, instance_fields[i].class, len) == 0 &&
+		    strcmp(signature + 1 + len, ";") == 0)
+			return (jlong)i + 1;
+	}
+	return 0;
+}
+
+/* Gives the loaded classes of interest their tag, or takes it away; returns whether there are any.
+ */
 static bool tag_classes(jvmtiEnv *jvmti, JNIEnv *jni, bool set)
 {
 	jclass *classes = NULL;
@@ -112,10 +132,16 @@ static bool tag_classes(jvmtiEnv *jvmti, JNIEnv *jni, bool set)
 	if ((*jvmti)->GetLoadedClasses(jvmti, &count, &classes) != JVMTI_ERROR_NONE)
 		return false;
 	for (jint i = 0; i < count; i++) {
-		const struct random_class *found = class_of_interest(jvmti, classes[i]);
+		char *signature = NULL;
+		jlong tag = 0;
 
-		if (found)
-			any |= (*jvmti)->SetTag(jvmti, classes[i], set ? found->kind : 0) ==
+		if ((*jvmti)->GetClassSignature(jvmti, classes[i], &signature, NULL) ==
+		    JVMTI_ERROR_NONE) {
+			tag = tag_of(signature);
+			(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)signature);
+		}
+		if (tag)
+			any |= (*jvmti)->SetTag(jvmti, classes[i], set ? tag : 0) ==
 			       JVMTI_ERROR_NONE;
 		(*jni)->DeleteLocalRef(jni, classes[i]);
 	}
@@ -123,183 +149,180 @@ static bool tag_classes(jvmtiEnv *jvmti, JNIEnv *jni, bool set)
 	return any;
 }
 
-static void take_tagged(struct agent *agent, JNIEnv *jni)
+/* All fields of one instance; `first` is where its class begins in instance_fields. */
+static void add_instance(JNIEnv *jni, struct random_targets *targets, jobject object, size_t first)
 {
-	const jlong tags[] = { RANDOM_NATIVE_BUFFER, RANDOM_SHA1PRNG, RANDOM_DRBG, RANDOM_THREAD };
+	jclass class = (*jni)->GetObjectClass(jni, object);
+
+	for (size_t i = first; i < sizeof(instance_fields) / sizeof(instance_fields[0]); i++) {
+		const struct random_field *wanted = &instance_fields[i];
+		jfieldID field;
+
+		if (strcmp(wanted->class, instance_fields[first].class) != 0)
+			break;
+		field = (*jni)->GetFieldID(jni, class, wanted->field, wanted->type);
+		if (!clear_exception(jni) && field)
+			add_write(jni, targets, object, field, wanted->kind);
+	}
+	(*jni)->DeleteLocalRef(jni, class);
+}
+
+static void add_tagged(struct agent *agent, JNIEnv *jni)
+{
+	enum { NR_FIELDS = sizeof(instance_fields) / sizeof(instance_fields[0]) };
+	jlong tags[NR_FIELDS], *found = NULL;
 	jobject *objects = NULL;
-	jlong *kinds = NULL;
 	jint count = 0;
 
-	if ((*agent->jvmti)->GetObjectsWithTags(agent->jvmti, 4, tags, &count, &objects, &kinds) !=
+	for (size_t i = 0; i < NR_FIELDS; i++)
+		tags[i] = (jlong)i + 1;
+	if ((*agent->jvmti)
+		    ->GetObjectsWithTags(agent->jvmti, NR_FIELDS, tags, &count, &objects, &found) !=
 	    JVMTI_ERROR_NONE)
 		return;
 	for (jint i = 0; i < count; i++) {
 		(void)(*agent->jvmti)->SetTag(agent->jvmti, objects[i], 0);
-		add_target(jni, agent->random, objects[i], (enum random_kind)kinds[i]);
+		add_instance(jni, agent->random, objects[i], (size_t)found[i] - 1);
 		(*jni)->DeleteLocalRef(jni, objects[i]);
 	}
 	(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)objects);
-	(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)kinds);
+	(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)found);
 }
 
-static void find_platform_threads(struct agent *agent, JNIEnv *jni)
-{
-	jthread *threads = NULL;
-	jint count = 0;
-
-	if ((*agent->jvmti)->GetAllThreads(agent->jvmti, &count, &threads) != JVMTI_ERROR_NONE)
-		return;
-	for (jint i = 0; i < count; i++) {
-		add_target(jni, agent->random, threads[i], RANDOM_THREAD);
-		(*jni)->DeleteLocalRef(jni, threads[i]);
-	}
-	(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)threads);
-}
-
-void random_find(struct agent *agent, JNIEnv *jni)
+static void add_instances(struct agent *agent, JNIEnv *jni)
 {
 	const jvmtiHeapCallbacks callbacks = { .heap_iteration_callback = tag_instance };
 
-	if (!agent->random)
-		agent->random = calloc(1, sizeof(*agent->random));
-	if (!agent->random)
-		return;
-	forget_targets(jni, agent->random);
-	find_platform_threads(agent, jni);
 	if (!tag_classes(agent->jvmti, jni, true))
 		return;
 	(void)(*agent->jvmti)
 		->IterateThroughHeap(agent->jvmti, JVMTI_HEAP_FILTER_CLASS_UNTAGGED, NULL,
 				     &callbacks, NULL);
 	(void)tag_classes(agent->jvmti, jni, false);
-	take_tagged(agent, jni);
+	add_tagged(agent, jni);
 }
 
-static jlong fresh_long(void)
+static void add_platform_threads(struct agent *agent, JNIEnv *jni)
 {
-	jlong value = 0;
+	jclass class = (*jni)->FindClass(jni, "java/lang/Thread");
+	jfieldID seed = class ? (*jni)->GetFieldID(jni, class, "threadLocalRandomSeed", "J") : NULL;
+	jthread *threads = NULL;
+	jint count = 0;
 
-	while (getrandom(&value, sizeof(value), 0) != (ssize_t)sizeof(value))
-		;
-	return value;
-}
-
-static jbyteArray fresh_bytes(JNIEnv *jni)
-{
-	jbyte bytes[48];
-	jbyteArray array = (*jni)->NewByteArray(jni, sizeof(bytes));
-
-	while (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-		;
-	if (array)
-		(*jni)->SetByteArrayRegion(jni, array, 0, sizeof(bytes), bytes);
-	return array;
-}
-
-static void set_int(JNIEnv *jni, jobject object, const char *name, jint value)
-{
-	jfieldID field = (*jni)->GetFieldID(jni, (*jni)->GetObjectClass(jni, object), name, "I");
-
-	if (field)
-		(*jni)->SetIntField(jni, object, field, value);
-}
-
-static void set_long(JNIEnv *jni, jobject object, const char *name, jlong value)
-{
-	jfieldID field = (*jni)->GetFieldID(jni, (*jni)->GetObjectClass(jni, object), name, "J");
-
-	if (field)
-		(*jni)->SetLongField(jni, object, field, value);
-}
-
-static void call_reseed(JNIEnv *jni, jobject object, const char *name, const char *signature)
-{
-	jmethodID method =
-		(*jni)->GetMethodID(jni, (*jni)->GetObjectClass(jni, object), name, signature);
-
-	if (method)
-		(*jni)->CallVoidMethod(jni, object, method, fresh_bytes(jni), NULL);
-}
-
-static void renew(JNIEnv *jni, const struct random_target *target, jobject object)
-{
-	switch (target->kind) {
-	case RANDOM_NATIVE_BUFFER:
-		set_int(jni, object, "buffered", 0);
-		break;
-	case RANDOM_SHA1PRNG:
-		call_reseed(jni, object, "engineSetSeed", "([B)V");
-		break;
-	case RANDOM_DRBG:
-		call_reseed(jni, object, "reseedAlgorithm", "([B[B)V");
-		break;
-	case RANDOM_THREAD:
-		set_long(jni, object, "threadLocalRandomSeed", fresh_long());
-		break;
+	if (clear_exception(jni) || !seed ||
+	    (*agent->jvmti)->GetAllThreads(agent->jvmti, &count, &threads) != JVMTI_ERROR_NONE)
+		return;
+	for (jint i = 0; i < count; i++) {
+		add_write(jni, agent->random, threads[i], seed, WRITE_RANDOM_LONG);
+		(*jni)->DeleteLocalRef(jni, threads[i]);
 	}
+	(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)threads);
 }
 
-static void set_atomic_long(JNIEnv *jni, jobject atomic)
+/* The number inside an AtomicLong, which is the value of a field of `holder` (or static in it). */
+static void add_atomic_long(struct agent *agent, JNIEnv *jni, jobject atomic)
 {
-	jmethodID set =
-		(*jni)->GetMethodID(jni, (*jni)->GetObjectClass(jni, atomic), "set", "(J)V");
+	jclass class = atomic ? (*jni)->GetObjectClass(jni, atomic) : NULL;
+	jfieldID value = class ? (*jni)->GetFieldID(jni, class, "value", "J") : NULL;
 
-	if (set)
-		(*jni)->CallVoidMethod(jni, atomic, set, fresh_long());
+	if (!clear_exception(jni) && value)
+		add_write(jni, agent->random, atomic, value, WRITE_RANDOM_LONG);
 }
 
-static void renew_seed_source(JNIEnv *jni, const char *class_name, const char *field_name)
+static jobject static_object(JNIEnv *jni, const char *class_name, const char *name,
+			     const char *type)
 {
 	jclass class = (*jni)->FindClass(jni, class_name);
-	jfieldID field =
-		class ? (*jni)->GetStaticFieldID(jni, class, field_name,
-						 "Ljava/util/concurrent/atomic/AtomicLong;")
-		      : NULL;
-	jobject atomic = field ? (*jni)->GetStaticObjectField(jni, class, field) : NULL;
+	jfieldID field = class ? (*jni)->GetStaticFieldID(jni, class, name, type) : NULL;
+	jobject object = field ? (*jni)->GetStaticObjectField(jni, class, field) : NULL;
 
-	if (atomic)
-		set_atomic_long(jni, atomic);
+	return clear_exception(jni) ? NULL : object;
+}
+
+static void add_seed_sources(struct agent *agent, JNIEnv *jni)
+{
+	for (size_t i = 0; i < sizeof(seed_sources) / sizeof(seed_sources[0]); i++)
+		add_atomic_long(agent, jni,
+				static_object(jni, seed_sources[i].class, seed_sources[i].field,
+					      "Ljava/util/concurrent/atomic/AtomicLong;"));
 }
 
 /* Math.random() has one java.util.Random of its own; no program can have seeded it. */
-static void renew_math_random(JNIEnv *jni)
+static void add_math_random(struct agent *agent, JNIEnv *jni)
 {
-	jclass holder = (*jni)->FindClass(jni, "java/lang/Math$RandomNumberGeneratorHolder");
-	jfieldID generator = holder ? (*jni)->GetStaticFieldID(jni, holder, "randomNumberGenerator",
-							       "Ljava/util/Random;")
-				    : NULL;
-	jobject random = generator ? (*jni)->GetStaticObjectField(jni, holder, generator) : NULL;
-	jclass class = random ? (*jni)->FindClass(jni, "java/util/Random") : NULL;
-	jmethodID set_seed = class ? (*jni)->GetMethodID(jni, class, "setSeed", "(J)V") : NULL;
+	jobject random = static_object(jni, "java/lang/Math$RandomNumberGeneratorHolder",
+				       "randomNumberGenerator", "Ljava/util/Random;");
+	jclass class = random ? (*jni)->GetObjectClass(jni, random) : NULL;
+	jfieldID seed = class ? (*jni)->GetFieldID(jni, class, "seed",
+						   "Ljava/util/concurrent/atomic/AtomicLong;")
+			      : NULL;
 
-	if (set_seed)
-		(*jni)->CallVoidMethod(jni, random, set_seed, fresh_long());
+	if (!clear_exception(jni) && seed)
+		add_atomic_long(agent, jni, (*jni)->GetObjectField(jni, random, seed));
 }
 
-/* A name that this JDK does not have, or an object that was not in use, is no failure. */
-static void clear_exception(JNIEnv *jni)
+void random_find(struct agent *agent, JNIEnv *jni)
 {
-	if ((*jni)->ExceptionCheck(jni))
-		(*jni)->ExceptionClear(jni);
+	if (!agent->random)
+		agent->random = calloc(1, sizeof(*agent->random));
+	if (!agent->random || (*jni)->PushLocalFrame(jni, 64) != JNI_OK)
+		return;
+	forget_targets(jni, agent->random);
+	add_platform_threads(agent, jni);
+	add_instances(agent, jni);
+	add_seed_sources(agent, jni);
+	add_math_random(agent, jni);
+	(void)(*jni)->PopLocalFrame(jni, NULL);
+}
+
+/* ---- renewing ------------------------------------------------------------------------------ */
+
+/* getrandom(2) gives requests of up to 256 bytes whole, once the kernel's pool is ready. */
+static void fresh(void *bytes, size_t size)
+{
+	while (getrandom(bytes, size, 0) != (ssize_t)size)
+		;
+}
+
+static void renew_bytes(JNIEnv *jni, jobject object, jfieldID field)
+{
+	jbyte bytes[256];
+	jbyteArray array = (*jni)->GetObjectField(jni, object, field);
+	jsize length = array ? (*jni)->GetArrayLength(jni, array) : 0;
+
+	if (length > 0 && length <= (jsize)sizeof(bytes)) {
+		fresh(bytes, (size_t)length);
+		(*jni)->SetByteArrayRegion(jni, array, 0, length, bytes);
+	}
+	(*jni)->DeleteLocalRef(jni, array);
+}
+
+static void renew(JNIEnv *jni, jobject object, const struct random_write *write)
+{
+	jlong seed;
+
+	switch (write->kind) {
+	case WRITE_ZERO_INT:
+		(*jni)->SetIntField(jni, object, write->field, 0);
+		break;
+	case WRITE_RANDOM_LONG:
+		fresh(&seed, sizeof(seed));
+		(*jni)->SetLongField(jni, object, write->field, seed);
+		break;
+	case WRITE_RANDOM_BYTES:
+		renew_bytes(jni, object, write->field);
+		break;
+	}
 }
 
 void random_renew(struct agent *agent, JNIEnv *jni)
 {
 	for (size_t i = 0; agent->random && i < agent->random->count; i++) {
-		const struct random_target *target = &agent->random->list[i];
-		jobject object = (*jni)->NewLocalRef(jni, target->object);
+		const struct random_write *write = &agent->random->list[i];
+		jobject object = (*jni)->NewLocalRef(jni, write->object);
 
 		if (object)
-			renew(jni, target, object);
-		clear_exception(jni);
+			renew(jni, object, write);
 		(*jni)->DeleteLocalRef(jni, object);
 	}
-	for (size_t i = 0; i < sizeof(seed_sources) / sizeof(seed_sources[0]); i++) {
-		renew_seed_source(jni, seed_sources[i].class, seed_sources[i].field);
-		clear_exception(jni);
-	}
-	renew_math_random(jni);
-	clear_exception(jni);
-	if (agent->random)
-		forget_targets(jni, agent->random);
 }

@@ -20,6 +20,7 @@
 
 struct server {
 	pthread_t thread;
+	jobject java_thread; /* global reference */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	int listen_fd;	/* -1 while closed */
@@ -227,6 +228,7 @@ bool server_start(struct agent *agent, JNIEnv *jni)
 	server->client_fd = -1;
 	(void)pthread_mutex_init(&server->lock, NULL);
 	(void)pthread_cond_init(&server->changed, NULL);
+	server->java_thread = (*jni)->NewGlobalRef(jni, thread);
 	agent->server = server;
 	return (*agent->jvmti)
 		       ->RunAgentThread(agent->jvmti, thread, server_main, agent,
@@ -268,6 +270,11 @@ void server_resume(struct agent *agent)
 	server->suspended = false;
 	(void)pthread_cond_broadcast(&server->changed);
 	(void)pthread_mutex_unlock(&server->lock);
+}
+
+bool server_is_thread(const struct agent *agent, JNIEnv *jni, jthread thread)
+{
+	return agent->server && (*jni)->IsSameObject(jni, agent->server->java_thread, thread);
 }
 
 pid_t server_hand_over(struct agent *agent)

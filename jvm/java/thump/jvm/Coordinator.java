@@ -82,14 +82,10 @@ public final class Coordinator {
      * in one go.
      */
     private static Outcome capture(CheckpointException refused, boolean dryRun) {
-        if (!dryRun) {
-            Native.findRandomness();
-        }
         String problems = Native.capture(dryRun, refused != null ? Failures.text(refused) : null);
         boolean restored = !dryRun && Native.wasRestored();
 
         if (restored) {
-            Native.renewRandomness();
             Management.restored();
         }
         return Outcome.of(refused, problems);

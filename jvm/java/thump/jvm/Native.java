@@ -14,7 +14,8 @@ final class Native {
 
     /**
      * Asks the engine to save this process and blocks until it has. Returns twice: in the original process and in
-     * every restored one.
+     * every restored one. All other application threads are suspended meanwhile; in a restored process the random
+     * generators of the JDK have fresh state before any of them runs.
      *
      * @param dryRun only find out what would be refused
      * @param refused what resources threw, as text for who asked from outside, or null
@@ -24,12 +25,6 @@ final class Native {
 
     /** Whether this process was made from an image by the last {@link #capture}. */
     static native boolean wasRestored();
-
-    /** Finds every random generator that must not repeat itself, in the original process, before the capture. */
-    static native void findRandomness();
-
-    /** Gives the generators found fresh state, in the restored process. */
-    static native void renewRandomness();
 
     /** Defines {@link ManagementComponent}, after java.management exports what it implements. */
     static native Class<?> defineManagementComponent();
