@@ -16,11 +16,13 @@ struct thump_capture {
 	struct thump_model model;
 	struct thump_arena scratch; /* what only phases need; freed before the memory is copied */
 	int proc_fd;		    /* O_PATH of /proc/PID, before and after the stop */
-	struct thump_status status; /* of the leader, after the stop */
+	struct thump_status own_status; /* of thump itself */
+	struct thump_status status;	/* of the leader, after the stop */
 	struct thump_stat stat;
 	struct thump_maps maps; /* with VmFlags; list[i] is model.vmas[i] */
 	struct thump_maps maps_before;
-	const char *tmpdir; /* TMPDIR of the target's environment, or NULL */
+	bool seccomp_listed; /* one message, not one for each thread */
+	const char *tmpdir;  /* TMPDIR of the target's environment, or NULL */
 };
 
 /* ---- phases.c: in the order in which they run ------------------------------------------ */

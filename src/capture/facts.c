@@ -19,13 +19,18 @@
 
 int thump_capture_open(struct thump_capture *cap, struct thump_err *err)
 {
+	auto_free char *own = NULL;
 	char path[32];
 
 	(void)snprintf(path, sizeof(path), "/proc/%d", cap->options.pid);
 	cap->proc_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (cap->proc_fd < 0 && errno == ENOENT)
 		return thump_fail(err, "there is no process %d", cap->options.pid);
-	return cap->proc_fd < 0 ? thump_fail_errno(err, "open %s", path) : 0;
+	if (cap->proc_fd < 0)
+		return thump_fail_errno(err, "open %s", path);
+	if (thump_slurp(AT_FDCWD, "/proc/self/status", &own, NULL) < 0)
+		return thump_fail_errno(err, "read /proc/self/status");
+	return thump_status_parse(own, &cap->scratch, &cap->own_status, err);
 }
 
 static int read_maps(struct thump_capture *cap, const char *name, struct thump_maps *maps_ret,
