@@ -3,6 +3,7 @@
  * Notes -> model. Input is hostile: every count is limited by the bytes that are left before
  * anything is allocated, and every record must be used up. Meaning is checked in rules.c.
  */
+#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "image/arch/core.h"
 #include "image/note.h"
 #include "image/read.h"
+
+#define VMA_NUMBERS_SIZE 48u
 
 struct decode {
 	struct thump_image *image;
@@ -63,24 +66,26 @@ static char *get_str(struct thump_reader *r, struct decode *d)
 	return thump_get_str(r, d->arena, IMG_MAX_STRING);
 }
 
-static void get_words64(struct thump_reader *r, uint64_t *words, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		words[i] = thump_get_u64(r);
-}
-
-static void get_words32(struct thump_reader *r, uint32_t *words, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		words[i] = thump_get_u32(r);
-}
-
 static void get_copy(struct thump_reader *r, void *to, size_t size_bytes)
 {
 	const void *from = thump_get_bytes(r, size_bytes);
 
 	if (from)
 		memcpy(to, from, size_bytes);
+}
+
+static void get_words64(struct thump_reader *r, uint64_t *words, size_t count)
+{
+	get_copy(r, words, count * sizeof(*words));
+	for (size_t i = 0; i < count; i++)
+		words[i] = le64toh(words[i]);
+}
+
+static void get_words32(struct thump_reader *r, uint32_t *words, size_t count)
+{
+	get_copy(r, words, count * sizeof(*words));
+	for (size_t i = 0; i < count; i++)
+		words[i] = le32toh(words[i]);
 }
 
 static struct thump_siginfo *get_siginfos(struct thump_reader *r, struct decode *d,
@@ -270,28 +275,41 @@ static void get_thread(struct decode *d, struct thump_reader *r)
 	task->pending = get_siginfos(r, d, &task->nr_pending);
 }
 
+/* The numbers of a VMA in one piece: an image has thousands of them. */
+struct vma_numbers {
+	uint64_t start, end, offset;
+	uint32_t prot, kind, traits, backing_id, pkey, name_len;
+};
+_Static_assert(sizeof(struct vma_numbers) == VMA_NUMBERS_SIZE, "docs/FORMAT.md: VMA");
+
 static void get_vma(struct decode *d, struct thump_reader *r, struct thump_vma *vma)
 {
-	struct thump_reader before;
+	struct vma_numbers le = { 0 };
+	uint32_t name_len;
+	const char *name;
 
-	vma->start = thump_get_u64(r);
-	vma->end = thump_get_u64(r);
-	vma->offset = thump_get_u64(r);
-	vma->prot = thump_get_u32(r);
-	vma->kind = thump_get_u32(r);
-	vma->traits = thump_get_u32(r);
-	vma->backing_id = thump_get_u32(r);
-	vma->pkey = thump_get_u32(r);
-	before = *r;
-	if (thump_get_u32(&before) == THUMP_NO_ID && !before.failed)
-		*r = before; /* no name */
-	else
-		vma->anon_name = thump_get_str(r, d->arena, IMG_MAX_VMA_NAME);
+	get_copy(r, &le, sizeof(le));
+	vma->start = le64toh(le.start);
+	vma->end = le64toh(le.end);
+	vma->offset = le64toh(le.offset);
+	vma->prot = le32toh(le.prot);
+	vma->kind = le32toh(le.kind);
+	vma->traits = le32toh(le.traits);
+	vma->backing_id = le32toh(le.backing_id);
+	vma->pkey = le32toh(le.pkey);
+	name_len = le32toh(le.name_len);
+	if (name_len == THUMP_NO_ID)
+		return;
+	name = name_len <= IMG_MAX_VMA_NAME ? thump_get_bytes(r, name_len) : NULL;
+	if (name && !memchr(name, 0, name_len))
+		vma->anon_name = thump_arena_strndup(d->arena, name, name_len);
+	if (!vma->anon_name)
+		r->failed = true;
 }
 
 static void get_vmas(struct decode *d, struct thump_reader *r)
 {
-	uint32_t count = get_count(r, IMG_MAX_ITEMS, 48);
+	uint32_t count = get_count(r, IMG_MAX_ITEMS, VMA_NUMBERS_SIZE);
 	struct thump_vma *vmas = get_array(r, d->arena, count, sizeof(*vmas));
 
 	if (r->failed)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Core notes whose layout is that of x86-64: struct elf_prstatus and elf_prpsinfo of
  * <sys/procfs.h>. */
+#include <endian.h>
 #include <string.h>
 #include <sys/procfs.h>
 
@@ -95,15 +96,17 @@ void image_encode_fpregset(struct thump_buf *buf, const struct thump_task *task)
 
 int image_decode_prstatus(struct thump_reader *r, struct thump_task *task)
 {
+	const unsigned char *note = thump_get_bytes(r, sizeof(struct elf_prstatus));
 	uint64_t regs[sizeof(task->regs) / sizeof(uint64_t)];
+	uint32_t tid;
 
-	(void)thump_get_bytes(r, offsetof(struct elf_prstatus, pr_pid));
-	task->tid = (int32_t)thump_get_u32(r);
-	(void)thump_get_bytes(r, offsetof(struct elf_prstatus, pr_reg) -
-					 offsetof(struct elf_prstatus, pr_ppid));
+	if (!note)
+		return -1;
+	memcpy(&tid, note + offsetof(struct elf_prstatus, pr_pid), sizeof(tid));
+	memcpy(regs, note + offsetof(struct elf_prstatus, pr_reg), sizeof(regs));
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(regs); i++)
-		regs[i] = thump_get_u64(r);
+		regs[i] = le64toh(regs[i]);
+	task->tid = (int32_t)le32toh(tid);
 	memcpy(&task->regs, regs, sizeof(regs));
-	(void)thump_get_u64(r); /* pr_fpvalid, padding */
-	return r->failed ? -1 : 0;
+	return 0;
 }
