@@ -101,6 +101,32 @@ static bool program_is_stopped(const struct thump_supervise *sup)
 	return name_end && name_end[1] == ' ' && name_end[2] == 'T';
 }
 
+/*
+ * A signal to a group is sent to one member after the other under the kernel's tasklist_lock.
+ * setpgid(2) takes that lock for writing, so after it such a sending is over.
+ */
+static void wait_for_group_signals(void)
+{
+	(void)setpgid(0, getpgrp());
+}
+
+/*
+ * Whether the SIGCONT that woke us was for us alone. fg and bg of a shell send it to the whole
+ * group, and a second one could come when the program has just been stopped again.
+ */
+static bool continued_alone(const struct thump_supervise *sup)
+{
+	sigset_t pending;
+
+	wait_for_group_signals();
+	if (!program_is_stopped(sup))
+		return false;
+	wait_for_group_signals();
+	(void)sigpending(&pending);
+	return !sigismember(&pending, SIGTSTP) && !sigismember(&pending, SIGTTIN) &&
+	       !sigismember(&pending, SIGTTOU);
+}
+
 static void handle_signal(struct thump_supervise *sup, const struct signalfd_siginfo *info)
 {
 	int signo = (int)info->ssi_signo;
@@ -112,22 +138,21 @@ static void handle_signal(struct thump_supervise *sup, const struct signalfd_sig
 		sup->note_seen = true;
 		return;
 	}
-	/* The SIGCONT that woke us up usually went to the whole group (fg and bg of a shell). */
-	if (signo == SIGCONT && sup->stopped_by_us && !program_is_stopped(sup)) {
+	if (signo == SIGCONT && sup->stopped_by_us) {
 		sup->stopped_by_us = false;
-		return;
+		if (!continued_alone(sup))
+			return;
 	}
 	thump_forward_signal(info, sup->program, sup->program_fd);
 }
 
+/* One at a time: what is not read yet is still pending (see continued_alone). */
 static void drain_signals(struct thump_supervise *sup)
 {
-	struct signalfd_siginfo infos[8];
-	ssize_t got;
+	struct signalfd_siginfo info;
 
-	while ((got = read(sup->signal_fd, infos, sizeof(infos))) > 0)
-		for (size_t i = 0; i < (size_t)got / sizeof(infos[0]); i++)
-			handle_signal(sup, &infos[i]);
+	while (read(sup->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		handle_signal(sup, &info);
 }
 
 /* ---- job control -------------------------------------------------------------------------- */
@@ -228,16 +253,20 @@ static int wait_for_end(struct thump_supervise *sup, int *status_ret, struct thu
 
 		if (poll(fds, THUMP_ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
 			return thump_fail_errno(err, "poll");
+		/* Reaping comes after reading signals, as that may take a SIGCHLD. */
+		drain_signals(sup);
+		if (sup->control_fd >= 0)
+			drain_control(sup, false);
 		ended = reap(sup, status_ret, err);
 		if (ended < 0)
 			return -1;
-		/* After reaping: a note about the end was queued before the end, so it is read
-		 * here. */
+		if (!ended)
+			continue;
+		/* A note about this end was queued before it. */
 		drain_signals(sup);
 		if (sup->control_fd >= 0)
-			drain_control(sup, ended != 0);
-		if (ended)
-			return 0;
+			drain_control(sup, true);
+		return 0;
 	}
 }
 
