@@ -84,31 +84,45 @@ static const char *end_word(const struct thump_fd_facts *facts)
 	}
 }
 
+static int capture_content(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			   const struct ends *ends, struct thump_ofd *ofd, struct thump_buf *record,
+			   struct thump_err *err)
+{
+	bool first = !thump_facts_before(cap, facts);
+	size_t queued;
+
+	thump_buf_put_u8(record, NO_LAUNCHER);
+	if (thump_pipe_capture_content(cap, ends->reader ? ends->reader : facts,
+				       first && ends->reader, ends->packets, record, &queued,
+				       err) < 0)
+		return -1;
+	return thump_ofd_describe(cap, ofd, err, "%s, %s, %zu bytes", facts->link, end_word(facts),
+				  queued);
+}
+
 static int pipe_capture(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 			struct thump_ofd *ofd, struct thump_buf *record, struct thump_err *err)
 {
 	struct ends ends = find_ends(cap, facts);
 	bool outside = !ends.reader || !ends.writer, gone = false;
-	bool first = !thump_facts_before(cap, facts);
-	const char *end = end_word(facts);
-	size_t queued = 0;
 
-	if (outside && !ends.stdio && other_end_is_gone(cap, facts, &gone, err) < 0)
+	thump_buf_put_u64(record, facts->st.st_ino);
+	if (outside && ends.stdio) {
+		/* Not looked into: it may belong to another user (su, sudo). */
+		thump_buf_put_u8(record, (uint8_t)(facts->fd <= 2 ? facts->fd : ends.stdio->fd));
+		thump_pipe_put_nothing(record);
+		return thump_ofd_describe(cap, ofd, err, "%s, %s, of the launcher", facts->link,
+					  end_word(facts));
+	}
+	if (outside && other_end_is_gone(cap, facts, &gone, err) < 0)
 		return -1;
-	if (outside && !ends.stdio && !gone)
+	if (outside && !gone) {
 		thump_refuse_fd(cap, facts, "pipe",
 				"%s, %s: the other end is outside of the process: cannot be saved",
-				facts->link, end);
-	thump_buf_put_u64(record, facts->st.st_ino);
-	thump_buf_put_u8(record, outside && ends.stdio
-					 ? (uint8_t)(facts->fd <= 2 ? facts->fd : ends.stdio->fd)
-					 : NO_LAUNCHER);
-	if (thump_pipe_capture_content(cap, ends.reader ? ends.reader : facts,
-				       first && ends.reader && !(outside && ends.stdio),
-				       ends.packets, record, &queued, err) < 0)
-		return -1;
-	return thump_ofd_describe(cap, ofd, err, "%s, %s, %zu bytes%s", facts->link, end, queued,
-				  outside && ends.stdio ? ", of the launcher" : "");
+				facts->link, end_word(facts));
+		return 0;
+	}
+	return capture_content(cap, facts, &ends, ofd, record, err);
 }
 
 static int pipe_decode(const struct thump_ofd *ofd, struct thump_arena *arena, void **object_ret,

@@ -99,6 +99,13 @@ int thump_pipe_capture_content(struct thump_fd_capture *cap, const struct thump_
 	return 0;
 }
 
+void thump_pipe_put_nothing(struct thump_buf *record)
+{
+	thump_buf_put_u32(record, 0); /* capacity */
+	thump_buf_put_u8(record, 0);
+	thump_buf_put_u32(record, 0); /* packets */
+}
+
 void thump_pipe_decode_content(struct thump_reader *r, struct thump_arena *arena,
 			       struct thump_pipe_content *content_ret)
 {

@@ -26,6 +26,9 @@ THUMP_MUST_CHECK int thump_pipe_capture_content(struct thump_fd_capture *cap,
 						bool packets, struct thump_buf *record,
 						size_t *queued_ret, struct thump_err *err);
 
+/* The same for a pipe that is not looked into. */
+void thump_pipe_put_nothing(struct thump_buf *record);
+
 void thump_pipe_decode_content(struct thump_reader *r, struct thump_arena *arena,
 			       struct thump_pipe_content *content_ret);
 

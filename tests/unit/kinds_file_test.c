@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Regular files, what is carried, locks, memfds. */
+#include "kinds_fixture.h"
+
+#include <sys/file.h>
+
+#include "kinds/backing.h"
+
+/* A folder outside of the temporary ones, so that files in it are not carried; one below. */
+static char folder[4096];
+static char temporary[] = "/tmp/thump-kinds-XXXXXX";
+
+static char *path_of(const char *name)
+{
+	static char path[4200];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return path;
+}
+
+static char *temporary_path(const char *name)
+{
+	static char path[4200];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", temporary, name);
+	return path;
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+
+	CHECK(fd >= 0);
+	CHECK(write(fd, text, strlen(text)) == (ssize_t)strlen(text) && close(fd) == 0);
+}
+
+static bool holds(int fd, const char *text)
+{
+	char buf[256] = "";
+	ssize_t got = pread(fd, buf, sizeof(buf), 0);
+
+	return got == (ssize_t)strlen(text) && memcmp(buf, text, strlen(text)) == 0;
+}
+
+static bool link_is(int fd, const char *wanted)
+{
+	char path[32], link[256];
+	ssize_t len;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	len = readlink(path, link, sizeof(link) - 1);
+	if (len < 0)
+		return false;
+	link[len] = '\0';
+	return strcmp(link, wanted) == 0;
+}
+
+/* ---- offset, flags, sharing ------------------------------------------------------------- */
+
+static void file_make(void)
+{
+	write_file(path_of("data"), "0123456789");
+	CHECK(open(path_of("data"), O_RDONLY) == 3 && lseek(3, 4, SEEK_SET) == 4);
+	CHECK(open(path_of("data"), O_RDONLY) == 4 && lseek(4, 4, SEEK_SET) == 4);
+	CHECK(dup(3) == 5);
+	CHECK(open(path_of("data"), O_RDWR | O_SYNC | O_CLOEXEC) == 6);
+	CHECK(open(path_of("data"), O_PATH) == 7);
+}
+
+static void file_verify(void)
+{
+	char c;
+
+	CHECK(read(3, &c, 1) == 1 && c == '4' && read(5, &c, 1) == 1 && c == '5');
+	CHECK(read(4, &c, 1) == 1 && c == '4');
+	CHECK(status_flags(6) == (O_RDWR | O_SYNC) && lseek(6, 0, SEEK_CUR) == 0);
+	CHECK((fcntl(7, F_GETFL) & O_PATH) && link_is(7, path_of("data")));
+	CHECK(link_is(3, path_of("data")) && gone_after_exec(8));
+}
+
+static void files_keep_offset_flags_and_sharing(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .make = file_make, .verify = file_verify });
+}
+
+static void change_file(void)
+{
+	write_file(path_of("data"), "0123x56789");
+}
+
+static void remove_file(void)
+{
+	CHECK(unlink(path_of("data")) == 0);
+}
+
+static void grow_file(void)
+{
+	write_file(path_of("data"), "0123456789ab");
+}
+
+static void changed_and_missing_files_are_named(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .make = file_make,
+				    .between = change_file,
+				    .misfit = "same size, but another content" });
+	assert_trip(&(struct trip){
+		.make = file_make, .between = grow_file, .misfit = "it had 10 bytes, now 12" });
+	assert_trip(&(struct trip){
+		.make = file_make, .between = remove_file, .misfit = "data: does not exist" });
+}
+
+/* ---- logs ------------------------------------------------------------------------------- */
+
+static void log_make(void)
+{
+	write_file(path_of("log"), "line\n");
+	CHECK(open(path_of("log"), O_WRONLY | O_APPEND) == 3);
+}
+
+static void grow_log(void)
+{
+	write_file(path_of("log"), "line\nmore\n");
+}
+
+static void rotate_log(void)
+{
+	write_file(path_of("log"), "new\n");
+}
+
+static void remove_log(void)
+{
+	CHECK(unlink(path_of("log")) == 0);
+}
+
+static void append_verify(void)
+{
+	CHECK(write(3, "end\n", 4) == 4 && status_flags(3) == (O_WRONLY | O_APPEND));
+}
+
+static void logs_may_grow_rotate_or_be_gone(void **state)
+{
+	(void)state;
+	assert_trip(
+		&(struct trip){ .make = log_make, .between = grow_log, .verify = append_verify });
+	assert_trip(&(struct trip){ .make = log_make,
+				    .between = rotate_log,
+				    .verify = append_verify,
+				    .warning = "a log that was rotated" });
+	assert_trip(&(struct trip){ .make = log_make,
+				    .between = remove_log,
+				    .verify = append_verify,
+				    .warning = "made anew, empty" });
+}
+
+/* ---- carried ---------------------------------------------------------------------------- */
+
+static void deleted_make(void)
+{
+	write_file(path_of("gone"), "deleted content");
+	CHECK(open(path_of("gone"), O_RDWR) == 3 && open(path_of("gone"), O_RDONLY) == 4);
+	CHECK(ftruncate(3, 100000) == 0 && pwrite(3, "tail", 4, 99996) == 4);
+	CHECK(unlink(path_of("gone")) == 0 && lseek(4, 99996, SEEK_SET) == 99996);
+}
+
+static void deleted_verify(void)
+{
+	char buf[16];
+	struct stat st;
+
+	CHECK(fstat(3, &st) == 0 && st.st_size == 100000 && st.st_nlink == 0);
+	CHECK((st.st_mode & 0777) == 0666);
+	CHECK(pread(3, buf, 15, 0) == 15 && memcmp(buf, "deleted content", 15) == 0);
+	CHECK(read(4, buf, 8) == 4 && memcmp(buf, "tail", 4) == 0);
+	CHECK(write(4, "x", 1) < 0 && errno == EBADF);
+	/* one inode */
+	CHECK(pwrite(3, "D", 1, 0) == 1 && pread(4, buf, 1, 0) == 1 && buf[0] == 'D');
+}
+
+static void deleted_files_come_back_without_a_name(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .make = deleted_make, .verify = deleted_verify });
+	assert_trip(&(struct trip){ .make = deleted_make,
+				    .carry_limit_bytes = 50000,
+				    .refused = "deleted, and with 100000 bytes too big" });
+}
+
+static void temporary_make(void)
+{
+	write_file(temporary_path("scratch"), "scratch");
+	CHECK(open(temporary_path("scratch"), O_RDWR) == 3 && lseek(3, 3, SEEK_SET) == 3);
+}
+
+static void remove_temporary(void)
+{
+	CHECK(unlink(temporary_path("scratch")) == 0);
+}
+
+/* Another inode, as the content of the first is what the trip carries. */
+static void change_temporary(void)
+{
+	remove_temporary();
+	write_file(temporary_path("scratch"), "somebody else's");
+}
+
+static void named_verify(void)
+{
+	struct stat st;
+
+	CHECK(holds(3, "scratch") && link_is(3, temporary_path("scratch")));
+	CHECK(lseek(3, 0, SEEK_CUR) == 3 && fstat(3, &st) == 0 && (st.st_mode & 0777) == 0666);
+}
+
+static void unlinked_verify(void)
+{
+	struct stat st;
+
+	CHECK(holds(3, "scratch") && fstat(3, &st) == 0 && st.st_nlink == 0);
+}
+
+static void temporary_files_come_back_at_their_path(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .make = temporary_make, .verify = named_verify });
+	assert_trip(&(struct trip){
+		.make = temporary_make, .between = remove_temporary, .verify = named_verify });
+	assert_trip(&(struct trip){ .make = temporary_make,
+				    .between = change_temporary,
+				    .verify = unlinked_verify,
+				    .warning = "a copy without a name" });
+}
+
+/* ---- stdio ------------------------------------------------------------------------------ */
+
+static void stdout_file_make(void)
+{
+	int fd = open(path_of("out"), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+
+	CHECK(fd == 3 && dup2(fd, 1) == 1 && close(fd) == 0 && write(1, "x", 1) == 1);
+}
+
+static void stdout_file_between(void)
+{
+	int fd;
+
+	CHECK(unlink(path_of("out")) == 0);
+	fd = open(path_of("mine"), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	CHECK(fd >= 0 && dup2(fd, 1) == 1 && close(fd) == 0);
+}
+
+static void stdout_file_verify(void)
+{
+	CHECK(link_is(1, path_of("mine")));
+	CHECK(unlink(path_of("mine")) == 0);
+}
+
+static void file_of_the_launcher_becomes_the_callers(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .make = stdout_file_make,
+				    .between = stdout_file_between,
+				    .verify = stdout_file_verify });
+	assert_trip(&(struct trip){ .make = stdout_file_make,
+				    .between = stdout_file_between,
+				    .keep_stdio = true,
+				    .misfit = "fd 1: file" });
+}
+
+/* ---- locks ------------------------------------------------------------------------------ */
+
+static void lock_make(void)
+{
+	struct flock range = { .l_type = F_WRLCK, .l_start = 2, .l_len = 5 };
+
+	write_file(path_of("flock"), "l");
+	write_file(path_of("posix"), "0123456789");
+	write_file(path_of("ofd"), "0123456789");
+	CHECK(open(path_of("flock"), O_RDONLY) == 3 && flock(3, LOCK_EX) == 0);
+	CHECK(open(path_of("posix"), O_RDWR) == 4 && fcntl(4, F_SETLK, &range) == 0);
+	range.l_type = F_RDLCK;
+	CHECK(open(path_of("ofd"), O_RDWR) == 5 && fcntl(5, F_OFD_SETLK, &range) == 0);
+}
+
+static void lock_verify(void)
+{
+	struct flock range = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(path_of("flock"), O_RDONLY);
+
+	CHECK(flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK);
+	fd = open(path_of("posix"), O_RDWR);
+	CHECK(fcntl(fd, F_OFD_GETLK, &range) == 0 && range.l_type == F_WRLCK &&
+	      range.l_start == 2 && range.l_len == 5 && range.l_pid == getpid());
+	fd = open(path_of("ofd"), O_RDWR);
+	range = (struct flock){ .l_type = F_WRLCK };
+	CHECK(fcntl(fd, F_OFD_GETLK, &range) == 0 && range.l_type == F_RDLCK && range.l_pid == -1);
+}
+
+static void locks_are_taken_again(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .make = lock_make, .verify = lock_verify });
+	assert_trip(&(struct trip){ .make = lock_make,
+				    .outlives = true,
+				    .misfit = "flock: another process holds a lock" });
+}
+
+/* ---- memfd ------------------------------------------------------------------------------ */
+
+static void memfd_make(void)
+{
+	CHECK(memfd_create("plain", MFD_CLOEXEC) == 3);
+	CHECK(memfd_create("sealed", MFD_ALLOW_SEALING) == 4);
+	CHECK(ftruncate(3, 3 << 20) == 0 && pwrite(3, "middle", 6, (2 << 20) - 3) == 6);
+	CHECK(write(4, "sealed", 6) == 6);
+	CHECK(fcntl(4, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW) == 0);
+	CHECK(open("/proc/self/fd/4", O_RDONLY) == 5);
+}
+
+static void memfd_verify(void)
+{
+	struct stat st;
+	char buf[8];
+
+	CHECK(link_is(3, "/memfd:plain (deleted)") && link_is(5, "/memfd:sealed (deleted)"));
+	CHECK(fcntl(3, F_GET_SEALS) == F_SEAL_SEAL);
+	CHECK(fstat(3, &st) == 0 && st.st_size == 3 << 20 && st.st_blocks < 3 << 11);
+	CHECK(pread(3, buf, 6, (2 << 20) - 3) == 6 && memcmp(buf, "middle", 6) == 0);
+	CHECK(pread(3, buf, 6, 0) == 6 && memcmp(buf, "\0\0\0\0\0\0", 6) == 0);
+	CHECK(fcntl(4, F_GET_SEALS) == (F_SEAL_WRITE | F_SEAL_GROW));
+	CHECK(lseek(4, 0, SEEK_CUR) == 6 && holds(5, "sealed"));
+	CHECK(pwrite(4, "x", 1, 0) < 0 && errno == EPERM);
+	CHECK(status_flags(5) == O_RDONLY && lseek(5, 0, SEEK_CUR) == 0);
+}
+
+static void memfds_keep_content_and_seals(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .make = memfd_make, .verify = memfd_verify });
+}
+
+static int make_folders(void **state)
+{
+	const char *home = getenv("HOME");
+	const char *places[] = { "/var/cache", ".", home && *home ? home : "." };
+	char place[4000];
+
+	(void)state;
+	(void)umask(0);
+	folder[0] = '\0';
+	for (size_t i = 0; i < 3 && !folder[0]; i++) {
+		if (!realpath(places[i], place) || thump_path_is_temporary(place, getenv("TMPDIR")))
+			continue;
+		(void)snprintf(folder, sizeof(folder), "%s/thump-kinds-XXXXXX", place);
+		if (!mkdtemp(folder))
+			folder[0] = '\0';
+	}
+	if (!folder[0])
+		print_error("no place outside of the temporary folders may be written to\n");
+	return folder[0] && mkdtemp(temporary) && chmod(folder, 0777) == 0 &&
+			       chmod(temporary, 0777) == 0
+		       ? 0
+		       : -1;
+}
+
+static int remove_folders(void **state)
+{
+	const char *names[] = { "data", "log", "out", "mine", "flock", "posix", "ofd" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		(void)unlink(path_of(names[i]));
+	(void)unlink(temporary_path("scratch"));
+	return rmdir(folder) == 0 && rmdir(temporary) == 0 ? 0 : -1;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(files_keep_offset_flags_and_sharing),
+		cmocka_unit_test(changed_and_missing_files_are_named),
+		cmocka_unit_test(logs_may_grow_rotate_or_be_gone),
+		cmocka_unit_test(deleted_files_come_back_without_a_name),
+		cmocka_unit_test(temporary_files_come_back_at_their_path),
+		cmocka_unit_test(file_of_the_launcher_becomes_the_callers),
+		cmocka_unit_test(locks_are_taken_again),
+		cmocka_unit_test(memfds_keep_content_and_seals),
+	};
+
+	return cmocka_run_group_tests(tests, make_folders, remove_folders);
+}
