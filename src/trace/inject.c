@@ -87,7 +87,9 @@ static unsigned score_thread(const struct thump_inject *inject,
 	const unsigned rank = rank_stack(inject, thump_arch_sp(&thread->regs));
 	unsigned score = rank * 4;
 
-	if (rank == RANK_NONE || thread->gone)
+	/* Nobody but the kernel can restart what it does not tell us: it would see EINTR. */
+	if (rank == RANK_NONE || thread->gone ||
+	    thump_arch_is_restart_syscall(thread->blocked_syscall))
 		return 0;
 	if (thread->group_stopped)
 		score -= 1;

@@ -45,23 +45,14 @@ THUMP_MUST_CHECK int thump_seize_all(struct thump_target *target, unsigned patie
 THUMP_MUST_CHECK int thump_run_to_event_stop(struct thump_target *target, pid_t tid,
 					     uint64_t deadline_ns, int *signo_ret);
 
-/* ---- settle.c ---------------------------------------------------------------------------- */
-
-/* Called at once after a thread's first stop: registers as if nothing had interrupted it. */
-THUMP_MUST_CHECK int thump_settle(struct thump_target *target, struct thump_target_thread *thread,
-				  struct thump_err *err);
-/* The rest: xstate, signal mask, the registers for the image. */
-THUMP_MUST_CHECK int thump_read_thread(struct thump_target *target,
-				       struct thump_target_thread *thread, uint64_t slept_ns,
-				       struct thump_err *err);
-
 /* ---- sleep.c: how long have threads been asleep? ----------------------------------------- */
 
 struct thump_sleeper {
 	pid_t tid;
-	uint64_t slept_ns; /* when it was looked at */
+	uint64_t slept_ns; /* when it was looked at; 0 = unknown */
 	uint64_t nr_switches;
 	uint64_t looked_at_ns; /* CLOCK_MONOTONIC */
+	char wchan[64];	       /* kernel function it slept in, or "" */
 };
 
 struct thump_sleepers {
@@ -69,11 +60,23 @@ struct thump_sleepers {
 	size_t count;
 };
 
-/* Best effort, before the stop: only threads in calls that thump_arch_timeout_in_register. */
+/* Best effort, before the stop: only threads in calls whose registers do not tell enough. */
 void thump_sleepers_look(int proc_fd, pid_t pid, struct thump_sleepers *sleepers);
-/* Of a stopped thread, until now; 0 when nothing is known. */
-uint64_t thump_slept_ns(int proc_fd, const struct thump_sleepers *sleepers, pid_t tid);
+/* NULL when the thread was not looked at. */
+const struct thump_sleeper *thump_sleeper_of(const struct thump_sleepers *sleepers, pid_t tid);
+/* Of a stopped thread, until now; 0 when nothing is known. sleeper may be NULL. */
+uint64_t thump_slept_ns(int proc_fd, const struct thump_sleeper *sleeper);
 void thump_sleepers_deinit(struct thump_sleepers *sleepers);
+
+/* ---- settle.c ---------------------------------------------------------------------------- */
+
+/* Called at once after a thread's first stop: registers as if nothing had interrupted it. */
+THUMP_MUST_CHECK int thump_settle(struct thump_target *target, struct thump_target_thread *thread,
+				  struct thump_err *err);
+/* The rest: xstate, signal mask, the registers for the image. */
+THUMP_MUST_CHECK int thump_read_thread(struct thump_target *target,
+				       struct thump_target_thread *thread,
+				       const struct thump_sleeper *sleeper, struct thump_err *err);
 
 /* ---- gadget.c ---------------------------------------------------------------------------- */
 

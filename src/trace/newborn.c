@@ -301,6 +301,8 @@ static int gather_one(struct thump_newborn *newborn, pid_t tid, uint64_t deadlin
 		if (signo != 0 && signo != SIGSTOP)
 			return thump_fail(err, "thread %d of the new process %d got signal %d", tid,
 					  newborn->pid, signo);
+		/* Any trap takes a pending interrupt away: ptrace_stop() in kernel/signal.c. */
+		(void)thump_ptrace(PTRACE_INTERRUPT, tid, 0, 0);
 		(void)thump_ptrace(PTRACE_CONT, tid, 0, 0);
 	}
 }

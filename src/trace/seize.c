@@ -39,17 +39,29 @@ static void release_if_no_thread(struct thump_target *target, pid_t parent_tid)
 		(void)thump_ptrace(PTRACE_DETACH, (pid_t)message, 0, 0);
 }
 
-/* Looks for threads that have ended: an execve(2) elsewhere waits until we reaped them. */
+static bool is_end(const siginfo_t *info)
+{
+	return info->si_code == CLD_EXITED || info->si_code == CLD_KILLED ||
+	       info->si_code == CLD_DUMPED;
+}
+
+/*
+ * Looks for threads that have ended, because an execve(2) elsewhere waits until we reaped them.
+ * WNOWAIT: stops of tracees are reported even without WSTOPPED (wait_task_stopped() in
+ * kernel/exit.c), and one taken here would be lost to whoever waits for it.
+ */
 static void reap_peers(struct thump_target *target)
 {
-	int status;
-
 	for (size_t i = 0; i < target->nr_threads; i++) {
 		struct thump_target_thread *thread = &target->threads[i];
+		siginfo_t info = { 0 };
+		int status;
 
-		if (!thread->gone && waitpid(thread->tid, &status, __WALL | WNOHANG) > 0 &&
-		    !WIFSTOPPED(status))
-			thread->gone = true;
+		if (thread->gone || waitid(P_PID, (id_t)thread->tid, &info,
+					   WEXITED | WNOHANG | WNOWAIT | __WALL) != 0)
+			continue;
+		if (info.si_pid == thread->tid && is_end(&info))
+			thread->gone = waitpid(thread->tid, &status, __WALL | WNOHANG) > 0;
 	}
 }
 
@@ -98,6 +110,8 @@ int thump_run_to_event_stop(struct thump_target *target, pid_t tid, uint64_t dea
 		/* Anything else with an event or a syscall-stop carries no signal. */
 		if (thump_stop_event(status) != 0 || signo == THUMP_SYSCALL_STOP)
 			signo = 0;
+		/* Any trap takes a pending interrupt away: ptrace_stop() in kernel/signal.c. */
+		(void)thump_ptrace(PTRACE_INTERRUPT, tid, 0, 0);
 		(void)thump_ptrace(PTRACE_CONT, tid, 0, (uintptr_t)signo);
 	}
 }

@@ -84,7 +84,6 @@ int thump_settle(struct thump_target *target, struct thump_target_thread *thread
 				    target->pid);
 	if (abort_rseq(target, thread) && thump_ptrace_set_regs(thread->tid, &thread->regs) != 0)
 		return thump_fail_errno(err, "write the registers of thread %d", thread->tid);
-	thread->blocked_syscall = thump_arch_blocked_syscall(&thread->regs);
 	return 0;
 }
 
@@ -130,8 +129,39 @@ static int read_xstate(struct thump_target_thread *thread, struct thump_err *err
 	return 0;
 }
 
+/* The call that it is blocked in, also if that goes on as restart_syscall(2). */
+static uint32_t blocked_in(const struct thump_target *target,
+			   const struct thump_target_thread *thread,
+			   const struct thump_sleeper *sleeper)
+{
+	const uint32_t nr = thump_arch_blocked_syscall(&thread->regs);
+	const uint64_t pc = thump_arch_pc(&thread->regs);
+	unsigned char code[THUMP_CODE_BEFORE] = { 0 };
+	struct thump_err ignored; /* then it shall be found without the code */
+	uint32_t found;
+
+	if (!thump_arch_is_restart_syscall(nr))
+		return nr;
+	(void)!thump_target_read(target, REMOTE(pc - sizeof(code)), code, sizeof(code), &ignored);
+	found = thump_arch_restarted_syscall(&thread->regs, code, sleeper ? sleeper->wchan : "");
+	return found != THUMP_NO_SYSCALL ? found : nr;
+}
+
+/* In the original only what restarts by its registers; the rest has the kernel's own deadline. */
+static int shorten_original(struct thump_target_thread *thread,
+			    const struct user_regs_struct *shortened, struct thump_err *err)
+{
+	if (thump_arch_interruption(&thread->regs) != THUMP_RESTART_UNLESS_HANDLER ||
+	    memcmp(shortened, &thread->regs, sizeof(*shortened)) == 0)
+		return 0;
+	if (thump_ptrace_set_regs(thread->tid, shortened) != 0)
+		return thump_fail_errno(err, "write the registers of thread %d", thread->tid);
+	thread->regs = *shortened;
+	return 0;
+}
+
 int thump_read_thread(struct thump_target *target, struct thump_target_thread *thread,
-		      uint64_t slept_ns, struct thump_err *err)
+		      const struct thump_sleeper *sleeper, struct thump_err *err)
 {
 	const enum thump_interruption how = thump_arch_interruption(&thread->regs);
 	struct user_regs_struct shortened = thread->regs;
@@ -141,16 +171,14 @@ int thump_read_thread(struct thump_target *target, struct thump_target_thread *t
 		return -1;
 	if (thump_ptrace_get_sigmask(thread->tid, &thread->sigmask) != 0)
 		return thump_fail_errno(err, "read the signal mask of thread %d", thread->tid);
-	thump_arch_shorten_timeout(&shortened, slept_ns);
-	/* What waits on a restart block goes on with the kernel's own deadline in the original. */
-	if (how == THUMP_RESTART_UNLESS_HANDLER && slept_ns != 0) {
-		if (thump_ptrace_set_regs(thread->tid, &shortened) != 0)
-			return thump_fail_errno(err, "write the registers of thread %d",
-						thread->tid);
-		thread->regs = shortened;
-	}
+	thread->blocked_syscall = blocked_in(target, thread, sleeper);
+	thump_arch_shorten_timeout(&shortened, thread->blocked_syscall,
+				   thump_slept_ns(target->proc_fd, sleeper));
+	if (shorten_original(thread, &shortened, err) != 0)
+		return -1;
 	if (how == THUMP_RESTART_UNLESS_HANDLER || how == THUMP_RESTART_BLOCK)
 		handler_due = handler_is_due(target, thread->tid);
-	thread->image_regs = thump_arch_image_regs(&shortened, handler_due);
+	thread->image_regs =
+		thump_arch_image_regs(&shortened, thread->blocked_syscall, handler_due);
 	return 0;
 }

@@ -51,8 +51,8 @@ static bool read_sched_of(int proc_fd, pid_t tid, struct sched_facts *facts_ret)
 	return read_sched(proc_fd, path, facts_ret);
 }
 
-/* The call a thread is blocked in as /proc/PID/task/TID/syscall tells it: "7 0x.. 0x.. ...". */
-static bool waits_with_timeout(int proc_fd, pid_t tid)
+/* The call a thread is blocked in, from /proc/PID/task/TID/syscall: "7 0x.. 0x.. ...". */
+static uint32_t waits_in(int proc_fd, pid_t tid)
 {
 	auto_free char *text = NULL;
 	char path[48];
@@ -61,10 +61,10 @@ static bool waits_with_timeout(int proc_fd, pid_t tid)
 
 	(void)snprintf(path, sizeof(path), "task/%d/syscall", tid);
 	if (thump_slurp(proc_fd, path, &text, NULL) != 0)
-		return false;
+		return THUMP_NO_SYSCALL;
 	at = text;
-	return thump_text_u64(&at, 10, &nr) && nr < THUMP_NO_SYSCALL &&
-	       thump_arch_timeout_in_register((uint32_t)nr);
+	return thump_text_u64(&at, 10, &nr) && nr < THUMP_NO_SYSCALL ? (uint32_t)nr
+								     : THUMP_NO_SYSCALL;
 }
 
 /* Field 39 of stat; -1 when it cannot be told. */
@@ -102,25 +102,46 @@ static bool clock_of_cpu(int cpu, uint64_t *ns_ret)
 	return true;
 }
 
-static void look_at(int proc_fd, pid_t tid, struct thump_sleepers *sleepers)
+static void look_at_clock(int proc_fd, struct thump_sleeper *sleeper)
 {
 	struct sched_facts asleep;
-	struct thump_sleeper *grown;
 	uint64_t now_ns;
 
-	if (!waits_with_timeout(proc_fd, tid) || !read_sched_of(proc_fd, tid, &asleep) ||
-	    !clock_of_cpu(last_cpu(proc_fd, tid), &now_ns) || now_ns <= asleep.exec_start_ns)
+	if (!read_sched_of(proc_fd, sleeper->tid, &asleep) ||
+	    !clock_of_cpu(last_cpu(proc_fd, sleeper->tid), &now_ns) ||
+	    now_ns <= asleep.exec_start_ns)
+		return;
+	sleeper->slept_ns = now_ns - asleep.exec_start_ns;
+	sleeper->nr_switches = asleep.nr_switches;
+	sleeper->looked_at_ns = thump_now_ns();
+}
+
+static void look_at_wchan(int proc_fd, struct thump_sleeper *sleeper)
+{
+	auto_free char *wchan = NULL;
+	char path[48];
+
+	(void)snprintf(path, sizeof(path), "task/%d/wchan", sleeper->tid);
+	if (thump_slurp(proc_fd, path, &wchan, NULL) == 0)
+		(void)snprintf(sleeper->wchan, sizeof(sleeper->wchan), "%s", wchan);
+}
+
+static void look_at(int proc_fd, pid_t tid, struct thump_sleepers *sleepers)
+{
+	const uint32_t nr = waits_in(proc_fd, tid);
+	struct thump_sleeper *grown;
+
+	if (!thump_arch_timeout_in_register(nr) && !thump_arch_is_restart_syscall(nr))
 		return;
 	grown = realloc(sleepers->list, (sleepers->count + 1) * sizeof(*grown));
 	if (!grown)
 		return;
 	sleepers->list = grown;
-	grown[sleepers->count++] = (struct thump_sleeper){
-		.tid = tid,
-		.slept_ns = now_ns - asleep.exec_start_ns,
-		.nr_switches = asleep.nr_switches,
-		.looked_at_ns = thump_now_ns(),
-	};
+	grown[sleepers->count] = (struct thump_sleeper){ .tid = tid };
+	if (thump_arch_is_restart_syscall(nr))
+		look_at_wchan(proc_fd, &grown[sleepers->count]);
+	look_at_clock(proc_fd, &grown[sleepers->count]);
+	sleepers->count++;
 }
 
 void thump_sleepers_look(int proc_fd, pid_t pid, struct thump_sleepers *sleepers)
@@ -147,18 +168,20 @@ static bool slept_until_stopped(int proc_fd, const struct thump_sleeper *sleeper
 	       facts.nr_switches <= sleeper->nr_switches + 1;
 }
 
-uint64_t thump_slept_ns(int proc_fd, const struct thump_sleepers *sleepers, pid_t tid)
+const struct thump_sleeper *thump_sleeper_of(const struct thump_sleepers *sleepers, pid_t tid)
 {
 	for (size_t i = 0; i < sleepers->count; i++) {
-		const struct thump_sleeper *sleeper = &sleepers->list[i];
-
-		if (sleeper->tid != tid)
-			continue;
-		if (!slept_until_stopped(proc_fd, sleeper))
-			return 0;
-		return sleeper->slept_ns + (thump_now_ns() - sleeper->looked_at_ns);
+		if (sleepers->list[i].tid == tid)
+			return &sleepers->list[i];
 	}
-	return 0;
+	return NULL;
+}
+
+uint64_t thump_slept_ns(int proc_fd, const struct thump_sleeper *sleeper)
+{
+	if (!sleeper || sleeper->slept_ns == 0 || !slept_until_stopped(proc_fd, sleeper))
+		return 0;
+	return sleeper->slept_ns + (thump_now_ns() - sleeper->looked_at_ns);
 }
 
 void thump_sleepers_deinit(struct thump_sleepers *sleepers)

@@ -55,8 +55,7 @@ static int stop(struct thump_target *target, unsigned patience_ms, struct thump_
 	for (size_t i = 0; result == 0 && i < target->nr_threads; i++) {
 		struct thump_target_thread *thread = &target->threads[i];
 
-		result = thump_read_thread(target, thread,
-					   thump_slept_ns(target->proc_fd, &sleepers, thread->tid),
+		result = thump_read_thread(target, thread, thump_sleeper_of(&sleepers, thread->tid),
 					   err);
 	}
 	thump_sleepers_deinit(&sleepers);

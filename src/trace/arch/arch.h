@@ -53,18 +53,31 @@ enum thump_interruption thump_arch_interruption(const struct user_regs_struct *r
 /* The call a thread is blocked in, or THUMP_NO_SYSCALL. */
 uint32_t thump_arch_blocked_syscall(const struct user_regs_struct *regs);
 
+/*
+ * A call with a restart block that was interrupted before goes on as restart_syscall(2): registers
+ * then say nothing about which call it was. Tells from the code in front of the program counter,
+ * else from the kernel function that the thread slept in (wchan, "" if unknown); THUMP_NO_SYSCALL
+ * when both fail. Only poll(2), futex(2) and the two sleeps have restart blocks.
+ */
+#define THUMP_CODE_BEFORE 16
+bool thump_arch_is_restart_syscall(uint32_t nr);
+uint32_t thump_arch_restarted_syscall(const struct user_regs_struct *regs,
+				      const unsigned char code_before[THUMP_CODE_BEFORE],
+				      const char *wchan);
+
 /* Has the call a relative timeout in a register that time slept can be taken off? */
 bool thump_arch_timeout_in_register(uint32_t nr);
 /* Takes slept_ns off, if the call is one of those; never below 0. */
-void thump_arch_shorten_timeout(struct user_regs_struct *regs, uint64_t slept_ns);
+void thump_arch_shorten_timeout(struct user_regs_struct *regs, uint32_t nr, uint64_t slept_ns);
 
 /*
- * Registers that go on without the kernel's restart logic: they re-enter the blocked call, or
- * return EINTR from it when handler_due says that a handler will run first. A relative
+ * Registers that go on without the kernel's restart logic: they re-enter call nr, or return EINTR
+ * from it when handler_due says that a handler will run first, or when nr is restart_syscall(2),
+ * which nothing but the kernel can call. A relative
  * nanosleep(2) with a pointer for the remainder goes on with the remainder that the kernel has just
  * stored there.
  */
-struct user_regs_struct thump_arch_image_regs(const struct user_regs_struct *regs,
+struct user_regs_struct thump_arch_image_regs(const struct user_regs_struct *regs, uint32_t nr,
 					      bool handler_due);
 
 /* ---- gadgets (x86_64_gadget.c) --------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "trace/arch/arch.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -98,6 +99,52 @@ uint32_t thump_arch_blocked_syscall(const struct user_regs_struct *regs)
 								      : (uint32_t)regs->orig_rax;
 }
 
+bool thump_arch_is_restart_syscall(uint32_t nr)
+{
+	return nr == SYS_restart_syscall;
+}
+
+static bool has_restart_block(uint32_t nr)
+{
+	return nr == SYS_poll || nr == SYS_futex || nr == SYS_nanosleep ||
+	       nr == SYS_clock_nanosleep;
+}
+
+/* mov $nr, %eax or mov $nr, %rax right before the instruction, as in most C library functions. */
+static uint32_t nr_from_code(const unsigned char *code_before)
+{
+	const unsigned char *imm = code_before + THUMP_CODE_BEFORE - SYSCALL_INSN_SIZE - 4;
+	uint32_t nr;
+
+	memcpy(&nr, imm, sizeof(nr));
+	if ((imm[-1] == 0xb8 || (imm[-1] == 0xc0 && imm[-2] == 0xc7)) && has_restart_block(nr))
+		return nr;
+	return THUMP_NO_SYSCALL;
+}
+
+static uint32_t nr_from_wchan(const struct user_regs_struct *regs, const char *wchan)
+{
+	if (strstr(wchan, "poll"))
+		return SYS_poll;
+	if (strstr(wchan, "futex"))
+		return SYS_futex;
+	/* The first argument is an address of nanosleep(2), a small number of clock_nanosleep(2).
+	 */
+	if (strstr(wchan, "sleep"))
+		return regs->rdi < 4096 || (int64_t)regs->rdi < 0 ? SYS_clock_nanosleep
+								  : SYS_nanosleep;
+	return THUMP_NO_SYSCALL;
+}
+
+uint32_t thump_arch_restarted_syscall(const struct user_regs_struct *regs,
+				      const unsigned char code_before[THUMP_CODE_BEFORE],
+				      const char *wchan)
+{
+	const uint32_t nr = nr_from_code(code_before);
+
+	return nr != THUMP_NO_SYSCALL ? nr : nr_from_wchan(regs, wchan);
+}
+
 /* The register with a timeout in milliseconds, int, -1 for ever; or NULL. */
 static unsigned long long *timeout_register(struct user_regs_struct *regs, uint64_t nr)
 {
@@ -119,7 +166,7 @@ bool thump_arch_timeout_in_register(uint32_t nr)
 	return timeout_register(&regs, nr) != NULL;
 }
 
-void thump_arch_shorten_timeout(struct user_regs_struct *regs, uint64_t slept_ns)
+void thump_arch_shorten_timeout(struct user_regs_struct *regs, uint32_t nr, uint64_t slept_ns)
 {
 	unsigned long long *reg;
 	uint64_t slept_ms = slept_ns / NS_PER_MS;
@@ -127,7 +174,7 @@ void thump_arch_shorten_timeout(struct user_regs_struct *regs, uint64_t slept_ns
 
 	if (thump_arch_interruption(regs) == THUMP_NOT_INTERRUPTED)
 		return;
-	reg = timeout_register(regs, regs->orig_rax);
+	reg = timeout_register(regs, nr);
 	if (!reg)
 		return;
 	timeout_ms = (int)*reg;
@@ -147,7 +194,8 @@ static void sleep_remainder(struct user_regs_struct *regs, uint64_t nr)
 		regs->rdx = regs->r10;
 }
 
-struct user_regs_struct thump_arch_image_regs(const struct user_regs_struct *regs, bool handler_due)
+struct user_regs_struct thump_arch_image_regs(const struct user_regs_struct *regs, uint32_t nr,
+					      bool handler_due)
 {
 	struct user_regs_struct image = *regs;
 	const enum thump_interruption how = thump_arch_interruption(regs);
@@ -155,13 +203,13 @@ struct user_regs_struct thump_arch_image_regs(const struct user_regs_struct *reg
 	image.orig_rax = (unsigned long long)-1;
 	if (how == THUMP_NOT_INTERRUPTED)
 		return image;
-	if (handler_due && how != THUMP_WILL_RESTART) {
+	if ((handler_due && how != THUMP_WILL_RESTART) || thump_arch_is_restart_syscall(nr)) {
 		image.rax = (unsigned long long)-EINTR;
 		return image;
 	}
-	image.rax = regs->orig_rax;
+	image.rax = nr;
 	image.rip -= SYSCALL_INSN_SIZE;
 	if (how == THUMP_RESTART_BLOCK)
-		sleep_remainder(&image, regs->orig_rax);
+		sleep_remainder(&image, nr);
 	return image;
 }
