@@ -193,7 +193,7 @@ def help_text(thump, verb):
 def help_options(text):
     """Option name -> whether the help shows an argument after it."""
     shown = {}
-    for name, argument in re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)(?:[ =]\[?(<?[A-Z]{2,}))?", text):
+    for name, argument in re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)(?:[ =]\[?([A-Z]+)\b)?", text):
         shown[name] = shown.get(name, False) or bool(argument)
     return shown
 
