@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What cannot be saved. usage: refusals NAME[=FD]... makes each, and tells the driver by lines
+ * "refuse FD WORDS" which descriptor (-1: none) and which words the refusal must name. Then the
+ * driver looks whether everything is named in one dry run, and the program whether it was left
+ * alone.
+ */
+#include "workload.h"
+
+#include <linux/aio_abi.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/netlink.h>
+#include <linux/perf_event.h>
+#include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
+#include <mqueue.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <sys/fanotify.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/shm.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
+#ifndef SYS_memfd_secret
+#define SYS_memfd_secret 447
+#endif
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
+
+#define PAGE ((size_t)4096)
+
+static void refuse(int fd, const char *words)
+{
+	workload_tell("refuse", "%d %s", fd, words);
+}
+
+static uint16_t port_of(int fd)
+{
+	struct sockaddr_in addr;
+	socklen_t size = sizeof(addr);
+
+	MUST(getsockname(fd, (struct sockaddr *)&addr, &size));
+	return ntohs(addr.sin_port);
+}
+
+static void make_tcp_connection(int given)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof(addr);
+	int listener = (int)MUST(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	int client = (int)MUST(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), server;
+	char words[64];
+
+	(void)given;
+	MUST(bind(listener, (struct sockaddr *)&addr, size));
+	MUST(listen(listener, 5));
+	MUST(getsockname(listener, (struct sockaddr *)&addr, &size));
+	MUST(connect(client, (struct sockaddr *)&addr, size));
+	server = (int)MUST(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+	snprintf(words, sizeof(words), "TCP\t127.0.0.1:%d\t127.0.0.1:%d", port_of(client),
+		 port_of(server));
+	refuse(client, words);
+	refuse(server, words);
+}
+
+static void make_unix_connection(int given)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX, .sun_path = "connected.sock" };
+	int listener = (int)MUST(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	int client = (int)MUST(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+
+	(void)given;
+	(void)unlink(addr.sun_path);
+	MUST(bind(listener, (struct sockaddr *)&addr, sizeof(addr)));
+	MUST(listen(listener, 5));
+	MUST(connect(client, (struct sockaddr *)&addr, sizeof(addr)));
+	/* Not accepted: the other end has no descriptor. */
+	refuse(client, "unix");
+}
+
+/* The ends of a pipe or socket pair whose other ends the driver holds. */
+static void use_pipe_to_outside(int given)
+{
+	CHECK(fcntl(given, F_GETFD) >= 0);
+	refuse(given, "pipe");
+}
+
+static void use_socket_to_outside(int given)
+{
+	CHECK(fcntl(given, F_GETFD) >= 0);
+	refuse(given, "socket");
+}
+
+static void make_child(int given)
+{
+	pid_t child = (pid_t)MUST(fork());
+	char words[64];
+
+	(void)given;
+	if (child == 0) {
+		MUST(prctl(PR_SET_PDEATHSIG, SIGKILL));
+		for (;;)
+			pause();
+	}
+	snprintf(words, sizeof(words), "child\t%d", child);
+	refuse(-1, words);
+}
+
+static void make_zombie(int given)
+{
+	pid_t child = (pid_t)MUST(fork());
+	siginfo_t info;
+	char words[64];
+
+	(void)given;
+	if (child == 0)
+		_exit(0);
+	MUST(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT));
+	snprintf(words, sizeof(words), "zombie\t%d", child);
+	refuse(-1, words);
+}
+
+static void make_io_uring(int given)
+{
+	struct {
+		uint32_t words[30];
+	} params = { { 0 } };
+	int fd = (int)syscall(SYS_io_uring_setup, 4, &params);
+
+	(void)given;
+	if (fd < 0)
+		workload_skip("io_uring_setup: %s", strerror(errno));
+	refuse(fd, "io_uring");
+}
+
+static void make_sysv_shm(int given)
+{
+	int id = (int)MUST(shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600));
+	void *at = shmat(id, NULL, 0);
+	char words[64];
+
+	(void)given;
+	CHECK(at != (void *)-1);
+	MUST(shmctl(id, IPC_RMID, NULL));
+	snprintf(words, sizeof(words), "System V\t%lx", (unsigned long)(uintptr_t)at);
+	refuse(-1, words);
+}
+
+static void make_signalfd(int given)
+{
+	sigset_t set;
+
+	(void)given;
+	sigemptyset(&set);
+	sigaddset(&set, SIGWINCH);
+	refuse((int)MUST(signalfd(-1, &set, SFD_CLOEXEC)), "signalfd");
+}
+
+static void make_inotify(int given)
+{
+	int fd = (int)MUST(inotify_init1(IN_CLOEXEC));
+
+	(void)given;
+	MUST(inotify_add_watch(fd, ".", IN_CREATE));
+	refuse(fd, "inotify");
+}
+
+static void make_fanotify(int given)
+{
+	int fd = fanotify_init(FAN_CLASS_NOTIF | FAN_REPORT_FID, O_RDONLY);
+
+	(void)given;
+	if (fd < 0)
+		workload_skip("fanotify_init: %s", strerror(errno));
+	refuse(fd, "fanotify");
+}
+
+static void make_userfaultfd(int given)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	char words[64];
+
+	(void)given;
+	if (fd < 0)
+		workload_skip("userfaultfd: %s", strerror(errno));
+	MUST(ioctl(fd, UFFDIO_API, &api));
+	range.range.start = (uintptr_t)must_mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+						 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	range.range.len = PAGE;
+	MUST(ioctl(fd, UFFDIO_REGISTER, &range));
+	refuse(fd, "userfaultfd");
+	snprintf(words, sizeof(words), "userfaultfd\t%llx", range.range.start);
+	refuse(-1, words);
+}
+
+static void make_pidfd(int given)
+{
+	(void)given;
+	refuse((int)MUST(syscall(SYS_pidfd_open, getppid(), 0)), "pidfd");
+}
+
+static void make_perf_event(int given)
+{
+	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE,
+					.size = sizeof(attr),
+					.config = PERF_COUNT_SW_TASK_CLOCK,
+					.exclude_kernel = 1,
+					.exclude_hv = 1 };
+	int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+
+	(void)given;
+	if (fd < 0)
+		workload_skip("perf_event_open: %s", strerror(errno));
+	refuse(fd, "perf_event");
+}
+
+static void make_memfd_secret(int given)
+{
+	int fd = (int)syscall(SYS_memfd_secret, O_CLOEXEC);
+	char *at;
+
+	(void)given;
+	if (fd < 0)
+		workload_skip("memfd_secret: %s", strerror(errno));
+	MUST(ftruncate(fd, PAGE));
+	at = must_mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	at[0] = 1;
+	refuse(fd, "secret");
+}
+
+static void make_mqueue(int given)
+{
+	struct mq_attr attr = { .mq_maxmsg = 2, .mq_msgsize = 16 };
+	char name[64];
+	int queue;
+
+	(void)given;
+	snprintf(name, sizeof(name), "/thump-test-%d", getpid());
+	queue = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &attr);
+	if (queue < 0)
+		workload_skip("mq_open: %s", strerror(errno));
+	MUST(mq_unlink(name));
+	refuse(queue, name);
+}
+
+static void make_pty(int given)
+{
+	int master = (int)MUST(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+
+	(void)given;
+	refuse(master, "ptmx");
+}
+
+static void make_netlink(int given)
+{
+	(void)given;
+	refuse((int)MUST(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)), "netlink");
+}
+
+static void make_packet(int given)
+{
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	(void)given;
+	if (fd < 0)
+		workload_skip("packet socket: %s", strerror(errno));
+	refuse(fd, "packet");
+}
+
+static void make_fifo(int given)
+{
+	(void)given;
+	(void)unlink("named-pipe");
+	MUST(mkfifo("named-pipe", 0600));
+	refuse((int)MUST(open("named-pipe", O_RDWR | O_CLOEXEC)), "named-pipe");
+}
+
+static void make_passed_descriptor(int given)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
+				  .cmsg_level = SOL_SOCKET,
+				  .cmsg_type = SCM_RIGHTS } };
+	char byte = 'x';
+	struct iovec iov = { &byte, 1 };
+	struct msghdr message = { .msg_iov = &iov,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	int fds[2], sent = (int)MUST(eventfd(0, EFD_CLOEXEC));
+
+	(void)given;
+	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
+	memcpy(CMSG_DATA(&control.header), &sent, sizeof(sent));
+	MUST(sendmsg(fds[0], &message, 0));
+	refuse(fds[1], "descriptor");
+}
+
+static void make_aio(int given)
+{
+	aio_context_t context = 0;
+
+	(void)given;
+	MUST(syscall(SYS_io_setup, 8, &context));
+	refuse(-1, "asynchronous I/O");
+}
+
+static void make_large_deleted_file(int given)
+{
+	int fd = (int)MUST(open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+	static const char byte = 'x';
+
+	(void)given;
+	for (off_t at = 0; at <= 66 << 20; at += 1 << 20)
+		MUST(pwrite(fd, &byte, 1, at));
+	refuse(fd, "deleted");
+}
+
+static void make_sealed_mapping(int given)
+{
+	void *at = must_mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char words[64];
+
+	(void)given;
+	if (syscall(SYS_mseal, at, PAGE, 0) != 0)
+		workload_skip("mseal: %s", strerror(errno));
+	snprintf(words, sizeof(words), "sealed\t%lx", (unsigned long)(uintptr_t)at);
+	refuse(-1, words);
+}
+
+static void make_seccomp(int given)
+{
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = { .len = 1, .filter = &allow };
+
+	(void)given;
+	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+	refuse(-1, "seccomp");
+}
+
+static void make_deleted_cwd(int given)
+{
+	(void)given;
+	MUST(mkdir("gone-directory", 0700));
+	MUST(chdir("gone-directory"));
+	MUST(rmdir("../gone-directory"));
+	refuse(-1, "gone-directory");
+}
+
+static void *own_files(void *arg)
+{
+	pthread_barrier_t *barrier = arg;
+
+	MUST(unshare(CLONE_FILES));
+	pthread_barrier_wait(barrier);
+	pthread_barrier_wait(barrier);
+	return NULL;
+}
+
+static void make_unshared_files(int given)
+{
+	static pthread_barrier_t barrier;
+	pthread_t thread;
+
+	(void)given;
+	MUST_PTHREAD(pthread_barrier_init(&barrier, NULL, 2));
+	MUST_PTHREAD(pthread_create(&thread, NULL, own_files, &barrier));
+	pthread_barrier_wait(&barrier);
+	refuse(-1, "thread\tCLONE_FILES");
+}
+
+struct vforker {
+	int go[2], alive[2];
+};
+
+static void *wait_in_vfork(void *arg)
+{
+	struct vforker *vforker = arg;
+
+	/* The child shares memory with the thread that waits for it: only system calls. */
+	if (vfork() == 0) {
+		char byte = 'x';
+
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)!write(vforker->alive[1], &byte, 1);
+		(void)!read(vforker->go[0], &byte, 1);
+		_exit(0);
+	}
+	return NULL;
+}
+
+static void make_vfork(int given)
+{
+	static struct vforker vforker;
+	pthread_t thread;
+	char byte;
+
+	(void)given;
+	MUST(pipe2(vforker.go, O_CLOEXEC));
+	MUST(pipe2(vforker.alive, O_CLOEXEC));
+	MUST_PTHREAD(pthread_create(&thread, NULL, wait_in_vfork, &vforker));
+	must_read(vforker.alive[0], &byte, 1);
+	refuse(-1, "vfork");
+}
+
+static const struct {
+	const char *name;
+	void (*make)(int given);
+} all[] = {
+	{ "tcp_connection", make_tcp_connection },
+	{ "unix_connection", make_unix_connection },
+	{ "pipe_to_outside", use_pipe_to_outside },
+	{ "socket_to_outside", use_socket_to_outside },
+	{ "child", make_child },
+	{ "zombie", make_zombie },
+	{ "io_uring", make_io_uring },
+	{ "sysv_shm", make_sysv_shm },
+	{ "signalfd", make_signalfd },
+	{ "inotify", make_inotify },
+	{ "fanotify", make_fanotify },
+	{ "userfaultfd", make_userfaultfd },
+	{ "pidfd", make_pidfd },
+	{ "perf_event", make_perf_event },
+	{ "memfd_secret", make_memfd_secret },
+	{ "mqueue", make_mqueue },
+	{ "pty", make_pty },
+	{ "netlink", make_netlink },
+	{ "packet", make_packet },
+	{ "fifo", make_fifo },
+	{ "passed_descriptor", make_passed_descriptor },
+	{ "aio", make_aio },
+	{ "large_deleted_file", make_large_deleted_file },
+	{ "sealed_mapping", make_sealed_mapping },
+	{ "seccomp", make_seccomp },
+	{ "deleted_cwd", make_deleted_cwd },
+	{ "unshared_files", make_unshared_files },
+	{ "vfork", make_vfork },
+};
+
+static void make(const char *name, int given)
+{
+	for (size_t i = 0; i < NR_OF(all); i++) {
+		if (strcmp(all[i].name, name) == 0) {
+			all[i].make(given);
+			return;
+		}
+	}
+	FAIL("no refusal is called %s", name);
+}
+
+int main(int argc, char **argv)
+{
+	workload_init();
+	for (int i = 1; i < argc; i++) {
+		char *equals = strchr(argv[i], '=');
+
+		if (equals != NULL)
+			*equals = '\0';
+		make(argv[i], equals != NULL ? atoi(equals + 1) : -1);
+	}
+	/* Never restored: any verdict but "still here, undisturbed" is the driver's. */
+	CHECK_EQ(workload_checkpoint(), WORKLOAD_ORIGINAL);
+	workload_pass();
+}

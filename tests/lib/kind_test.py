@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Takes one workload of tests/kinds through checkpoint and restore.
+
+    original --dry run, checkpoint--> image 0      original verifies and ends
+    image 0 --lazy restore, checkpoint--> image 1  image 0 is removed
+    image 1 --restore, checkpoint--> image 2 --restore--> verifies
+
+At every step /proc is compared with what it was.
+"""
+import argparse
+import os
+import pathlib
+import signal
+import sys
+
+from thumptest import snapshot, world as worlds
+from thumptest.events import Failure, Skip, poll_until
+
+DEADLINE_S = 100
+SETTLE_S = 5
+
+
+def wait_ready(process):
+    """Everything that the workload tells before `ready`, as (key, value)."""
+    told = []
+    while (line := process.line("'ready'")) != "ready":
+        if line is None:
+            status = process.status()
+            if status == 77:
+                raise Skip(process.stderr_text().splitlines()[-1].removeprefix("SKIP "))
+            raise Failure(f"{process.name} ended with {status} before it was ready:\n"
+                          f"{process.stderr_text()}")
+        told.append(tuple(line.split(" ", 1)))
+    return told
+
+
+def settled(pid):
+    """A snapshot that stays as it is: every thread has come to rest."""
+    previous = snapshot.take(pid)
+    for _ in range(200):
+        current = snapshot.take(pid)
+        if current == previous:
+            break
+        previous = current
+    return previous
+
+
+def expect_same(world, before, pid, when, **options):
+    """There is no event for "every thread is blocked again": looks until all is as before."""
+    last = []
+    tries = 0
+
+    def attempt():
+        nonlocal last, tries
+        tries += 1
+        image = options.get("image")
+        after = snapshot.take(pid, image=str(image) if image else None)
+        last = snapshot.compare(before, after, lazy=image is not None,
+                                ignore=options.get("ignore", ()))
+        return True if not last or tries * 0.01 > SETTLE_S else None
+
+    poll_until(world.deadline, when, attempt, pause=0.01)
+    if last:
+        raise Failure(f"{when}:\n    " + "\n    ".join(last[:40]))
+
+
+def expect_pass(process, when):
+    status = process.status()
+    if status != 0:
+        raise Failure(f"{when}: status {status}\n{process.stderr_text()}")
+
+
+class KindTest:
+    def __init__(self, world, options):
+        self.world, self.options = world, options
+        self.argv = [world.reachable(options.workload), *options.arguments]
+        self.before = None
+
+    def stdin(self):
+        if self.options.stdin == "file":
+            path = self.world.path("stdin")
+            path.write_text("standard input\n")
+            return {"stdin": open(path, "rb")}
+        if self.options.stdin == "pipe":
+            return {"stdin": os.pipe()[0]}
+        return {}
+
+    def send(self, pid, signo):
+        if self.options.stop:
+            # Both orders are good: the signal waits until the process goes on.
+            os.kill(pid, signo)
+            os.kill(pid, signal.SIGCONT)
+        else:
+            os.kill(pid, signo)
+
+    def check(self, pid, when, image=None):
+        expect_same(self.world, self.before, pid, when, image=image, ignore=self.options.ignore)
+
+    def original(self):
+        """The original, which must not notice; leaves image 0."""
+        process = self.world.start(self.argv, "original", **self.stdin())
+        wait_ready(process)
+        if self.options.stop:
+            os.kill(process.pid, signal.SIGSTOP)
+        self.before = settled(process.pid)
+        self.world.dry_run(process.pid)
+        self.check(process.pid, "the original after a dry run")
+        image = self.world.path("image-0")
+        self.world.checkpoint(process.pid, image, "--leave-running")
+        self.check(process.pid, "the original after a checkpoint")
+        self.send(process.pid, signal.SIGUSR1)
+        expect_pass(process, "the original verifies")
+        return image
+
+    def restore(self, image, number, *options):
+        process, report = self.world.restore(image, *options, name=f"restore-{number}",
+                                             **self.stdin())
+        self.check(report["pid"], f"restore {number} ({' '.join(options) or 'eager'})",
+                   image=image if options else None)
+        return process, report["pid"]
+
+    def again(self, image, number, *options):
+        """Restores an image and makes the next one of the restored process."""
+        process, pid = self.restore(image, number, *options)
+        following = self.world.path(f"image-{number}")
+        self.world.checkpoint(pid, following)
+        process.status()
+        image.unlink()
+        return following
+
+    def run(self):
+        image = self.original()
+        image = self.again(image, 1, "--memory", "lazy-unsafe")
+        image = self.again(image, 2)
+        process, pid = self.restore(image, 3)
+        self.send(pid, signal.SIGUSR2)
+        expect_pass(process, "the restored program verifies")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--thump", type=pathlib.Path, required=True)
+    parser.add_argument("--user", choices=("root", "user"), required=True)
+    parser.add_argument("--ignore", action="append", default=[],
+                        help="pattern of a difference that the workload makes by itself")
+    parser.add_argument("--stdin", choices=("null", "file", "pipe"), default="null")
+    parser.add_argument("--stop", action="store_true", help="checkpoint it in a group-stop")
+    parser.add_argument("workload", type=pathlib.Path)
+    parser.add_argument("arguments", nargs="*")
+    return parser.parse_args()
+
+
+def run(options):
+    with worlds.World(options.workload.name, options.user, options.thump, DEADLINE_S) as world:
+        KindTest(world, options).run()
+
+
+if __name__ == "__main__":
+    sys.exit(worlds.main(run, arguments()))
