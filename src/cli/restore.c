@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "cli/cli.h"
+#include "cli/report.h"
+#include "cli/restoring.h"
+#include "cli/supervise.h"
+
+static const char usage[] =
+	"usage: thump restore FILE [OPTION...]\n"
+	"\n"
+	"Make a running process of the image FILE, pass signals on to it and end with its status.\n"
+	"\n"
+	"      --dry-run            list all misfits of image and machine; start nothing\n"
+	"      --detach             end as soon as the program runs\n"
+	"      --pid-file FILE      write the program's pid, as seen here, to FILE\n"
+	"      --keep-stdio         do not give the program our stdin, stdout and stderr\n"
+	"      --port OLD:NEW       listen on port NEW instead of OLD; may be repeated\n"
+	"      --memory MODE        eager (default), or lazy-unsafe: mapped from FILE\n"
+	"      --verify             check all memory before the program runs\n"
+	"      --allow-clock-jump   restore even when CLOCK_MONOTONIC would run back\n"
+	"      --trust-any-owner    restore an image that somebody else may have written\n"
+	"      --spin-limit N       start at most N tasks to reach a pid (default 2000)\n"
+	"      --json               print one JSON object on stdout once the program runs\n"
+	"  -v, --verbose            say more on stderr\n"
+	"  -h, --help               print this\n"
+	"      --version            print thump's version\n"
+	"\n"
+	"The exit status is the program's (128+N when signal N ended it); 121-124: thump failed,\n"
+	"wrong usage, refused, image damaged. With --detach and --dry-run these are 1-4.\n";
+
+enum {
+	OPT_DRY_RUN = THUMP_OPT_VERB,
+	OPT_DETACH,
+	OPT_PID_FILE,
+	OPT_KEEP_STDIO,
+	OPT_PORT,
+	OPT_MEMORY,
+	OPT_VERIFY,
+	OPT_CLOCK_JUMP,
+	OPT_ANY_OWNER,
+	OPT_SPIN_LIMIT,
+};
+
+#define MAX_PORTS 64
+
+struct restore {
+	struct thump_common common;
+	const char *path;
+	const char *pid_path;
+	bool dry_run;
+	struct thump_rebuild_options options;
+	struct thump_port_map ports[MAX_PORTS];
+	struct thump_supervise sup;
+	/* The pid file under a temporary name, made before anything is started. */
+	char *pid_tmp_path;
+	int pid_fd;
+};
+
+/* ---- options ------------------------------------------------------------------------------ */
+
+static int parse_port_number(const char *text, size_t len, uint16_t *port_ret)
+{
+	char number[8];
+	uint64_t value;
+
+	if (len >= sizeof(number))
+		return -1;
+	memcpy(number, text, len);
+	number[len] = '\0';
+	if (thump_parse_number(number, UINT16_MAX, &value) < 0 || value == 0)
+		return -1;
+	*port_ret = (uint16_t)value;
+	return 0;
+}
+
+static int parse_port(struct restore *restore, const char *text)
+{
+	struct thump_port_map *map = &restore->ports[restore->options.nr_ports];
+	const char *colon = strchr(text, ':');
+
+	if (restore->options.nr_ports == MAX_PORTS)
+		return thump_usage_error(&restore->common, "more than %d --port", MAX_PORTS);
+	if (!colon || parse_port_number(text, (size_t)(colon - text), &map->from) < 0 ||
+	    parse_port_number(colon + 1, strlen(colon + 1), &map->to) < 0)
+		return thump_usage_error(&restore->common, "--port takes OLD:NEW, not %s", text);
+	restore->options.ports = restore->ports;
+	restore->options.nr_ports++;
+	return -1;
+}
+
+static int parse_memory(struct restore *restore, const char *word)
+{
+	if (strcmp(word, "eager") == 0)
+		restore->options.memory = THUMP_MEMORY_EAGER;
+	else if (strcmp(word, "lazy-unsafe") == 0)
+		restore->options.memory = THUMP_MEMORY_LAZY_UNSAFE;
+	else
+		return thump_usage_error(&restore->common,
+					 "--memory takes eager or lazy-unsafe, not %s", word);
+	return -1;
+}
+
+static int parse_spin_limit(struct restore *restore, const char *text)
+{
+	uint64_t limit;
+
+	if (thump_parse_number(text, UINT32_MAX, &limit) < 0)
+		return thump_usage_error(&restore->common, "--spin-limit takes a number, not %s",
+					 text);
+	restore->options.spin_limit = (uint32_t)limit;
+	return -1;
+}
+
+/* -1 to go on, else the status to end with. */
+static int apply_option(struct restore *restore, int opt)
+{
+	struct thump_rebuild_options *options = &restore->options;
+
+	switch (opt) {
+	case OPT_DRY_RUN:
+		restore->dry_run = true;
+		return -1;
+	case OPT_DETACH:
+		options->detach = true;
+		return -1;
+	case OPT_PID_FILE:
+		restore->pid_path = optarg;
+		return -1;
+	case OPT_KEEP_STDIO:
+		options->keep_stdio = true;
+		return -1;
+	case OPT_PORT:
+		return parse_port(restore, optarg);
+	case OPT_MEMORY:
+		return parse_memory(restore, optarg);
+	case OPT_VERIFY:
+		options->verify = true;
+		return -1;
+	case OPT_CLOCK_JUMP:
+		options->allow_clock_jump = true;
+		return -1;
+	case OPT_ANY_OWNER:
+		options->trust_any_owner = true;
+		return -1;
+	case OPT_SPIN_LIMIT:
+		return parse_spin_limit(restore, optarg);
+	default:
+		return thump_common_option(&restore->common, opt);
+	}
+}
+
+static int parse(struct restore *restore, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
+		{ "detach", no_argument, NULL, OPT_DETACH },
+		{ "pid-file", required_argument, NULL, OPT_PID_FILE },
+		{ "keep-stdio", no_argument, NULL, OPT_KEEP_STDIO },
+		{ "port", required_argument, NULL, OPT_PORT },
+		{ "memory", required_argument, NULL, OPT_MEMORY },
+		{ "verify", no_argument, NULL, OPT_VERIFY },
+		{ "allow-clock-jump", no_argument, NULL, OPT_CLOCK_JUMP },
+		{ "trust-any-owner", no_argument, NULL, OPT_ANY_OWNER },
+		{ "spin-limit", required_argument, NULL, OPT_SPIN_LIMIT },
+		THUMP_COMMON_OPTIONS,
+		{ 0 },
+	};
+	int opt, status = -1;
+
+	while (status < 0 && (opt = getopt_long(argc, argv, "hv", options, NULL)) != -1)
+		status = apply_option(restore, opt);
+	if (status >= 0)
+		return status;
+	if (optind + 1 != argc)
+		return thump_usage_error(&restore->common, "exactly one FILE is expected");
+	restore->path = argv[optind];
+	return -1;
+}
+
+/* Where no program's status is passed on, thump's own codes need no room of their own. */
+static int own_status(const struct restore *restore, int code)
+{
+	bool plain = restore->dry_run || restore->options.detach;
+
+	return code == THUMP_OK || plain ? code : THUMP_PASSTHROUGH_BASE + code;
+}
+
+/* ---- the pid file ------------------------------------------------------------------------- */
+
+/* Before the start: a pid file that cannot be written must not leave a program behind. */
+static int open_pid_file(struct restore *restore, struct thump_err *err)
+{
+	if (!restore->pid_path)
+		return 0;
+	if (asprintf(&restore->pid_tmp_path, "%s.%d.tmp", restore->pid_path, (int)getpid()) < 0) {
+		restore->pid_tmp_path = NULL;
+		return thump_fail(err, "out of memory");
+	}
+	restore->pid_fd =
+		open(restore->pid_tmp_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (restore->pid_fd < 0)
+		return thump_fail_errno(err, "make the pid file %s", restore->pid_tmp_path);
+	return 0;
+}
+
+static int write_pid_file(struct restore *restore, pid_t pid, struct thump_err *err)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d\n", (int)pid);
+
+	if (restore->pid_fd < 0)
+		return 0;
+	if (thump_write_full(restore->pid_fd, text, (size_t)len) < 0 ||
+	    rename(restore->pid_tmp_path, restore->pid_path) < 0)
+		return thump_fail_errno(err, "write the pid file %s", restore->pid_path);
+	thump_close_fd(&restore->pid_fd);
+	return 0;
+}
+
+static void close_pid_file(struct restore *restore)
+{
+	if (restore->pid_fd >= 0)
+		(void)unlink(restore->pid_tmp_path); /* it was not renamed */
+	thump_close_fd(&restore->pid_fd);
+	thump_free_ptr(&restore->pid_tmp_path);
+}
+
+/* ---- saying it ---------------------------------------------------------------------------- */
+
+static void say(const struct restore *restore, const struct thump_restoring *restoring,
+		const struct thump_err *err)
+{
+	const struct thump_rebuild_report *report = &restoring->report;
+
+	if (restore->common.json) {
+		(void)thump_print_json(thump_restoring_json(restoring, err), THUMP_OK);
+		return;
+	}
+	thump_print_problems(&restore->common, &restoring->problems);
+	thump_print_error(&restore->common, err);
+	if (err->code == THUMP_OK && restore->dry_run)
+		printf("%s fits this machine (pids: %s)\n", restore->path,
+		       thump_way_name(thump_plan_way(restoring->plan)));
+	else if (err->code == THUMP_OK && restore->common.verbose)
+		fprintf(stderr,
+			"thump restore: running as pid %d after %.1f ms (pids: %s, memory: %s)\n",
+			(int)report->pid_host, (double)report->total_ns / 1e6,
+			thump_way_name(report->way), thump_memory_mode_name(report->memory));
+}
+
+/* ---- doing it ----------------------------------------------------------------------------- */
+
+static int start(struct restore *restore, struct thump_restoring *restoring, struct thump_err *err)
+{
+	if (thump_supervisor_init(&restore->sup, false, err) < 0 ||
+	    thump_restoring_prepare(restoring, &restore->options, err) < 0)
+		return -1;
+	if (restore->dry_run)
+		return 0;
+	if (open_pid_file(restore, err) < 0 || thump_restoring_start(restoring, err) < 0)
+		return -1;
+	if (write_pid_file(restore, restoring->report.pid_host, err) == 0)
+		return 0;
+	/* A caller that finds no pid file could never find the program again. */
+	(void)kill(restoring->report.pid_host, SIGKILL);
+	return -1;
+}
+
+static int supervise(struct restore *restore, struct thump_restoring *restoring)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_outcome outcome;
+	int control_fd = thump_take_fd(&restoring->report.control_fd);
+
+	if (thump_supervise(&restore->sup, restoring->child, restoring->report.pid_host, control_fd,
+			    &outcome, &err) < 0) {
+		thump_print_error(&restore->common, &err);
+		return own_status(restore, err.code);
+	}
+	if (outcome.checkpointed)
+		fprintf(stderr,
+			"thump restore: the program was checkpointed and ended on request\n");
+	return outcome.status;
+}
+
+static int do_restore(struct restore *restore)
+{
+	struct thump_restoring restoring;
+	struct thump_err err = THUMP_ERR_INIT;
+	int status;
+
+	thump_restoring_init(&restoring, restore->path);
+	(void)start(restore, &restoring, &err);
+	say(restore, &restoring, &err);
+	status = own_status(restore, err.code);
+	if (err.code == THUMP_OK && !restore->dry_run && !restore->options.detach)
+		status = supervise(restore, &restoring);
+	close_pid_file(restore);
+	thump_restoring_deinit(&restoring);
+	thump_supervisor_deinit(&restore->sup);
+	return status;
+}
+
+/* --detach may come after what is wrong, so it is looked for where getopt has not been yet. */
+static bool mentions(int argc, char **argv, const char *option)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], option) == 0)
+			return true;
+	return false;
+}
+
+static int verb_restore(int argc, char **argv)
+{
+	struct restore restore = {
+		.common = { .verb = "restore", .usage = usage },
+		.sup = { .signal_fd = -1, .control_fd = -1, .program_fd = -1 },
+		.pid_fd = -1,
+	};
+	int status;
+
+	restore.dry_run = mentions(argc, argv, "--dry-run");
+	restore.options.detach = mentions(argc, argv, "--detach");
+	status = parse(&restore, argc, argv);
+	return status >= 0 ? own_status(&restore, status) : do_restore(&restore);
+}
+
+const struct thump_verb thump_verb_restore = {
+	.name = "restore",
+	.summary = "make a running process of an image",
+	.run = verb_restore,
+};

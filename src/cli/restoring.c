@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/restoring.h"
+
+#include <fcntl.h>
+
+#include "base/fd.h"
+#include "cli/report.h"
+
+void thump_restoring_init(struct thump_restoring *restoring, const char *path)
+{
+	*restoring = (struct thump_restoring){ .path = path, .report = { .control_fd = -1 } };
+	thump_problems_init(&restoring->problems);
+}
+
+void thump_restoring_deinit(struct thump_restoring *restoring)
+{
+	thump_close_fd(&restoring->report.control_fd);
+	thump_plan_destroy(restoring->plan);
+	thump_image_destroy(restoring->image);
+	thump_problems_deinit(&restoring->problems);
+	restoring->plan = NULL;
+	restoring->image = NULL;
+}
+
+static bool have_controlling_terminal(void)
+{
+	auto_close int fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	return fd >= 0;
+}
+
+/*
+ * A program that led a session leads one again where that takes no terminal away from it; else it
+ * joins our session and group, so that the terminal's signals and job control reach it.
+ */
+static bool wants_session(const struct thump_process *process, bool detach)
+{
+	return detach || (process->sid == process->pid && !have_controlling_terminal());
+}
+
+int thump_restoring_prepare(struct thump_restoring *restoring,
+			    const struct thump_rebuild_options *options, struct thump_err *err)
+{
+	struct thump_rebuild_options opts = *options;
+
+	if (thump_image_open(restoring->path, &restoring->image, err) < 0)
+		return -1;
+	opts.new_session =
+		wants_session(&thump_image_model(restoring->image)->process, options->detach);
+	if (thump_plan_create(restoring->image, &opts, &restoring->problems, &restoring->plan,
+			      err) < 0)
+		return -1;
+	return thump_problems_check(&restoring->problems, restoring->path, err);
+}
+
+int thump_restoring_start(struct thump_restoring *restoring, struct thump_err *err)
+{
+	return thump_rebuild_start(restoring->plan, &restoring->report, &restoring->child, err);
+}
+
+const char *thump_way_name(enum thump_pid_way way)
+{
+	switch (way) {
+	case THUMP_WAY_NONE:
+		break;
+	case THUMP_WAY_SET_TID:
+		return "set-tid";
+	case THUMP_WAY_NAMESPACE:
+		return "namespace";
+	case THUMP_WAY_SPIN:
+		return "spin";
+	case THUMP_WAY_OTHER:
+		return "other";
+	}
+	return "none";
+}
+
+const char *thump_memory_mode_name(enum thump_memory_mode mode)
+{
+	switch (mode) {
+	case THUMP_MEMORY_EAGER:
+		return "eager";
+	case THUMP_MEMORY_LAZY:
+		return "lazy";
+	case THUMP_MEMORY_LAZY_UNSAFE:
+		return "lazy-unsafe";
+	}
+	return "eager";
+}
+
+static json_t *times_json(const struct thump_rebuild_report *report)
+{
+	const struct {
+		const char *name;
+		uint64_t ns;
+	} phases[] = {
+		{ "open", report->open_ns },	   { "check", report->check_ns },
+		{ "fork", report->fork_ns },	   { "fds", report->fds_ns },
+		{ "exec", report->exec_ns },	   { "setup", report->setup_ns },
+		{ "threads", report->threads_ns }, { "memory", report->memory_ns },
+		{ "finish", report->finish_ns },   { "commit", report->commit_ns },
+		{ "total", report->total_ns },
+	};
+	json_t *times = json_object();
+
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(phases); i++)
+		json_object_set_new(times, phases[i].name,
+				    json_real((double)phases[i].ns / 1000.0));
+	return times;
+}
+
+json_t *thump_restoring_json(const struct thump_restoring *restoring, const struct thump_err *error)
+{
+	const struct thump_rebuild_report *report = &restoring->report;
+	enum thump_pid_way way = report->way;
+	bool running = error->code == THUMP_OK && report->pid_host > 0;
+
+	if (way == THUMP_WAY_NONE && restoring->plan)
+		way = thump_plan_way(restoring->plan);
+	return json_pack("{s:o, s:o, s:s, s:s, s:b, s:b, s:I, s:o, s:o, s:o}", "image",
+			 thump_json_text(restoring->path), "pid",
+			 running ? json_integer(report->pid_host) : json_null(), "way",
+			 thump_way_name(way), "memory", thump_memory_mode_name(report->memory),
+			 "time_namespace", report->time_namespace, "own_proc", report->own_proc,
+			 "spins", (json_int_t)report->spins, "times_us", times_json(report),
+			 "problems", thump_json_problems(&restoring->problems), "error",
+			 thump_json_error(error));
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An image on its way to a process: what `restore` and `run --image` have in common. */
+#ifndef THUMP_CLI_RESTORING_H
+#define THUMP_CLI_RESTORING_H
+
+#include <jansson.h>
+
+#include "rebuild/rebuild.h"
+
+struct thump_restoring {
+	const char *path;
+	struct thump_image *image;
+	struct thump_plan *plan;
+	struct thump_problems problems;
+	struct thump_rebuild_report report;
+	pid_t child; /* to wait for; report.pid_host is the program */
+};
+
+void thump_restoring_init(struct thump_restoring *restoring, const char *path);
+void thump_restoring_deinit(struct thump_restoring *restoring);
+
+/* Opens the image and plans. -1 also when there are misfits (REFUSED; they are in ->problems). */
+THUMP_MUST_CHECK int thump_restoring_prepare(struct thump_restoring *restoring,
+					     const struct thump_rebuild_options *options,
+					     struct thump_err *err);
+/* Makes the process and lets it run. */
+THUMP_MUST_CHECK int thump_restoring_start(struct thump_restoring *restoring,
+					   struct thump_err *err);
+
+/* "set-tid", "namespace", "spin", "other" */
+const char *thump_way_name(enum thump_pid_way way);
+const char *thump_memory_mode_name(enum thump_memory_mode mode);
+
+/* The object that restore --json prints; error may be empty. */
+json_t *thump_restoring_json(const struct thump_restoring *restoring,
+			     const struct thump_err *error);
+
+#endif

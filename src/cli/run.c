@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "cli/cli.h"
+#include "cli/report.h"
+#include "cli/restoring.h"
+#include "cli/supervise.h"
+#include "rebuild/spawn.h"
+#include "rebuild/spin.h"
+
+/*
+ * How far above thump's own pid the program's pids begin. In a container pids start at 1 again,
+ * and the program can only come back where its pids have not been given yet: this is the room for
+ * whatever a container starts before `thump restore`.
+ */
+#define PID_GAP 64
+
+#define STATUS(code) (THUMP_PASSTHROUGH_BASE + (code))
+
+static const char usage[] =
+	"usage: thump run [--image FILE] [--then exit|restore|continue] [--] COMMAND [ARG...]\n"
+	"\n"
+	"Start COMMAND so that it can be checkpointed; or restore FILE if it is there and fits.\n"
+	"\n"
+	"  --image FILE     restore FILE if it exists and fits this machine, else start COMMAND\n"
+	"  --then ACTION    when the program was checkpointed: exit (with 0, the default), "
+	"restore\n"
+	"                   it from FILE, or continue (it is not ended by the checkpoint)\n"
+	"  --json           print one JSON object on stdout once the program runs\n"
+	"  -v, --verbose    say more on stderr\n"
+	"  -h, --help       print this\n"
+	"      --version    print thump's version\n"
+	"\n"
+	"The exit status is the program's (128+N when signal N ended it); 121-124: thump failed,\n"
+	"wrong usage, refused, image damaged; 126/127: COMMAND cannot be executed or found.\n";
+
+enum then { THEN_EXIT, THEN_RESTORE, THEN_CONTINUE };
+
+struct run {
+	struct thump_common common;
+	const char *image_path;
+	enum then then;
+	char **command;
+	struct thump_supervise sup;
+};
+
+enum { OPT_IMAGE = THUMP_OPT_VERB, OPT_THEN };
+
+static int parse_then(struct run *run, const char *word)
+{
+	if (strcmp(word, "exit") == 0)
+		run->then = THEN_EXIT;
+	else if (strcmp(word, "restore") == 0)
+		run->then = THEN_RESTORE;
+	else if (strcmp(word, "continue") == 0)
+		run->then = THEN_CONTINUE;
+	else
+		return thump_usage_error(&run->common,
+					 "--then takes exit, restore or continue, not %s", word);
+	return -1;
+}
+
+/* -1 to go on, else the status to end with. */
+static int parse(struct run *run, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "image", required_argument, NULL, OPT_IMAGE },
+		{ "then", required_argument, NULL, OPT_THEN },
+		THUMP_COMMON_OPTIONS,
+		{ 0 },
+	};
+	int opt, status = -1;
+
+	while (status < 0 && (opt = getopt_long(argc, argv, "+hv", options, NULL)) != -1) {
+		if (opt == OPT_IMAGE)
+			run->image_path = optarg;
+		else if (opt == OPT_THEN)
+			status = parse_then(run, optarg);
+		else
+			status = thump_common_option(&run->common, opt);
+	}
+	run->command = argv + optind;
+	if (status < 0 && !run->command[0])
+		status = thump_usage_error(&run->common, "COMMAND is missing");
+	if (status < 0 && run->then == THEN_RESTORE && !run->image_path)
+		status = thump_usage_error(&run->common, "--then restore needs --image");
+	return status;
+}
+
+/* ---- starting ----------------------------------------------------------------------------- */
+
+/* Moves the kernel's last pid on; without success the program simply gets the next one. */
+static void leave_pid_gap(void)
+{
+	uint32_t last_pid, pid_max;
+	pid_t own = getpid(), pid = 0;
+	struct thump_err err;
+
+	if (thump_pid_cursor(&last_pid, &pid_max, &err) < 0)
+		return;
+	pid = (pid_t)last_pid;
+	for (int i = 0; i < PID_GAP && pid >= own && pid < own + PID_GAP; i++)
+		if (thump_spin_task(&pid, &err) < 0)
+			return;
+}
+
+_Noreturn static void become_command(const struct run *run)
+{
+	thump_supervisor_release_child(&run->sup);
+	/* Under yama's ptrace_scope 1 only ancestors may trace. The permission belongs to the
+	 * process and outlives execve (it goes with the task: yama_task_free); EINVAL without yama.
+	 */
+	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+	(void)execvp(run->command[0], run->command);
+	fprintf(stderr, "thump run: %s: %s\n", run->command[0], strerror(errno));
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+static void say_started(const struct run *run, pid_t pid)
+{
+	if (run->common.json)
+		(void)thump_print_json(
+			json_pack("{s:s, s:i}", "action", "started", "pid", (int)pid), THUMP_OK);
+	else if (run->common.verbose)
+		fprintf(stderr, "thump run: started %s as pid %d\n", run->command[0], (int)pid);
+}
+
+static int start_command(struct run *run, struct thump_outcome *outcome, struct thump_err *err)
+{
+	pid_t pid;
+
+	leave_pid_gap();
+	pid = fork();
+	if (pid < 0)
+		return thump_fail_errno(err, "fork");
+	if (pid == 0)
+		become_command(run);
+	say_started(run, pid);
+	return thump_supervise(&run->sup, pid, pid, -1, outcome, err);
+}
+
+/* ---- restoring ---------------------------------------------------------------------------- */
+
+static void say_restored(const struct run *run, const struct thump_restoring *restoring)
+{
+	static const struct thump_err none;
+	json_t *object;
+
+	if (run->common.json) {
+		object = thump_restoring_json(restoring, &none);
+		json_object_set_new(object, "action", json_string("restored"));
+		(void)thump_print_json(object, THUMP_OK);
+	} else if (run->common.verbose) {
+		fprintf(stderr, "thump run: restored %s as pid %d (%s)\n", restoring->path,
+			(int)restoring->report.pid_host, thump_way_name(restoring->report.way));
+	}
+}
+
+/* One line: the first of the misfits stands for all of them. */
+static void say_why_not(const struct run *run, const struct thump_restoring *restoring,
+			const struct thump_err *err)
+{
+	const struct thump_problem *first = NULL;
+	const char *why = err->text;
+
+	for (size_t i = 0; i < restoring->problems.count && !first; i++)
+		if (!restoring->problems.list[i].warning)
+			first = &restoring->problems.list[i];
+	if (first)
+		why = first->text;
+	fprintf(stderr, "thump run: starting %s, as %s is not restored: %.*s%s\n", run->command[0],
+		run->image_path, (int)strcspn(why, "\n"), why,
+		restoring->problems.nr_fatal > 1 ? " (and more: thump restore --dry-run)" : "");
+}
+
+/* 0: it ran, see outcome; 1: nothing was started, *err says why; -1: failed. */
+static int restore_image(struct run *run, struct thump_restoring *restoring,
+			 struct thump_outcome *outcome, struct thump_err *err)
+{
+	const struct thump_rebuild_options options = { 0 };
+	int control_fd;
+
+	if (thump_restoring_prepare(restoring, &options, err) < 0 ||
+	    thump_restoring_start(restoring, err) < 0)
+		return 1;
+	say_restored(run, restoring);
+	control_fd = thump_take_fd(&restoring->report.control_fd);
+	return thump_supervise(&run->sup, restoring->child, restoring->report.pid_host, control_fd,
+			       outcome, err);
+}
+
+static int begin(struct run *run, struct thump_outcome *outcome, struct thump_err *err)
+{
+	struct thump_restoring restoring;
+	int result;
+
+	if (!run->image_path)
+		return start_command(run, outcome, err);
+	thump_restoring_init(&restoring, run->image_path);
+	result = restore_image(run, &restoring, outcome, err);
+	if (result > 0)
+		say_why_not(run, &restoring, err);
+	thump_restoring_deinit(&restoring);
+	return result > 0 ? start_command(run, outcome, err) : result;
+}
+
+static int begin_again(struct run *run, struct thump_outcome *outcome, struct thump_err *err)
+{
+	struct thump_restoring restoring;
+	int result;
+
+	thump_restoring_init(&restoring, run->image_path);
+	result = restore_image(run, &restoring, outcome, err);
+	if (result > 0)
+		thump_print_problems(&run->common, &restoring.problems);
+	thump_restoring_deinit(&restoring);
+	return result == 0 ? 0 : -1;
+}
+
+static int run_to_end(struct run *run, struct thump_outcome *outcome, struct thump_err *err)
+{
+	if (thump_supervisor_init(&run->sup, run->then == THEN_CONTINUE, err) < 0 ||
+	    begin(run, outcome, err) < 0)
+		return -1;
+	while (outcome->checkpointed) {
+		fprintf(stderr, "thump run: %s was checkpointed and ended on request%s\n",
+			run->command[0], run->then == THEN_RESTORE ? "; restoring it" : "");
+		if (run->then != THEN_RESTORE)
+			break;
+		if (begin_again(run, outcome, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int verb_run(int argc, char **argv)
+{
+	struct run run = { .common = { .verb = "run", .usage = usage },
+			   .sup = { .signal_fd = -1, .control_fd = -1, .program_fd = -1 } };
+	struct thump_outcome outcome = { 0 };
+	struct thump_err err = THUMP_ERR_INIT;
+	int status = parse(&run, argc, argv);
+
+	if (status >= 0)
+		return status == THUMP_OK ? THUMP_OK : STATUS(status);
+	if (run_to_end(&run, &outcome, &err) < 0) {
+		thump_print_error(&run.common, &err);
+		status = STATUS(err.code);
+	} else {
+		status = outcome.status;
+	}
+	thump_supervisor_deinit(&run.sup);
+	return status;
+}
+
+const struct thump_verb thump_verb_run = {
+	.name = "run",
+	.summary = "start a program, or restore it when there is an image",
+	.run = verb_run,
+};
