@@ -15,6 +15,8 @@ struct thump_capture_options {
 	uint64_t carry_limit_bytes; /* open temporary files carried in the image; default 64 MiB */
 	/* Only what would be refused is wanted (--dry-run): slow texts are read before the stop. */
 	bool only_check;
+	/* thump itself, started by the target: neither is refused as a child of it. 0: nobody. */
+	pid_t own_pids[2];
 };
 
 struct thump_capture_times {

@@ -22,6 +22,8 @@ static void refuse_child(struct thump_capture *cap, int32_t pid)
 	char path[32];
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (pid == cap->options.own_pids[0] || pid == cap->options.own_pids[1])
+		return;
 	if (thump_slurp(AT_FDCWD, path, &text, NULL) == 0)
 		(void)!thump_stat_parse(text, &stat, &ignored);
 	thump_capture_refuse(

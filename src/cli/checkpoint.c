@@ -30,6 +30,7 @@
 
 #include "base/fd.h"
 #include "cli/cli.h"
+#include "cli/coord.h"
 #include "cli/report.h"
 #include "cli/worker.h"
 
@@ -54,6 +55,10 @@ enum {
 	OPT_LEAVE_RUNNING = THUMP_OPT_VERB,
 	OPT_DRY_RUN,
 	OPT_MODE,
+	/* For programs that ask for their own checkpoint (coord/abi.h), not for people: the page
+	 * at this address is waiting. The verb ends as soon as its worker is at work, so that the
+	 * program has no child left; the outcome goes into the page. */
+	OPT_COORD,
 };
 
 struct checkpoint {
@@ -102,6 +107,10 @@ static int parse_option(struct checkpoint *checkpoint, int opt)
 		return -1;
 	case OPT_MODE:
 		return parse_mode(checkpoint, optarg);
+	case OPT_COORD:
+		checkpoint->options.coord_addr = strtoull(optarg, NULL, 16);
+		checkpoint->options.detached = true;
+		return -1;
 	default:
 		return thump_common_option(&checkpoint->common, opt);
 	}
@@ -135,6 +144,7 @@ static int parse(struct checkpoint *checkpoint, int argc, char **argv)
 		{ "leave-running", no_argument, NULL, OPT_LEAVE_RUNNING },
 		{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 		{ "mode", required_argument, NULL, OPT_MODE },
+		{ "coord", required_argument, NULL, OPT_COORD },
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
@@ -314,7 +324,7 @@ static void print_text(const struct checkpoint *checkpoint)
 
 	thump_print_problems(&checkpoint->common, &checkpoint->problems);
 	thump_print_error(&checkpoint->common, &result->err);
-	if (checkpoint->common.verbose)
+	if (checkpoint->common.verbose && checkpoint->have_result)
 		print_verbose(checkpoint);
 	if (result->err.code != THUMP_OK)
 		return;
@@ -348,6 +358,27 @@ static int report(struct checkpoint *checkpoint)
 	return status;
 }
 
+/* The program is our parent: it must not have a child left when it is captured. */
+static int run_detached(struct checkpoint *checkpoint)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+	int socket_fd;
+	pid_t pid;
+
+	if (thump_worker_start(&checkpoint->options, &socket_fd, &pid, &err) == 0)
+		return THUMP_OK;
+	thump_print_error(&checkpoint->common, &err);
+	return err.code;
+}
+
+static int run_attached(struct checkpoint *checkpoint, struct thump_err *err)
+{
+	if (thump_coord_ask(checkpoint->options.capture.pid, checkpoint->dry_run,
+			    &checkpoint->options.coord_addr, err) < 0)
+		return -1;
+	return run_worker(checkpoint, err);
+}
+
 static int run(int argc, char **argv)
 {
 	struct checkpoint checkpoint = {
@@ -359,9 +390,11 @@ static int run(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
+	if (checkpoint.options.detached)
+		return run_detached(&checkpoint);
 	thump_progress_init(&checkpoint.progress, "checkpoint");
 	thump_problems_init(&checkpoint.problems);
-	if (run_worker(&checkpoint, &err) < 0)
+	if (run_attached(&checkpoint, &err) < 0)
 		checkpoint.result.err = err;
 	return report(&checkpoint);
 }

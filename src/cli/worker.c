@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/note.h"
+#include "cli/coord.h"
 #include "coord/abi.h"
 #include "trace/wait.h"
 
@@ -31,6 +32,8 @@ static void send_message(const struct worker *worker, const struct thump_worker_
 {
 	ssize_t sent;
 
+	if (worker->options->detached)
+		return;
 	do
 		sent = send(worker->socket_fd, message, sizeof(*message), flags | MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
@@ -70,6 +73,8 @@ static bool cancelled(const struct worker *worker)
 {
 	struct pollfd poll_fd = { .fd = worker->socket_fd, .events = POLLIN };
 
+	if (worker->options->detached)
+		return false;
 	return poll(&poll_fd, 1, 0) > 0;
 }
 
@@ -88,7 +93,10 @@ static int read_memory(void *ctx, uint64_t addr, void *buf, size_t size_bytes,
 
 	if (check_cancelled(worker, err) < 0)
 		return -1;
-	return worker->source.read_memory(worker->source.ctx, addr, buf, size_bytes, err);
+	if (worker->source.read_memory(worker->source.ctx, addr, buf, size_bytes, err) < 0)
+		return -1;
+	thump_coord_patch(worker->options->coord_addr, addr, buf, size_bytes);
+	return 0;
 }
 
 static int read_backing(void *ctx, uint32_t backing_id, uint64_t offset, void *buf,
@@ -170,15 +178,51 @@ static int finish_target(struct worker *worker, struct thump_err *err)
 	return 0;
 }
 
+/* What the program's own hooks refused comes first, and everything else with it. */
+static int begin_coord(struct worker *worker, bool *only_check_ret, struct thump_err *err)
+{
+	pid_t pid = worker->options->capture.pid;
+	struct thump_coord_page page;
+	char *line, *rest = page.text;
+
+	if (thump_coord_read(pid, worker->options->coord_addr, &page, err) < 0 ||
+	    thump_coord_begin(pid, worker->options->coord_addr, err) < 0)
+		return -1;
+	while ((line = strsep(&rest, "\n"))) {
+		if (*line)
+			thump_problem_add(&worker->problems, false, -1, "hook", "%s", line);
+	}
+	*only_check_ret = page.only_check != 0;
+	return 0;
+}
+
 static int checkpoint(struct worker *worker, struct thump_err *err)
 {
+	bool only_check = false;
+
+	if (worker->options->coord_addr && begin_coord(worker, &only_check, err) < 0)
+		return -1;
 	if (capture(worker, err) < 0)
 		return -1;
-	if (!worker->options->path)
+	if (!worker->options->path || only_check)
 		return 0;
 	if (write_image(worker, err) < 0)
 		return -1;
 	return finish_target(worker, err);
+}
+
+/* A reader that was told to stop says where it was; that it was told to is what matters. */
+static void set_outcome(struct worker *worker, int status)
+{
+	struct thump_err *err = &worker->result.err;
+
+	if (status == 0)
+		err->code = THUMP_OK;
+	else if (err->code == THUMP_FAILED && cancelled(worker))
+		(void)check_cancelled(worker, err);
+	if (worker->options->coord_addr && !worker->result.ended)
+		thump_coord_finish(worker->options->capture.pid, worker->options->coord_addr, err,
+				   &worker->problems);
 }
 
 static void run(const struct thump_worker_options *options, int socket_fd)
@@ -189,8 +233,7 @@ static void run(const struct thump_worker_options *options, int socket_fd)
 
 	worker.start_ns = thump_now_ns();
 	thump_problems_init(&worker.problems);
-	if (checkpoint(&worker, &worker.result.err) == 0)
-		worker.result.err.code = THUMP_OK;
+	set_outcome(&worker, checkpoint(&worker, &worker.result.err));
 	/* The target first, then what is left of an unfinished image: it waits for neither. */
 	if (worker.capture)
 		thump_capture_resume(worker.capture);
@@ -204,6 +247,33 @@ static void run(const struct thump_worker_options *options, int socket_fd)
 	send_message(&worker, &message, 0);
 }
 
+/*
+ * A program that starts thump for itself is an ancestor of the worker, and those cannot be stopped,
+ * until the verb between them is gone. The kernel sends PDEATHSIG after it has given the worker
+ * another parent.
+ */
+static void wait_for_end_of(pid_t verb)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGUSR1);
+	(void)prctl(PR_SET_PDEATHSIG, SIGUSR1);
+	while (getppid() == verb)
+		(void)sigwaitinfo(&set, NULL);
+}
+
+static void run_detached(const struct thump_worker_options *options, pid_t verb)
+{
+	struct thump_worker_options own = *options;
+
+	/* The program may not have waited for the verb yet when it is stopped. */
+	own.capture.own_pids[0] = verb;
+	own.capture.own_pids[1] = getpid();
+	wait_for_end_of(verb);
+	run(&own, -1);
+}
+
 /* ---- both ends ---------------------------------------------------------------------------------
  */
 
@@ -211,8 +281,8 @@ int thump_worker_start(const struct thump_worker_options *options, int *socket_r
 		       struct thump_err *err)
 {
 	sigset_t all, old;
+	pid_t pid, verb = getpid();
 	int fds[2];
-	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return thump_fail_errno(err, "socketpair");
@@ -222,15 +292,18 @@ int thump_worker_start(const struct thump_worker_options *options, int *socket_r
 	if (pid == 0) {
 		(void)close(fds[0]);
 		(void)prctl(PR_SET_NAME, "thump-worker");
-		run(options, fds[1]);
+		if (options->detached)
+			run_detached(options, verb);
+		else
+			run(options, fds[1]);
 		_exit(0);
 	}
 	(void)sigprocmask(SIG_SETMASK, &old, NULL);
 	(void)close(fds[1]);
-	if (pid < 0) {
-		(void)close(fds[0]);
+	if (pid < 0 || options->detached)
+		thump_close_fd(&fds[0]);
+	if (pid < 0)
 		return thump_fail_errno(err, "fork");
-	}
 	*socket_ret = fds[0];
 	*pid_ret = pid;
 	return 0;

@@ -17,7 +17,9 @@ struct thump_worker_options {
 	const char *path; /* of the image; NULL: --dry-run */
 	mode_t mode;
 	bool leave_running;
-	uint64_t coord_addr; /* of the target's struct thump_coord_page, or 0 */
+	uint64_t coord_addr; /* of the page of a program that waits for the outcome (cli/coord.h),
+				or 0 */
+	bool detached;	     /* nobody listens, and nobody's end ends the worker */
 };
 
 /* What comes through the socket (SOCK_SEQPACKET): any number of PROGRESS and PROBLEM, then one
@@ -55,7 +57,8 @@ struct thump_worker_message {
 	};
 };
 
-/* Forks the worker with all signals blocked; *socket_ret is the verb's end, CLOEXEC. */
+/* Forks the worker with all signals blocked; *socket_ret is the verb's end, CLOEXEC. The worker of
+ * `detached` outlives the verb: *socket_ret is -1. */
 THUMP_MUST_CHECK int thump_worker_start(const struct thump_worker_options *options, int *socket_ret,
 					pid_t *pid_ret, struct thump_err *err);
 

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/coord.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+#include "base/fd.h"
+#include "coord/abi.h"
+
+/* ---- the page ----------------------------------------------------------------------------------
+ */
+
+static bool transfer(pid_t pid, uint64_t addr, void *buf, size_t size_bytes, bool write)
+{
+	const struct iovec local = { .iov_base = buf, .iov_len = size_bytes };
+	const struct iovec remote = { .iov_base = (void *)(uintptr_t)addr, .iov_len = size_bytes };
+	ssize_t done = write ? process_vm_writev(pid, &local, 1, &remote, 1, 0)
+			     : process_vm_readv(pid, &local, 1, &remote, 1, 0);
+
+	return done == (ssize_t)size_bytes;
+}
+
+static bool put(pid_t pid, uint64_t addr, const void *value, size_t size_bytes)
+{
+	char copy[THUMP_COORD_TEXT_SIZE];
+
+	memcpy(copy, value, size_bytes);
+	return transfer(pid, addr, copy, size_bytes, true);
+}
+
+int thump_coord_read(pid_t pid, uint64_t addr, struct thump_coord_page *page_ret,
+		     struct thump_err *err)
+{
+	struct thump_coord_page page;
+
+	if (!transfer(pid, addr, &page, sizeof(page), false))
+		return thump_fail_errno(err, "read the coordination page of process %d at 0x%lx",
+					pid, addr);
+	if (memcmp(page.magic, THUMP_COORD_MAGIC, sizeof(page.magic)) != 0 ||
+	    page.state != THUMP_COORD_WAITING)
+		return thump_fail(err, "process %d has no waiting coordination page at 0x%lx", pid,
+				  addr);
+	page.text[sizeof(page.text) - 1] = '\0';
+	*page_ret = page;
+	return 0;
+}
+
+/* Our pid means something to the program only in the same pid namespace. */
+static bool same_pid_namespace(pid_t pid)
+{
+	struct stat theirs, ours;
+	char path[40];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/pid", pid);
+	return stat(path, &theirs) == 0 && stat("/proc/self/ns/pid", &ours) == 0 &&
+	       theirs.st_ino == ours.st_ino;
+}
+
+int thump_coord_begin(pid_t pid, uint64_t addr, struct thump_err *err)
+{
+	uint32_t own_pid = same_pid_namespace(pid) ? (uint32_t)getpid() : 0;
+
+	if (!put(pid, addr + offsetof(struct thump_coord_page, helper_pid), &own_pid,
+		 sizeof(own_pid)))
+		return thump_fail_errno(err, "write the coordination page of process %d", pid);
+	return 0;
+}
+
+void thump_coord_patch(uint64_t addr, uint64_t start, void *buf, size_t size_bytes)
+{
+	struct thump_coord_page page = { .state = THUMP_COORD_RESTORED };
+
+	/* The page is one page of memory, and memory is read in whole pages. */
+	if (addr == 0 || addr < start || addr - start >= size_bytes)
+		return;
+	memcpy(page.magic, THUMP_COORD_MAGIC, sizeof(page.magic));
+	memcpy((char *)buf + (addr - start), &page, sizeof(page));
+}
+
+static void append(char *text, const char *line)
+{
+	size_t used = strlen(text);
+
+	(void)snprintf(text + used, THUMP_COORD_TEXT_SIZE - used, "%s%s", used ? "\n" : "", line);
+}
+
+void thump_coord_finish(pid_t pid, uint64_t addr, const struct thump_err *err,
+			const struct thump_problems *problems)
+{
+	uint32_t code = (uint32_t)err->code;
+	uint32_t state = code == THUMP_OK ? THUMP_COORD_SAVED : THUMP_COORD_FAILED;
+	char text[THUMP_COORD_TEXT_SIZE] = "";
+
+	for (size_t i = 0; i < problems->count; i++) {
+		if (!problems->list[i].warning)
+			append(text, problems->list[i].text);
+	}
+	if (code != THUMP_OK && problems->nr_fatal == 0)
+		append(text, err->text);
+	/* The state last: it is what the program waits for. */
+	if (put(pid, addr + offsetof(struct thump_coord_page, text), text, sizeof(text)) &&
+	    put(pid, addr + offsetof(struct thump_coord_page, code), &code, sizeof(code)))
+		(void)!put(pid, addr + offsetof(struct thump_coord_page, state), &state,
+			   sizeof(state));
+}
+
+/* ---- the socket --------------------------------------------------------------------------------
+ */
+
+/* A descriptor; -1 with errno: nobody listens. */
+static int connect_to(pid_t pid)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct stat pid_namespace;
+	char path[40];
+	int len;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/pid", pid);
+	if (fd < 0 || stat(path, &pid_namespace) < 0)
+		return -1;
+	len = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1,
+		       THUMP_COORD_SOCKET_FORMAT, (unsigned long long)pid_namespace.st_ino, pid);
+	if (connect(fd, (const struct sockaddr *)&address,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len)) < 0)
+		return -1;
+	return thump_take_fd(&fd);
+}
+
+/* Anybody may bind an abstract name: only the process itself is believed. */
+static bool is_process(int fd, pid_t pid)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.pid == pid;
+}
+
+/* Everything up to the end of file or a full buffer. */
+static void read_answer(int fd, char *text, size_t room)
+{
+	size_t used = 0;
+
+	while (used + 1 < room) {
+		ssize_t got = read(fd, text + used, room - used - 1);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		used += (size_t)got;
+	}
+	text[used] = '\0';
+}
+
+int thump_coord_ask(pid_t pid, bool dry_run, uint64_t *addr_ret, struct thump_err *err)
+{
+	const char *question =
+		dry_run ? THUMP_COORD_ASK_DRY_RUN "\n" : THUMP_COORD_ASK_CHECKPOINT "\n";
+	auto_close int fd = connect_to(pid);
+	char answer[THUMP_ERR_TEXT_SIZE];
+	const size_t ready_len = strlen(THUMP_COORD_SAY_READY " ");
+
+	if (fd < 0 || !is_process(fd, pid))
+		return 0;
+	if (send(fd, question, strlen(question), MSG_NOSIGNAL) != (ssize_t)strlen(question))
+		return thump_fail_errno(err, "ask process %d to run its hooks", pid);
+	read_answer(fd, answer, sizeof(answer));
+	if (strncmp(answer, THUMP_COORD_SAY_READY " ", ready_len) == 0) {
+		*addr_ret = strtoull(answer + ready_len, NULL, 16);
+		return 1;
+	}
+	if (strncmp(answer, THUMP_COORD_SAY_FAILED "\n", strlen(THUMP_COORD_SAY_FAILED "\n")) == 0)
+		return thump_refuse(err, "the program's own hooks refused: %s",
+				    answer + strlen(THUMP_COORD_SAY_FAILED "\n"));
+	return thump_fail(err, "process %d did not say how its hooks ended", pid);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine's side of coord/abi.h: programs that run hooks before their capture, and programs that
+ * ask for their own.
+ */
+#ifndef THUMP_CLI_COORD_H
+#define THUMP_CLI_COORD_H
+
+#include "base/err.h"
+#include "base/problems.h"
+
+struct thump_coord_page;
+
+/*
+ * Asks process `pid` to run its hooks, when it listens for that. 1: it has, and waits at *addr_ret;
+ * 0: it does not listen; -1: its hooks refused, or it went away.
+ */
+THUMP_MUST_CHECK int thump_coord_ask(pid_t pid, bool dry_run, uint64_t *addr_ret,
+				     struct thump_err *err);
+
+/* Reads the page of a program that waits; fails when there is none at addr. */
+THUMP_MUST_CHECK int thump_coord_read(pid_t pid, uint64_t addr, struct thump_coord_page *page_ret,
+				      struct thump_err *err);
+
+/* Says that this process is at work, so that the program sees when it is gone. */
+THUMP_MUST_CHECK int thump_coord_begin(pid_t pid, uint64_t addr, struct thump_err *err);
+
+/* Memory as read from [start, start + size_bytes) becomes what the image is to hold: in a process
+ * that is made from it the page says RESTORED. */
+void thump_coord_patch(uint64_t addr, uint64_t start, void *buf, size_t size_bytes);
+
+/* Writes the outcome: `err` and all problems as text, one a line. The program may be running. */
+void thump_coord_finish(pid_t pid, uint64_t addr, const struct thump_err *err,
+			const struct thump_problems *problems);
+
+#endif
