@@ -152,9 +152,11 @@ def checkpoint(thump, pid, image, *options):
     """Writes an image; returns what `thump checkpoint --json` says."""
     result = subprocess.run([thump, "checkpoint", str(pid), "-o", str(image), "--json", *options],
                             text=True, stdout=subprocess.PIPE)
+    report = json.loads(result.stdout)
     if result.returncode:
-        raise Failure(f"thump checkpoint ended with status {result.returncode}")
-    return json.loads(result.stdout)
+        reasons = [problem["text"] for problem in report["problems"]]
+        raise Failure("\n    ".join([report["error"]["text"], *reasons]))
+    return report
 
 
 def read_json(descriptor):
