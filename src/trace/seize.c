@@ -39,12 +39,6 @@ static void release_if_no_thread(struct thump_target *target, pid_t parent_tid)
 		(void)thump_ptrace(PTRACE_DETACH, (pid_t)message, 0, 0);
 }
 
-static bool is_end(const siginfo_t *info)
-{
-	return info->si_code == CLD_EXITED || info->si_code == CLD_KILLED ||
-	       info->si_code == CLD_DUMPED;
-}
-
 /*
  * Looks for threads that have ended, because an execve(2) elsewhere waits until we reaped them.
  * WNOWAIT: stops of tracees are reported even without WSTOPPED (wait_task_stopped() in
@@ -60,7 +54,7 @@ static void reap_peers(struct thump_target *target)
 		if (thread->gone || waitid(P_PID, (id_t)thread->tid, &info,
 					   WEXITED | WNOHANG | WNOWAIT | __WALL) != 0)
 			continue;
-		if (info.si_pid == thread->tid && is_end(&info))
+		if (info.si_pid == thread->tid && thump_is_end(&info))
 			thread->gone = waitpid(thread->tid, &status, __WALL | WNOHANG) > 0;
 	}
 }

@@ -50,6 +50,12 @@ void thump_waiter_destroy(struct thump_waiter *waiter)
 	free(waiter);
 }
 
+bool thump_is_end(const siginfo_t *info)
+{
+	return info->si_code == CLD_EXITED || info->si_code == CLD_KILLED ||
+	       info->si_code == CLD_DUMPED;
+}
+
 uint64_t thump_now_ns(void)
 {
 	struct timespec now;
@@ -82,13 +88,28 @@ bool thump_wait_any(struct thump_waiter *waiter, uint64_t deadline_ns)
 	return true;
 }
 
+/* 1 and the status, 0 when nothing has changed, -1 with errno. */
+static int look(pid_t tid, int *status_ret)
+{
+	siginfo_t info = { 0 };
+
+	/* __WALL: threads other than the leader are "clone children". */
+	if (waitid(P_PID, (id_t)tid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL) != 0)
+		return -1;
+	if (info.si_pid != tid)
+		return 0;
+	if (thump_is_end(&info))
+		return waitpid(tid, status_ret, __WALL) == tid ? 1 : -1;
+	*status_ret = (int)((unsigned)info.si_status << 8 | 0x7f);
+	return 1;
+}
+
 int thump_wait_tid(struct thump_waiter *waiter, pid_t tid, uint64_t deadline_ns, int *status_ret)
 {
 	for (;;) {
-		/* __WALL: threads other than the leader are "clone children". */
-		const pid_t got = waitpid(tid, status_ret, __WALL | WNOHANG);
+		const int got = look(tid, status_ret);
 
-		if (got == tid)
+		if (got > 0)
 			return 1;
 		if (got < 0 && errno != EINTR)
 			return -1;

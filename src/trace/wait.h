@@ -24,9 +24,15 @@ void thump_waiter_destroy(struct thump_waiter *waiter);
 uint64_t thump_now_ns(void);			 /* CLOCK_MONOTONIC */
 uint64_t thump_deadline_ns(unsigned timeout_ms); /* 0 = never = UINT64_MAX */
 
+/* Of waitid(2): has the task ended (and not stopped)? */
+bool thump_is_end(const siginfo_t *info);
+
 /*
  * Waits for a change of `tid`: 1 with its wait status, 0 when the deadline has passed, -1 with
- * errno (ECHILD: no tracee of ours any more).
+ * errno (ECHILD: no tracee of ours any more). Ends are reaped. Stops are only looked at (WNOWAIT):
+ * wait_task_stopped() in kernel/exit.c clears the exit code, which in a signal-delivery-stop is the
+ * signal; had we taken it and died before passing it on, it would be lost. So a stop is seen again
+ * until the thread goes on.
  */
 THUMP_MUST_CHECK int thump_wait_tid(struct thump_waiter *waiter, pid_t tid, uint64_t deadline_ns,
 				    int *status_ret);
