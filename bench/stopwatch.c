@@ -3,8 +3,8 @@
  * Times from just before a command is started to the moment that its program runs, and prints one
  * JSON object. In C, so that the start of the stopwatch itself costs microseconds.
  *
- * usage: stopwatch stamp FILE COMMAND...   until bench/trivial, which shares FILE, stamps the time;
- *                                          then it is told to end
+ * usage: stopwatch stamp COMMAND...        until bench/trivial writes the time; then COMMAND gets
+ *                                          SIGTERM
  *        stopwatch http PORT PATH COMMAND... until GET PATH on the loopback address answers 200;
  *                                          then COMMAND gets SIGTERM
  *        stopwatch wait COMMAND...         until COMMAND ends; also its greatest resident set
@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -24,15 +23,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "shared.h"
 
 #define DEADLINE_NS 60000000000ULL
 
@@ -52,11 +47,19 @@ static void die(const char *what)
 	exit(1);
 }
 
-static pid_t start_command(char **command)
+/* Starts the command with standard output as it is, or into a pipe (stdout_fd >= 0). */
+static pid_t start_command(char **command, int stdout_fd)
 {
+	posix_spawn_file_actions_t actions;
 	pid_t pid;
-	int result = posix_spawnp(&pid, command[0], NULL, NULL, command, environ);
 
+	posix_spawn_file_actions_init(&actions);
+	if (stdout_fd >= 0)
+		posix_spawn_file_actions_adddup2(&actions, stdout_fd, STDOUT_FILENO);
+
+	int result = posix_spawnp(&pid, command[0], &actions, NULL, command, environ);
+
+	posix_spawn_file_actions_destroy(&actions);
 	if (result != 0) {
 		errno = result;
 		die(command[0]);
@@ -98,35 +101,31 @@ static void check_alive(pid_t pid, uint64_t start)
 	}
 }
 
-static int time_stamp(const char *path, char **command)
+static void end_command(pid_t pid)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-	if (fd < 0 || ftruncate(fd, sizeof(struct bench_shared)) != 0)
-		die(path);
-
-	struct bench_shared *shared =
-		mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	if (shared == MAP_FAILED)
-		die("mmap");
-	shared->quit = shared->stamped = 0;
-	__atomic_store_n(&shared->armed, 1, __ATOMIC_RELEASE);
-
-	uint64_t start = now_ns();
-	pid_t pid = start_command(command);
-
-	while (!__atomic_load_n(&shared->stamped, __ATOMIC_ACQUIRE)) {
-		const struct timespec patience = { .tv_nsec = 100000000 };
-
-		syscall(SYS_futex, &shared->stamped, FUTEX_WAIT, 0, &patience, NULL, 0);
-		check_alive(pid, start);
-	}
-	printf("{\"us\": %.1f, \"peak_kb\": %ld}\n", (double)(shared->stamp_ns - start) / 1e3,
-	       peak_kb(pid));
-	__atomic_store_n(&shared->quit, 1, __ATOMIC_RELEASE);
+	kill(pid, SIGTERM);
 	if (waitpid(pid, NULL, 0) != pid)
 		die("waitpid");
+}
+
+static int time_stamp(char **command)
+{
+	uint64_t stamp;
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		die("pipe");
+
+	uint64_t start = now_ns();
+	pid_t pid = start_command(command, ends[1]);
+
+	close(ends[1]);
+	if (read(ends[0], &stamp, sizeof(stamp)) != sizeof(stamp)) {
+		fprintf(stderr, "stopwatch: %s ended without writing the time\n", command[0]);
+		return 1;
+	}
+	printf("{\"us\": %.1f, \"peak_kb\": %ld}\n", (double)(stamp - start) / 1e3, peak_kb(pid));
+	end_command(pid);
 	return 0;
 }
 
@@ -176,7 +175,7 @@ static int time_http(const char *port, const char *path, char **command)
 				       .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	uint64_t start = now_ns();
-	pid_t pid = start_command(command);
+	pid_t pid = start_command(command, -1);
 
 	/* Nothing tells from outside when somebody begins to listen, so this asks again. */
 	while (!answers(&address, path)) {
@@ -185,9 +184,7 @@ static int time_http(const char *port, const char *path, char **command)
 	}
 	printf("{\"us\": %.1f, \"peak_kb\": %ld}\n", (double)(now_ns() - start) / 1e3,
 	       peak_kb(pid));
-	kill(pid, SIGTERM);
-	if (waitpid(pid, NULL, 0) != pid)
-		die("waitpid");
+	end_command(pid);
 	return 0;
 }
 
@@ -196,7 +193,7 @@ static int time_wait(char **command)
 	struct rusage usage;
 	int status;
 	uint64_t start = now_ns();
-	pid_t pid = start_command(command);
+	pid_t pid = start_command(command, -1);
 
 	if (wait4(pid, &status, 0, &usage) != pid)
 		die("wait4");
@@ -207,12 +204,12 @@ static int time_wait(char **command)
 
 int main(int argc, char **argv)
 {
-	if (argc >= 4 && strcmp(argv[1], "stamp") == 0)
-		return time_stamp(argv[2], argv + 3);
+	if (argc >= 3 && strcmp(argv[1], "stamp") == 0)
+		return time_stamp(argv + 2);
 	if (argc >= 5 && strcmp(argv[1], "http") == 0)
 		return time_http(argv[2], argv[3], argv + 4);
 	if (argc >= 3 && strcmp(argv[1], "wait") == 0)
 		return time_wait(argv + 2);
-	fprintf(stderr, "usage: stopwatch stamp FILE|http PORT PATH|wait COMMAND...\n");
+	fprintf(stderr, "usage: stopwatch stamp|http PORT PATH|wait COMMAND...\n");
 	return 2;
 }

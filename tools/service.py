@@ -123,20 +123,6 @@ def child_of(pid):
     return int(children[0])
 
 
-def wait_for_child(pid, program):
-    """The child under `thump run`, once it has become `program` (exec is seen in its exe link)."""
-    give_up = time.monotonic() + DEADLINE_S
-    while time.monotonic() < give_up:
-        try:
-            child = child_of(pid)
-            if os.readlink(f"/proc/{child}/exe") == os.path.realpath(program):
-                return child
-        except (Failure, FileNotFoundError):
-            pass
-        time.sleep(0.001)
-    raise Failure(f"{program} did not start")
-
-
 def resident_kb(pid):
     text = pathlib.Path(f"/proc/{pid}/status").read_text()
     return int(text.split("VmRSS:")[1].split()[0])
