@@ -428,6 +428,7 @@ static void get_layout(struct decode *d, struct thump_reader *r)
 {
 	d->image->memory_end = thump_get_u64(r);
 	d->image->backing_end = thump_get_u64(r);
+	d->image->debug_end = thump_get_u64(r);
 	d->image->zero_end = thump_get_u64(r);
 }
 

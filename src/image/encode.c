@@ -295,6 +295,7 @@ static void put_layout(struct thump_buf *buf, const struct image_content *conten
 
 	thump_buf_put_u64(buf, content->memory_end);
 	thump_buf_put_u64(buf, content->backing_end);
+	thump_buf_put_u64(buf, content->debug_end);
 	thump_buf_put_u64(buf, content->zero_end);
 	image_note_end(buf, mark);
 

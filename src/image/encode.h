@@ -8,7 +8,7 @@
 
 /* What only the writer of the content knows; extents are [i] of the model's backings. */
 struct image_content {
-	uint64_t memory_end, backing_end, zero_end;
+	uint64_t memory_end, backing_end, debug_end, zero_end;
 	const uint64_t *checksums;
 	size_t nr_checksums;
 	struct image_extent_list *backing_extents; /* [backing_id] */

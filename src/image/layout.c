@@ -8,6 +8,7 @@
 
 enum piece_kind {
 	PIECE_EXTENT, /* content: never left out */
+	PIECE_DEBUG,  /* pages of a file, for debuggers: in the file, so never left out either */
 	PIECE_VIEW,   /* content of a backing */
 	PIECE_ZERO,   /* a hole, shown by the zero block */
 	PIECE_NONE,   /* no bytes: an untouched VMA */
@@ -23,6 +24,7 @@ struct piece {
 struct walk {
 	const struct image_layout *layout;
 	void (*visit)(struct walk *walk, const struct piece *piece);
+	size_t next_debug; /* index into debug_extents */
 	/* for counting */
 	uint64_t nr_extents;
 	uint64_t cost_by_log2[65]; /* of optional pieces by the bit length of their cost */
@@ -82,17 +84,36 @@ static void walk_stored(struct walk *walk, const struct thump_vma *vma, uint64_t
 	visit_range(walk, PIECE_ZERO, vma, at, end, 0);
 }
 
+/* A part of a private mapping of a file: what is stored of it for debuggers. They read the rest
+ * from the file. */
+static void walk_file(struct walk *walk, const struct thump_vma *vma, uint64_t start, uint64_t end)
+{
+	const struct image_extent_list *debug = walk->layout->debug_extents;
+	bool shown = false;
+
+	for (; walk->next_debug < debug->count && debug->list[walk->next_debug].start < end;
+	     walk->next_debug++) {
+		const struct thump_extent *e = &debug->list[walk->next_debug];
+
+		visit_range(walk, PIECE_DEBUG, vma, e->start, e->end, e->file_offset);
+		shown = true;
+	}
+	if (!shown && vma->nr_extents == 0)
+		visit_range(walk, PIECE_NONE, vma, start, end, 0);
+}
+
 static void walk_hole(struct walk *walk, const struct thump_vma *vma, uint64_t start, uint64_t end)
 {
 	if (start >= end)
 		return;
 	if (image_stored_backing(walk->layout->model, vma))
 		walk_stored(walk, vma, start, end);
+	else if (image_vma_shows_file(walk->layout->model, vma))
+		walk_file(walk, vma, start, end);
 	else if (vma->nr_extents == 0)
 		visit_range(walk, PIECE_NONE, vma, start, end, 0);
 	else if (image_vma_rule(vma->kind)->zero_holes)
 		visit_range(walk, PIECE_ZERO, vma, start, end, 0);
-	/* else: debuggers read it from the file */
 }
 
 static bool never_a_segment(const struct thump_vma *vma)
@@ -126,7 +147,7 @@ static void count_piece(struct walk *walk, const struct piece *piece)
 	uint64_t cost = piece_cost(piece), length = piece->end - piece->start;
 	unsigned log2 = bit_length(cost);
 
-	if (piece->kind == PIECE_EXTENT) {
+	if (piece->kind == PIECE_EXTENT || piece->kind == PIECE_DEBUG) {
 		walk->nr_extents++;
 		return;
 	}
@@ -183,7 +204,8 @@ static void put_piece(struct walk *walk, const struct piece *piece)
 {
 	uint64_t step = piece->end - piece->start;
 
-	if (piece->kind != PIECE_EXTENT && piece_cost(piece) > walk->layout->max_cost)
+	if (piece->kind != PIECE_EXTENT && piece->kind != PIECE_DEBUG &&
+	    piece_cost(piece) > walk->layout->max_cost)
 		return;
 	if (piece->kind == PIECE_ZERO)
 		step = walk->layout->zero_block_bytes;

@@ -7,9 +7,10 @@
 
 struct image_layout {
 	const struct thump_model *model;
-	const struct image_extent_list *vma_extents;	 /* [0]: of all VMAs, in order */
+	const struct image_extent_list *vma_extents;	 /* of all VMAs, in order */
 	const uint32_t *first_extent;			 /* [nr_vmas + 1] into vma_extents */
 	const struct image_extent_list *backing_extents; /* [backing_id] */
+	const struct image_extent_list *debug_extents;	 /* of all VMAs, in order */
 	/* filled by image_layout_plan */
 	uint64_t max_cost; /* of what only debuggers need; above it is left out */
 	uint64_t zero_block_bytes;

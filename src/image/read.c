@@ -121,9 +121,10 @@ static int check_layout(const struct thump_image *image, struct thump_err *err)
 	uint64_t content = image->zero_end - IMG_DATA_OFFSET;
 
 	if (image->zero_end != image->meta_offset || image->memory_end < IMG_DATA_OFFSET ||
-	    image->backing_end < image->memory_end || image->zero_end < image->backing_end ||
-	    (image->memory_end | image->backing_end) % THUMP_PAGE_SIZE != 0 ||
-	    image->zero_end - image->backing_end > IMG_ZERO_BLOCK_MAX)
+	    image->backing_end < image->memory_end || image->debug_end < image->backing_end ||
+	    image->zero_end < image->debug_end ||
+	    (image->memory_end | image->backing_end | image->debug_end) % THUMP_PAGE_SIZE != 0 ||
+	    image->zero_end - image->debug_end > IMG_ZERO_BLOCK_MAX)
 		return thump_damaged(err, "record LAYOUT does not fit the file");
 	if (image->nr_chunks != (content + IMG_CHUNK_SIZE - 1) / IMG_CHUNK_SIZE)
 		return thump_damaged(err, "%" PRIu32 " checksums for %" PRIu64 " bytes",

@@ -18,7 +18,7 @@ struct thump_image {
 	const unsigned char *notes; /* in meta */
 	size_t notes_size;
 	/* LAYOUT and CHECKSUMS */
-	uint64_t memory_end, backing_end, zero_end;
+	uint64_t memory_end, backing_end, debug_end, zero_end;
 	const unsigned char *checksums; /* little-endian u64s, in meta */
 	uint32_t nr_chunks;
 	unsigned char *chunk_good; /* [nr_chunks], atomic: 1 = checked since the image was opened */

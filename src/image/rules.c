@@ -49,6 +49,11 @@ const struct thump_backing *image_stored_backing(const struct thump_model *model
 	return image_backing_stored(backing) ? backing : NULL;
 }
 
+bool image_vma_shows_file(const struct thump_model *model, const struct thump_vma *vma)
+{
+	return vma->kind == THUMP_VMA_FILE_PRIVATE && !image_stored_backing(model, vma);
+}
+
 static bool page_aligned(uint64_t value)
 {
 	return value % THUMP_PAGE_SIZE == 0;

@@ -25,6 +25,9 @@ bool image_backing_stored(const struct thump_backing *backing);
 const struct thump_backing *image_stored_backing(const struct thump_model *model,
 						 const struct thump_vma *vma);
 
+/* A private mapping of a file that is not stored: what is not an extent is as in the file. */
+bool image_vma_shows_file(const struct thump_model *model, const struct thump_vma *vma);
+
 /* Everything but file offsets of extents. DAMAGED, naming the rule. */
 THUMP_MUST_CHECK int image_check_model(const struct thump_model *model, struct thump_err *err);
 

@@ -12,9 +12,10 @@ struct segments {
 	struct thump_image *image;
 	struct thump_extent *extents; /* room for all, see count_extents */
 	uint32_t nr_extents;
-	uint32_t vma;	      /* index of the VMA we are in */
-	uint64_t address;     /* end of the segment before */
-	uint64_t file_offset; /* end of the extent before */
+	uint32_t vma;	       /* index of the VMA we are in */
+	uint64_t address;      /* end of the segment before */
+	uint64_t file_offset;  /* end of the extent before */
+	uint64_t debug_offset; /* end of the debug content before */
 };
 
 /* The caller knows that the header is there. In one piece: an image has thousands of them. */
@@ -130,13 +131,24 @@ static int check_view(const struct segments *s, const Elf64_Phdr *h, const struc
 	return 0;
 }
 
+static int check_debug(struct segments *s, const Elf64_Phdr *h, const struct thump_vma *vma,
+		       struct thump_err *err)
+{
+	if (!image_vma_shows_file(&s->image->model, vma))
+		return thump_damaged(err, "its VMA is no private mapping of a file");
+	if (h->p_offset != s->debug_offset || h->p_filesz > s->image->debug_end - h->p_offset)
+		return thump_damaged(err, "its content is not where it must be in the file");
+	s->debug_offset += h->p_filesz;
+	return 0;
+}
+
 static int check_hole(const struct segments *s, const Elf64_Phdr *h, const struct thump_vma *vma,
 		      struct thump_err *err)
 {
 	if (!image_vma_rule(vma->kind)->zero_holes && !image_stored_backing(&s->image->model, vma))
 		return thump_damaged(err, "holes of its VMA are not zeros");
-	if (h->p_offset != s->image->backing_end ||
-	    h->p_filesz > s->image->zero_end - s->image->backing_end)
+	if (h->p_offset != s->image->debug_end ||
+	    h->p_filesz > s->image->zero_end - s->image->debug_end)
 		return thump_damaged(err, "its bytes are not in the file's content");
 	return 0;
 }
@@ -157,6 +169,8 @@ static int take_segment(struct segments *s, const Elf64_Phdr *h, struct thump_er
 		return take_extent(s, h, vma, err);
 	if (h->p_offset < s->image->backing_end)
 		return check_view(s, h, vma, err);
+	if (h->p_offset < s->image->debug_end)
+		return check_debug(s, h, vma, err);
 	return check_hole(s, h, vma, err);
 }
 
@@ -200,7 +214,9 @@ static uint32_t count_extents(const struct thump_image *image)
 
 int image_check_segments(struct thump_image *image, struct thump_err *err)
 {
-	struct segments s = { .image = image, .file_offset = IMG_DATA_OFFSET };
+	struct segments s = { .image = image,
+			      .file_offset = IMG_DATA_OFFSET,
+			      .debug_offset = image->backing_end };
 
 	if (check_backing_offsets(image, err) < 0)
 		return -1;
@@ -215,8 +231,9 @@ int image_check_segments(struct thump_image *image, struct thump_err *err)
 			return thump_add_context(err, "segment %" PRIu32 " at %" PRIx64, i,
 						 (uint64_t)header.p_vaddr);
 	}
-	if (s.file_offset != image->memory_end)
+	if (s.file_offset != image->memory_end || s.debug_offset != image->debug_end)
 		return thump_damaged(err, "bytes at %#" PRIx64 " belong to no segment",
-				     s.file_offset);
+				     s.file_offset != image->memory_end ? s.file_offset
+									: s.debug_offset);
 	return 0;
 }

@@ -31,6 +31,7 @@ struct image_stream {
 	uint64_t *checksums;
 	size_t nr_checksums, checksum_room;
 	uint64_t zero_bytes, read_ns;
+	bool broken; /* a write failed or memory ran out: nothing more is taken */
 
 	pthread_t thread;
 	bool has_thread;
@@ -211,8 +212,15 @@ static int make_room(struct image_stream *stream, struct thump_err *err)
 {
 	int write_errno;
 
+	if (stream->broken) {
+		pthread_mutex_lock(&stream->lock);
+		write_errno = stream->write_errno;
+		pthread_mutex_unlock(&stream->lock);
+		return write_failed(write_errno ? write_errno : ENOMEM, err);
+	}
 	if (stream->nr_begun && stream->fill < IMG_CHUNK_SIZE)
 		return 0;
+	stream->broken = true; /* until there is a slot to go on with */
 	if (stream->nr_begun && push_slot(stream, err) < 0)
 		return -1;
 	pthread_mutex_lock(&stream->lock);
@@ -224,6 +232,7 @@ static int make_room(struct image_stream *stream, struct thump_err *err)
 		return write_failed(write_errno, err);
 	stream->nr_begun++;
 	stream->fill = 0;
+	stream->broken = false;
 	return 0;
 }
 
@@ -428,12 +437,16 @@ int image_stream_zeros(struct image_stream *stream, uint64_t size_bytes, struct 
 
 int image_stream_finish(struct image_stream *stream, struct thump_err *err)
 {
-	if (stream->nr_begun && stream->fill && push_slot(stream, err) < 0)
-		return -1;
+	int failed = 0;
+
+	if (!stream->broken && stream->nr_begun && stream->fill)
+		failed = push_slot(stream, err);
 	join_thread(stream);
 	if (stream->write_errno)
 		return write_failed(stream->write_errno, err);
-	return 0;
+	if (stream->broken)
+		return write_failed(ENOMEM, err);
+	return failed;
 }
 
 void image_stream_checksums(const struct image_stream *stream, const uint64_t **list_ret,

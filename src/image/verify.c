@@ -80,8 +80,7 @@ static int check_zero_block(const struct thump_image *image, uint64_t index,
 {
 	size_t size = chunk_size(image, index);
 	uint64_t start = chunk_start(index);
-	size_t at =
-		start < image->backing_end ? thump_min_u64(size, image->backing_end - start) : 0;
+	size_t at = start < image->debug_end ? thump_min_u64(size, image->debug_end - start) : 0;
 
 	for (; at < size; at++)
 		if (bytes[at])

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -29,6 +30,9 @@
  * at zeros can. */
 #define MAX_PLANNED (IMG_MAX_SEGMENTS - 20000u)
 #define MAX_SPLITS  10000u
+/* Content for debuggers alone: so much of one mapping, and only up to so many segments. */
+#define MAX_DEBUG_BYTES	   ((uint64_t)64 << 20)
+#define MAX_DEBUG_SEGMENTS (MAX_PLANNED + MAX_SPLITS)
 
 struct thump_image_writer {
 	struct image_tempfile file;
@@ -42,9 +46,10 @@ struct write_job {
 	struct image_extent_list vma_extents;
 	uint32_t *first_extent;			   /* [nr_vmas + 1] */
 	struct image_extent_list *backing_extents; /* [nr_backings] */
+	struct image_extent_list debug_extents;
 	uint64_t fill_bytes;
 	struct image_split_budget split;
-	uint64_t memory_end, backing_end;
+	uint64_t memory_end, backing_end, debug_end;
 };
 
 static uint64_t now_ns(void)
@@ -202,6 +207,58 @@ static int copy_backings(struct write_job *job, struct thump_err *err)
 	return 0;
 }
 
+/*
+ * Debuggers want more of a private mapping of a file than was written: libsaproc reads only code
+ * and constants from libraries, and nothing from other files (CDS archives). So mappings that are
+ * or were writable are stored whole, as the kernel's own cores do.
+ */
+static bool wanted_by_debuggers(const struct thump_model *model, const struct thump_vma *vma)
+{
+	const struct thump_extent *first = vma->extents;
+	bool written = vma->nr_extents > 1 ||
+		       (vma->nr_extents == 1 && (vma->offset != 0 || first->start != vma->start ||
+						 first->end - first->start > THUMP_PAGE_SIZE));
+
+	return image_vma_shows_file(model, vma) && !(vma->prot & PROT_EXEC) &&
+	       (written || (vma->prot & PROT_WRITE)) && vma->end - vma->start <= MAX_DEBUG_BYTES;
+}
+
+/* Best effort: behind the end of a file there is nothing to read. What was read is consistent. */
+static void copy_shown(struct write_job *job, uint64_t start, uint64_t end)
+{
+	struct thump_extent part = { .start = start, .end = end };
+	struct image_copy copy = { .read = job->source->read_memory,
+				   .ctx = job->source->ctx,
+				   .parts = &part,
+				   .nr_parts = 1 };
+	struct thump_err ignored = THUMP_ERR_INIT;
+
+	if (start >= end || job->vma_extents.count + job->debug_extents.count >= MAX_DEBUG_SEGMENTS)
+		return;
+	/* A failure to write comes back from the stream's end. */
+	if (image_stream_copy(job->stream, &copy, &job->debug_extents, &ignored) < 0)
+		return;
+}
+
+static void copy_debug_content(struct write_job *job)
+{
+	const struct thump_model *model = job->model;
+
+	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		const struct thump_vma *vma = &model->vmas[i];
+		uint64_t at = vma->start;
+
+		if (!wanted_by_debuggers(model, vma))
+			continue;
+		for (uint32_t k = job->first_extent[i]; k < job->first_extent[i + 1]; k++) {
+			copy_shown(job, at, job->vma_extents.list[k].start);
+			at = job->vma_extents.list[k].end;
+		}
+		copy_shown(job, at, vma->end);
+	}
+	job->debug_end = image_stream_offset(job->stream);
+}
+
 static uint64_t total_bytes(const struct thump_model *model)
 {
 	uint64_t total = 0;
@@ -271,6 +328,7 @@ static int write_meta(int fd, const struct write_job *job, const struct image_la
 {
 	struct image_content content = { .memory_end = job->memory_end,
 					 .backing_end = job->backing_end,
+					 .debug_end = job->debug_end,
 					 .zero_end = image_stream_offset(job->stream),
 					 .backing_extents = job->backing_extents };
 	uint64_t at = content.zero_end,
@@ -283,7 +341,7 @@ static int write_meta(int fd, const struct write_job *job, const struct image_la
 	image_encode_threads(&notes, job->model);
 	image_encode_records(&notes, job->model, &content);
 	put_note_header(&meta, at + headers_size, notes.size_bytes + seal_size);
-	image_layout_put(layout, job->backing_end, &meta);
+	image_layout_put(layout, job->debug_end, &meta);
 	thump_buf_put(&meta, notes.bytes, notes.size_bytes);
 	put_elf_header(&header, at, layout->nr_segments + 1);
 	put_seal(&meta, at, &header);
@@ -305,10 +363,13 @@ static int write_all(struct write_job *job, int fd, struct thump_image_stats *st
 	struct image_layout layout = { .model = job->model,
 				       .vma_extents = &job->vma_extents,
 				       .first_extent = job->first_extent,
-				       .backing_extents = job->backing_extents };
+				       .backing_extents = job->backing_extents,
+				       .debug_extents = &job->debug_extents };
 
-	if (plan_gaps(job, err) < 0 || copy_memory(job, err) < 0 || copy_backings(job, err) < 0 ||
-	    image_layout_plan(&layout, err) < 0 ||
+	if (plan_gaps(job, err) < 0 || copy_memory(job, err) < 0 || copy_backings(job, err) < 0)
+		return -1;
+	copy_debug_content(job);
+	if (image_layout_plan(&layout, err) < 0 ||
 	    image_stream_zeros(job->stream, layout.zero_block_bytes, err) < 0 ||
 	    image_stream_finish(job->stream, err) < 0)
 		return -1;
@@ -321,6 +382,7 @@ static void job_deinit(struct write_job *job)
 {
 	image_stream_destroy(job->stream);
 	free(job->vma_extents.list);
+	free(job->debug_extents.list);
 	free(job->first_extent);
 	for (uint32_t i = 0; job->backing_extents && i < job->model->nr_backings; i++)
 		free(job->backing_extents[i].list);

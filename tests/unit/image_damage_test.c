@@ -241,7 +241,7 @@ static void segment_with_other_flags(struct fixture *f)
 
 static void segment_half_in_the_file(struct fixture *f)
 {
-	put64(segment(f, 3) + P(filesz), THUMP_PAGE_SIZE);
+	put64(segment(f, 4) + P(filesz), THUMP_PAGE_SIZE);
 }
 
 static void segment_of_another_type(struct fixture *f)
@@ -260,7 +260,19 @@ static void view_of_wrong_bytes(struct fixture *f)
 static void hole_in_a_file_mapping(struct fixture *f)
 {
 	/* the shared block of zeros for what debuggers must read from a file */
-	put64(segment(f, 2) + P(offset), get64(record(f, IMG_REC_LAYOUT) + 8));
+	put64(segment(f, 2) + P(offset), get64(record(f, IMG_REC_LAYOUT) + 16));
+}
+
+static void debug_content_elsewhere(struct fixture *f)
+{
+	put64(segment(f, 3) + P(offset), get64(segment(f, 3) + P(offset)) + THUMP_PAGE_SIZE);
+	put64(record(f, IMG_REC_LAYOUT) + 16,
+	      get64(record(f, IMG_REC_LAYOUT) + 16) + THUMP_PAGE_SIZE);
+}
+
+static void debug_content_of_anonymous_memory(struct fixture *f)
+{
+	put64(segment(f, 4) + P(offset), get64(segment(f, 3) + P(offset)));
 }
 
 static void first_header_is_no_note(struct fixture *f)
@@ -487,6 +499,8 @@ static const struct lie {
 	{ segment_of_another_type, "not PT_LOAD", 0 },
 	{ view_of_wrong_bytes, "not those of the backing", 0 },
 	{ hole_in_a_file_mapping, "holes of its VMA are not zeros", 0 },
+	{ debug_content_elsewhere, "not where it must be", 0 },
+	{ debug_content_of_anonymous_memory, "no private mapping of a file", 0 },
 	{ first_header_is_no_note, "not the PT_NOTE", 0 },
 	{ notes_end_early, "not the rest of the file", 0 },
 	{ no_header_at_all, "0 program headers", 0 },
@@ -621,8 +635,8 @@ static void a_zero_block_that_is_not_zero_is_damage(void **state)
 	uint64_t zero, end;
 
 	memcpy(f->bytes, f->good, f->size);
-	zero = get64(record(f, IMG_REC_LAYOUT) + 8);
-	end = get64(record(f, IMG_REC_LAYOUT) + 16);
+	zero = get64(record(f, IMG_REC_LAYOUT) + 16);
+	end = get64(record(f, IMG_REC_LAYOUT) + 24);
 	assert_true(zero < end);
 	f->bytes[zero + 5] = 1;
 	put64(record(f, IMG_REC_CHECKSUMS) + 8,
