@@ -313,6 +313,8 @@ static void check_mappings(const struct thump_plan *plan, struct thump_problems 
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
 		const struct thump_vma *vma = &model->vmas[i];
 
+		if (thump_vma_is_kernels(vma))
+			continue;
 		for (size_t u = 0; u < THUMP_ARRAY_SIZE(unsupported); u++) {
 			if (vma->traits & unsupported[u].trait)
 				thump_problem_add(problems, false, -1, "memory",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Address space: where blob and data fit, and from exec's layout to an empty one with the vdso in
  * its place. */
+#include <endian.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -224,7 +225,7 @@ int thump_check_vdso(const struct thump_model *model, struct thump_problems *pro
 	struct thump_arena arena;
 	struct thump_maps own;
 	const struct thump_map *vdso = NULL;
-	uint64_t hash = 0;
+	uint64_t hash = 0; /* in XXH64_canonical_t's byte order, as in the image */
 	int result;
 
 	if (!model->mm.vdso_start)
@@ -234,8 +235,8 @@ int thump_check_vdso(const struct thump_model *model, struct thump_problems *pro
 	result = read_own_maps(&own, err);
 	if (result == 0) {
 		if (same_shape(model, &own, &vdso) && vdso)
-			hash = image_hash((const void *)(uintptr_t)vdso->start,
-					  vdso->end - vdso->start);
+			hash = htobe64(image_hash((const void *)(uintptr_t)vdso->start,
+						  vdso->end - vdso->start));
 		if (!vdso || memcmp(&hash, model->mm.vdso_hash, sizeof(hash)) != 0)
 			thump_problem_add(problems, false, -1, "vdso",
 					  "the image was taken on kernel %s, whose vdso differs "

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "rebuild/arch/arch.h"
 #include "rebuild/jobs.h"
 
@@ -41,6 +42,7 @@ struct shared_object {
 struct thump_memory {
 	const struct thump_plan *plan;
 	bool *lazy;		       /* [vma] */
+	uint32_t *skipped;	       /* [vma] extents at the front that are not needed */
 	struct shared_object *objects; /* [backing_id] */
 };
 
@@ -54,27 +56,55 @@ struct run {
 	bool file;
 };
 
-bool thump_vma_has_content(const struct thump_vma *vma)
-{
-	/* Both promise zeros to whoever comes after: a restored process is as good as a fork. */
-	return !(vma->traits & (THUMP_VMA_WIPEONFORK | THUMP_VMA_DROPPABLE));
-}
-
-static bool is_mapped_by_kernel(const struct thump_vma *vma)
-{
-	return vma->kind == THUMP_VMA_VDSO || vma->kind == THUMP_VMA_VVAR ||
-	       vma->kind == THUMP_VMA_VSYSCALL;
-}
-
 static bool is_anonymous(const struct thump_vma *vma)
 {
 	return vma->kind == THUMP_VMA_ANON || vma->kind == THUMP_VMA_DEVICE_ZERO;
 }
 
-/* While it is filled: readable and writable, and never executable unless it may be both. */
-static uint32_t filling_prot(const struct thump_vma *vma)
+/* The extents that are read or mapped: all, none, or all but the first. */
+static const struct thump_extent *content_of(const struct thump_memory *memory,
+					     const struct thump_vma *vma, uint32_t *count_ret)
 {
-	if (vma->nr_extents == 0 || !thump_vma_has_content(vma))
+	uint32_t skipped = memory->skipped[vma - memory->plan->model->vmas];
+
+	*count_ret = vma->nr_extents - skipped;
+	return vma->extents + skipped;
+}
+
+static bool page_is_file(const struct thump_plan *plan, const struct thump_vma *vma)
+{
+	unsigned char stored[THUMP_PAGE_SIZE], page[THUMP_PAGE_SIZE];
+	int fd = plan->rb.backing_fds[vma->backing_id];
+
+	return fd >= 0 &&
+	       thump_pread_full(thump_image_fd(plan->image), stored, sizeof(stored),
+				vma->extents[0].file_offset) == 0 &&
+	       thump_pread_full(fd, page, sizeof(page), vma->offset) == 0 &&
+	       memcmp(stored, page, sizeof(page)) == 0;
+}
+
+static uint32_t skipped_extents(const struct thump_plan *plan, const struct thump_vma *vma)
+{
+	const struct thump_extent *first = vma->extents;
+
+	/* Both promise zeros to whoever comes after: a restored process is as good as a fork. */
+	if (vma->traits & (THUMP_VMA_WIPEONFORK | THUMP_VMA_DROPPABLE))
+		return vma->nr_extents;
+	/* The first page of an ELF file is stored for debuggers, changed or not. */
+	if (vma->kind == THUMP_VMA_FILE_PRIVATE && !(vma->prot & PROT_WRITE) && vma->nr_extents &&
+	    vma->offset == 0 && first->start == vma->start &&
+	    first->end == first->start + THUMP_PAGE_SIZE && page_is_file(plan, vma))
+		return 1;
+	return 0;
+}
+
+/* While it is filled: readable and writable, and never executable unless it may be both. */
+static uint32_t filling_prot(const struct thump_memory *memory, const struct thump_vma *vma)
+{
+	uint32_t count;
+
+	(void)content_of(memory, vma, &count);
+	if (count == 0)
 		return vma->prot;
 	if (vma->prot & PROT_WRITE)
 		return vma->prot | PROT_READ;
@@ -155,12 +185,12 @@ static bool continues(const struct run *run, const struct run *next)
 	       !(run->flags & (MAP_SHARED | MAP_GROWSDOWN));
 }
 
-static struct run run_of_anonymous(const struct thump_vma *vma)
+static struct run run_of_anonymous(const struct thump_memory *memory, const struct thump_vma *vma)
 {
 	struct run run = {
 		.start = vma->start,
 		.end = vma->end,
-		.prot = filling_prot(vma),
+		.prot = filling_prot(memory, vma),
 		.flags = MAP_PRIVATE | MAP_ANONYMOUS,
 		.what = THUMP_WHAT_MAP,
 	};
@@ -174,14 +204,15 @@ static struct run run_of_anonymous(const struct thump_vma *vma)
 	return run;
 }
 
-static struct run run_of_file(const struct thump_vma *vma, bool shared)
+static struct run run_of_file(const struct thump_memory *memory, const struct thump_vma *vma,
+			      bool shared)
 {
 	struct run run = {
 		.start = vma->start,
 		.end = vma->end,
 		.offset = vma->offset,
 		.slot = thump_slot_backing(vma->backing_id),
-		.prot = filling_prot(vma),
+		.prot = filling_prot(memory, vma),
 		.flags = shared ? MAP_SHARED : MAP_PRIVATE,
 		.what = THUMP_WHAT_MAP_FILE,
 		.file = true,
@@ -192,14 +223,15 @@ static struct run run_of_file(const struct thump_vma *vma, bool shared)
 	return run;
 }
 
-static struct run run_of_image(const struct thump_vma *vma, const struct thump_extent *extent)
+static struct run run_of_image(const struct thump_memory *memory, const struct thump_vma *vma,
+			       const struct thump_extent *extent)
 {
 	struct run run = {
 		.start = extent->start,
 		.end = extent->end,
 		.offset = extent->file_offset,
 		.slot = thump_slot_image(),
-		.prot = filling_prot(vma),
+		.prot = filling_prot(memory, vma),
 		.flags = MAP_PRIVATE,
 		.what = THUMP_WHAT_MAP_IMAGE,
 		.file = true,
@@ -323,16 +355,16 @@ static bool describe_run(const struct thump_memory *memory, uint32_t index, stru
 	case THUMP_VMA_ANON:
 	case THUMP_VMA_DEVICE_ZERO:
 		*run = memory->lazy[index] && is_one_lazy_extent(vma)
-			       ? run_of_image(vma, &vma->extents[0])
-			       : run_of_anonymous(vma);
+			       ? run_of_image(memory, vma, &vma->extents[0])
+			       : run_of_anonymous(memory, vma);
 		return true;
 	case THUMP_VMA_FILE_PRIVATE:
 	case THUMP_VMA_MEMFD_PRIVATE:
-		*run = run_of_file(vma, false);
+		*run = run_of_file(memory, vma, false);
 		return true;
 	case THUMP_VMA_FILE_SHARED:
 	case THUMP_VMA_MEMFD_SHARED:
-		*run = run_of_file(vma, true);
+		*run = run_of_file(memory, vma, true);
 		return true;
 	case THUMP_VMA_SHMEM_ANON:
 	case THUMP_VMA_VDSO:
@@ -375,7 +407,7 @@ static void step_lazy(const struct thump_memory *memory, struct thump_region *re
 		if (!memory->lazy[i] || is_one_lazy_extent(vma))
 			continue;
 		for (uint32_t e = 0; e < vma->nr_extents; e++) {
-			struct run run = run_of_image(vma, &vma->extents[e]);
+			struct run run = run_of_image(memory, vma, &vma->extents[e]);
 			struct thump_step *step;
 
 			if (!extent_is_lazy(&vma->extents[e]))
@@ -451,11 +483,13 @@ static void read_vmas(const struct thump_memory *memory, struct thump_jobs *jobs
 		const struct thump_vma *vma = &model->vmas[i];
 		bool huge = may_have_huge_pages(memory->plan, vma);
 
-		if (is_mapped_by_kernel(vma) || !thump_vma_has_content(vma))
-			continue;
-		for (uint32_t e = 0; e < vma->nr_extents; e++) {
-			const struct thump_extent *extent = &vma->extents[e];
+		const struct thump_extent *extent;
+		uint32_t count;
 
+		if (thump_vma_is_kernels(vma))
+			continue;
+		extent = content_of(memory, vma, &count);
+		for (; count > 0; count--, extent++) {
 			if (!memory->lazy[i] || !extent_is_lazy(extent))
 				thump_jobs_add(jobs, extent->start, extent->end - extent->start,
 					       extent->file_offset, huge);
@@ -492,17 +526,20 @@ int thump_memory_steps(const struct thump_plan *plan, struct thump_region *regio
 		return thump_fail_errno(err, "memory for mappings");
 	memory->plan = plan;
 	memory->lazy = thump_arena_alloc(arena, model->nr_vmas + 1, sizeof(*memory->lazy));
+	memory->skipped = thump_arena_alloc(arena, model->nr_vmas + 1, sizeof(*memory->skipped));
 	memory->objects =
 		thump_arena_alloc(arena, model->nr_backings + 1, sizeof(*memory->objects));
-	if (!memory->lazy || !memory->objects)
+	if (!memory->lazy || !memory->skipped || !memory->objects)
 		return thump_fail_errno(err, "memory for %u mappings", model->nr_vmas);
 	choose_lazy(plan, memory->lazy);
+	for (uint32_t i = 0; i < model->nr_vmas; i++)
+		memory->skipped[i] = skipped_extents(plan, &model->vmas[i]);
 	if (step_shared_objects(memory, region, err) < 0)
 		return -1;
 	step_mappings(memory, region);
 	step_lazy(memory, region);
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
-		if (!is_mapped_by_kernel(&model->vmas[i])) {
+		if (!thump_vma_is_kernels(&model->vmas[i])) {
 			step_advice(region, &model->vmas[i]);
 			step_name(region, &model->vmas[i]);
 		}
@@ -517,11 +554,11 @@ int thump_memory_steps(const struct thump_plan *plan, struct thump_region *regio
 
 static bool needs_protection(const struct thump_memory *memory, const struct thump_vma *vma)
 {
-	if (is_mapped_by_kernel(vma))
+	if (thump_vma_is_kernels(vma))
 		return false;
 	if (vma->kind == THUMP_VMA_SHMEM_ANON)
 		return view_prot(memory, vma) != vma->prot;
-	return filling_prot(vma) != vma->prot;
+	return filling_prot(memory, vma) != vma->prot;
 }
 
 static void step_protections(const struct thump_memory *memory, struct thump_region *region)
@@ -569,7 +606,7 @@ void thump_memory_finish(const struct thump_memory *memory, struct thump_region 
 		if (vma->traits & THUMP_VMA_LOCKED)
 			(void)THUMP_STEP(region, THUMP_WHAT_LOCK, SYS_mlock, vma->start,
 					 vma->end - vma->start);
-		if (vma->traits & THUMP_VMA_SEALED && !is_mapped_by_kernel(vma))
+		if (vma->traits & THUMP_VMA_SEALED && !thump_vma_is_kernels(vma))
 			(void)THUMP_STEP(region, THUMP_WHAT_SEAL, SYS_mseal, vma->start,
 					 vma->end - vma->start);
 	}

@@ -170,7 +170,11 @@ THUMP_MUST_CHECK int thump_check_memory(struct thump_plan *plan, struct thump_pr
 					struct thump_err *err);
 void thump_check_limits(struct thump_plan *plan, struct thump_problems *problems);
 
-/* Whether content of this VMA is stored in the image and comes back (see MADV_WIPEONFORK). */
-bool thump_vma_has_content(const struct thump_vma *vma);
+/* Every process has these from the kernel: they are moved, not made. */
+static inline bool thump_vma_is_kernels(const struct thump_vma *vma)
+{
+	return vma->kind == THUMP_VMA_VDSO || vma->kind == THUMP_VMA_VVAR ||
+	       vma->kind == THUMP_VMA_VSYSCALL;
+}
 
 #endif
