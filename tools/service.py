@@ -146,13 +146,13 @@ def checkpoint(thump, pid, image, *options):
 
 
 def read_json(descriptor):
-    """The one JSON object at the start of a pipe whose other end stays open."""
-    text = ""
+    """The one JSON object at the start of a pipe, which the program's own output follows."""
+    data = b""
     while True:
-        more = os.read(descriptor, 65536).decode()
-        text += more
+        more = os.read(descriptor, 65536)
+        data += more
         try:
-            return json.JSONDecoder().raw_decode(text.lstrip())[0]
+            return json.JSONDecoder().raw_decode(data.decode(errors="replace").lstrip())[0]
         except ValueError:
             if not more:
-                raise Failure(f"no JSON: {text!r}") from None
+                raise Failure(f"no JSON: {data!r}") from None
