@@ -185,6 +185,17 @@ def shells():
         sys.exit(SKIP)
 
 
+def support():
+    """The tests that docs/SUPPORT.md names exist."""
+    listing = subprocess.run(["ctest", "--test-dir", sys.argv[2], "-N"], check=True, text=True,
+                             stdout=subprocess.PIPE).stdout
+    tests = re.findall(r"^ +Test +#\d+: (\S+)", listing, re.M)
+    text = (ROOT / "docs" / "SUPPORT.md").read_text()
+    for name in sorted(set(re.findall(r"`((?:kinds|scenario|unit|image|faults)\.[\w.]+)`", text))):
+        if not any(test == name or test.startswith(f"{name}.") for test in tests):
+            yield f"docs/SUPPORT.md names a test {name}, which does not exist"
+
+
 def help_text(thump, verb):
     return subprocess.run([thump, *([verb] if verb else []), "--help"], text=True,
                           stdout=subprocess.PIPE, check=True).stdout
@@ -234,7 +245,7 @@ def format_():
 
 RULES = {
     "layers": layers, "calls": calls, "functions": functions, "files": files, "marks": marks,
-    "globals": globals_, "completions": completions, "help": help_, "shells": shells, "format": format_,
+    "globals": globals_, "completions": completions, "help": help_, "shells": shells, "support": support, "format": format_,
 }
 
 
