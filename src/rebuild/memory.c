@@ -31,6 +31,8 @@
 /* Smaller extents are read: a mapping of their own costs as much as a few pages (measured: mmap
  * 1.4-3.2 us, an anonymous page 2.4-3.5 us). */
 #define LAZY_MIN_BYTES (16 * THUMP_PAGE_SIZE)
+/* Pages of private file mappings keep their file's name where they are read instead. */
+#define LAZY_MIN_FILE_BYTES (64 * THUMP_PAGE_SIZE)
 
 struct shared_object {
 	uint32_t nr_views;
@@ -119,7 +121,8 @@ static bool may_be_lazy(const struct thump_model *model, const struct thump_vma 
 		THUMP_VMA_GROWSDOWN | THUMP_VMA_WIPEONFORK | THUMP_VMA_DROPPABLE | THUMP_VMA_LOCKED;
 	bool is_heap = vma->start < model->mm.brk && vma->end > model->mm.start_brk;
 
-	return is_anonymous(vma) && vma->nr_extents > 0 && !(vma->traits & never) && !is_heap;
+	return (is_anonymous(vma) || vma->kind == THUMP_VMA_FILE_PRIVATE) && vma->nr_extents > 0 &&
+	       !(vma->traits & never) && !is_heap;
 }
 
 static uint32_t find_vma(const struct thump_model *model, uint64_t addr)
@@ -157,9 +160,11 @@ static void choose_lazy(const struct thump_plan *plan, bool *lazy)
 	}
 }
 
-static bool extent_is_lazy(const struct thump_extent *extent)
+static bool extent_is_lazy(const struct thump_vma *vma, const struct thump_extent *extent)
 {
-	return extent->end - extent->start >= LAZY_MIN_BYTES;
+	uint64_t least = is_anonymous(vma) ? LAZY_MIN_BYTES : LAZY_MIN_FILE_BYTES;
+
+	return extent->end - extent->start >= least;
 }
 
 /* ---- mappings ----------------------------------------------------------------------------- */
@@ -246,7 +251,7 @@ static struct run run_of_image(const struct thump_memory *memory, const struct t
 static bool is_one_lazy_extent(const struct thump_vma *vma)
 {
 	return vma->nr_extents == 1 && vma->extents[0].start == vma->start &&
-	       vma->extents[0].end == vma->end && extent_is_lazy(&vma->extents[0]);
+	       vma->extents[0].end == vma->end && extent_is_lazy(vma, &vma->extents[0]);
 }
 
 /* ---- shared anonymous memory ---------------------------------------------------------------- */
@@ -359,6 +364,10 @@ static bool describe_run(const struct thump_memory *memory, uint32_t index, stru
 			       : run_of_anonymous(memory, vma);
 		return true;
 	case THUMP_VMA_FILE_PRIVATE:
+		*run = memory->lazy[index] && is_one_lazy_extent(vma)
+			       ? run_of_image(memory, vma, &vma->extents[0])
+			       : run_of_file(memory, vma, false);
+		return true;
 	case THUMP_VMA_MEMFD_PRIVATE:
 		*run = run_of_file(memory, vma, false);
 		return true;
@@ -410,7 +419,7 @@ static void step_lazy(const struct thump_memory *memory, struct thump_region *re
 			struct run run = run_of_image(memory, vma, &vma->extents[e]);
 			struct thump_step *step;
 
-			if (!extent_is_lazy(&vma->extents[e]))
+			if (!extent_is_lazy(vma, &vma->extents[e]))
 				continue;
 			step = THUMP_STEP(region, run.what, SYS_mmap, run.start,
 					  run.end - run.start, run.prot, run.flags | MAP_FIXED,
@@ -490,7 +499,7 @@ static void read_vmas(const struct thump_memory *memory, struct thump_jobs *jobs
 			continue;
 		extent = content_of(memory, vma, &count);
 		for (; count > 0; count--, extent++) {
-			if (!memory->lazy[i] || !extent_is_lazy(extent))
+			if (!memory->lazy[i] || !extent_is_lazy(vma, extent))
 				thump_jobs_add(jobs, extent->start, extent->end - extent->start,
 					       extent->file_offset, huge);
 		}
