@@ -412,7 +412,8 @@ int image_stream_copy(struct image_stream *stream, const struct image_copy *copy
 			return -1;
 		at += size;
 		stream->read_ns += now_ns() - begin;
-		stream->done_bytes += size;
+		/* Filled gaps and content for debuggers are not part of the total. */
+		stream->done_bytes = thump_min_u64(stream->done_bytes + size, stream->total_bytes);
 		if (stream->progress)
 			stream->progress(stream->progress_ctx, stream->done_bytes,
 					 stream->total_bytes);

@@ -107,7 +107,9 @@ static int plan_gaps(struct write_job *job, struct thump_err *err)
 	       (gaps[filled] <= FILL_BYTES || nr_extents - filled > MAX_PLANNED))
 		filled++;
 	job->fill_bytes = filled ? gaps[filled - 1] : 0;
-	job->split = image_split_budget_of(FILL_BYTES, MAX_SPLITS);
+	/* Runs of zeros are not split where a gap of the same length was filled. */
+	job->split = image_split_budget_of(
+		job->fill_bytes > FILL_BYTES ? job->fill_bytes : FILL_BYTES, MAX_SPLITS);
 	return 0;
 }
 
