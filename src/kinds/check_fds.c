@@ -4,7 +4,9 @@
 #include <sys/resource.h>
 
 #include "base/fd.h"
+#include "kinds/registry.h"
 #include "kinds/restore.h"
+#include "kinds/sock.h"
 
 static int make_arrays(struct thump_fd_rebuild *rb, struct thump_err *err)
 {
@@ -14,10 +16,11 @@ static int make_arrays(struct thump_fd_rebuild *rb, struct thump_err *err)
 	rb->ofd_fds = thump_arena_alloc(rb->arena, nr_ofds + 1, sizeof(*rb->ofd_fds));
 	rb->backing_fds = thump_arena_alloc(rb->arena, nr_backings + 1, sizeof(*rb->backing_fds));
 	rb->plans = thump_arena_alloc(rb->arena, nr_backings + 1, sizeof(*rb->plans));
-	if (!rb->objects || !rb->ofd_fds || !rb->backing_fds || !rb->plans)
+	rb->kept_fds = thump_arena_alloc(rb->arena, nr_ofds + 1, sizeof(*rb->kept_fds));
+	if (!rb->objects || !rb->ofd_fds || !rb->kept_fds || !rb->backing_fds || !rb->plans)
 		return thump_fail(err, "out of memory");
 	for (uint32_t i = 0; i < nr_ofds; i++)
-		rb->ofd_fds[i] = -1;
+		rb->ofd_fds[i] = rb->kept_fds[i] = -1;
 	for (uint32_t i = 0; i < nr_backings; i++)
 		rb->backing_fds[i] = -1;
 	return 0;
@@ -73,6 +76,25 @@ static int check_limit(const struct thump_fd_rebuild *rb, struct thump_problems 
 	return 0;
 }
 
+static bool port_is_mapped_from(const struct thump_fd_rebuild *rb, uint16_t port)
+{
+	for (uint32_t i = 0; i < rb->model->nr_ofds; i++)
+		if (rb->model->ofds[i].kind_id == thump_kind_inet_socket.kind_id &&
+		    thump_inet_listens_on(rb->objects[i], port))
+			return true;
+	return false;
+}
+
+/* A mapping that maps nothing is a mistake that would only show when a client does not connect. */
+static void check_ports(const struct thump_fd_rebuild *rb, struct thump_problems *problems)
+{
+	for (size_t i = 0; i < rb->nr_ports; i++)
+		if (!port_is_mapped_from(rb, rb->ports[i].from))
+			thump_problem_add(problems, false, -1, "port",
+					  "port %u:%u: the program does not listen on TCP port %u",
+					  rb->ports[i].from, rb->ports[i].to, rb->ports[i].from);
+}
+
 int thump_check_fds(struct thump_fd_rebuild *rb, struct thump_problems *problems,
 		    struct thump_err *err)
 {
@@ -80,6 +102,7 @@ int thump_check_fds(struct thump_fd_rebuild *rb, struct thump_problems *problems
 	    decode_all(rb, err) < 0 || check_limit(rb, problems, err) < 0 ||
 	    thump_check_backings(rb, problems, err) < 0)
 		return -1;
+	check_ports(rb, problems);
 	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {
 		const struct thump_kind *kind = thump_kind_by_id(rb->model->ofds[i].kind_id);
 
@@ -94,8 +117,8 @@ int thump_check_fds(struct thump_fd_rebuild *rb, struct thump_problems *problems
 
 void thump_close_fds(struct thump_fd_rebuild *rb)
 {
-	for (uint32_t i = 0; rb->ofd_fds && i < rb->model->nr_ofds; i++)
-		thump_close_fd(&rb->ofd_fds[i]);
+	for (uint32_t i = 0; rb->kept_fds && i < rb->model->nr_ofds; i++)
+		thump_close_fd(&rb->kept_fds[i]);
 	for (uint32_t i = 0; rb->backing_fds && i < rb->model->nr_backings; i++)
 		thump_close_fd(&rb->backing_fds[i]);
 }

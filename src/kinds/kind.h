@@ -118,7 +118,8 @@ struct thump_fd_rebuild {
 	int64_t boottime_shift_ns;
 	/* From here on private to src/kinds; zero at the beginning. */
 	struct thump_backing_plan *plans; /* [backing_id], made by thump_check_fds */
-	struct thump_stash *stash;	  /* ends of pipes and pairs whose turn has not come */
+	int *kept_fds;		   /* [ofd_id] made by check because the child may not, else -1 */
+	struct thump_stash *stash; /* ends of pipes and pairs whose turn has not come */
 	size_t nr_stash;
 	int caller_stdio[3]; /* the caller's 0 to 2, out of the way; -1 when closed */
 	int safe_fd;	     /* above all numbers that the target uses */

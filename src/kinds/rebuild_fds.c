@@ -76,6 +76,10 @@ static int move_ours(struct thump_fd_rebuild *rb, int *keep, size_t nr_keep, str
 		if (thump_move_away(rb, keep[i], &keep[i], err) < 0)
 			return -1;
 	}
+	for (uint32_t i = 0; i < rb->model->nr_ofds; i++)
+		if (rb->kept_fds[i] >= 0 &&
+		    thump_move_away(rb, rb->kept_fds[i], &rb->kept_fds[i], err) < 0)
+			return -1;
 	if (move_caller_stdio(rb, err) < 0 || close_all_on_exec(err) < 0)
 		return -1;
 	for (size_t i = 0; i < nr_keep; i++)

@@ -40,6 +40,7 @@ struct trip {
 	const char *refused;   /* the checkpoint is refused with this text */
 	const char *misfit;    /* the restore does not fit, with this text */
 	const char *warning;   /* either side warns with this text */
+	const char *cwd;       /* for the model; NULL: none */
 	bool keep_stdio;
 	bool outlives; /* the first process goes on while the second one is made */
 	const struct thump_port_map *ports;
@@ -263,6 +264,8 @@ static void make_trip(const struct trip *trip)
 			model.vmas = vma;
 			model.nr_vmas = 1;
 		}
+		if (trip->cwd)
+			model.process.cwd = thump_arena_strdup(&model.arena, trip->cwd);
 		if (trip->between)
 			trip->between();
 		restore(trip, &model, &problems);

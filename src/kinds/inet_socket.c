@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TCP and UDP over IPv4 and IPv6, tcp(7), udp(7): sockets that listen, are bound, or are fresh. One
+ * with a peer is refused, naming both addresses.
+ *
+ * Record: u8 family (4 or 6), u8 type, u32 protocol, u8 state, u32 backlog, u16 port, u8[16]
+ * address (IPv4: the first four), u32 flow, u32 scope, options (sock.h).
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#include "base/fd.h"
+#include "kinds/registry.h"
+#include "kinds/restore.h"
+#include "kinds/sock.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+#define FIRST_FREE_PORT 1024U /* below: CAP_NET_BIND_SERVICE, see ip_unprivileged_port_start */
+
+enum inet_state { INET_FRESH = 0, INET_BOUND = 1, INET_LISTENING = 2 };
+
+union inet_address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	struct sockaddr_storage room;
+};
+
+struct inet {
+	bool v6;
+	int type, protocol;
+	uint8_t state; /* enum inet_state */
+	uint32_t backlog;
+	union inet_address local;
+	struct thump_sock_options options;
+};
+
+/* ---- capture ---------------------------------------------------------------------------- */
+
+static bool is_tcp(int type, int protocol)
+{
+	return type == SOCK_STREAM && (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+}
+
+static bool inet_matches(const struct thump_fd_facts *facts)
+{
+	if (facts->sock_domain != AF_INET && facts->sock_domain != AF_INET6)
+		return false;
+	return is_tcp(facts->sock_type, facts->sock_protocol) ||
+	       (facts->sock_type == SOCK_DGRAM && facts->sock_protocol == IPPROTO_UDP);
+}
+
+static uint16_t port_of(const union inet_address *address)
+{
+	return ntohs(address->any.sa_family == AF_INET6 ? address->v6.sin6_port
+							: address->v4.sin_port);
+}
+
+struct address_text {
+	char text[INET6_ADDRSTRLEN + 16];
+};
+
+static struct address_text show(const union inet_address *address)
+{
+	char host[INET6_ADDRSTRLEN] = "?";
+	struct address_text shown;
+
+	if (address->any.sa_family == AF_INET6) {
+		(void)inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof(host));
+		(void)snprintf(shown.text, sizeof(shown.text), "[%s]:%u", host, port_of(address));
+	} else {
+		(void)inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof(host));
+		(void)snprintf(shown.text, sizeof(shown.text), "%s:%u", host, port_of(address));
+	}
+	return shown;
+}
+
+static const char *protocol_word(int type, int protocol)
+{
+	if (type == SOCK_DGRAM)
+		return "UDP";
+	return protocol == IPPROTO_MPTCP ? "MPTCP" : "TCP";
+}
+
+static const char *tcp_state_word(uint8_t state)
+{
+	static const char *const words[] = {
+		[TCP_ESTABLISHED] = "established",
+		[TCP_SYN_SENT] = "connecting",
+		[TCP_SYN_RECV] = "connecting",
+		[TCP_FIN_WAIT1] = "closing",
+		[TCP_FIN_WAIT2] = "closing",
+		[TCP_TIME_WAIT] = "closing",
+		[TCP_CLOSE] = "closed",
+		[TCP_CLOSE_WAIT] = "closed by the peer",
+		[TCP_LAST_ACK] = "closing",
+		[TCP_LISTEN] = "listening",
+		[TCP_CLOSING] = "closing",
+	};
+
+	return state < THUMP_ARRAY_SIZE(words) && words[state] ? words[state] : "in use";
+}
+
+/* tcp(7): of a listening socket, tcpi_unacked counts the connections that wait to be accepted, and
+ * tcpi_sacked is the backlog. */
+static int tcp_facts(struct thump_access *access, struct tcp_info *info_ret, struct thump_err *err)
+{
+	uint32_t len = sizeof(*info_ret);
+	long result;
+
+	memset(info_ret, 0, sizeof(*info_ret));
+	if (thump_access_getsockopt(access, IPPROTO_TCP, TCP_INFO, info_ret, &len, &result, err) <
+	    0)
+		return -1;
+	if (result < 0) {
+		errno = (int)-result;
+		return thump_fail_errno(err, "getsockopt(TCP_INFO)");
+	}
+	return 0;
+}
+
+static void refuse_connected(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			     const union inet_address *local, const union inet_address *peer,
+			     uint8_t state)
+{
+	bool tcp = facts->sock_type == SOCK_STREAM;
+
+	thump_refuse_fd(cap, facts, tcp ? "tcp-connection" : "udp-connection",
+			"%s %s -> %s (%s): a connection cannot be saved",
+			protocol_word(facts->sock_type, facts->sock_protocol), show(local).text,
+			peer->any.sa_family ? show(peer).text : "?",
+			tcp ? tcp_state_word(state) : "connected");
+}
+
+static int warn_about_datagrams(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+				struct thump_access *access, const union inet_address *local,
+				struct thump_err *err)
+{
+	long result;
+	int queued = 0;
+
+	if (thump_access_ioctl_int(access, FIONREAD, &queued, &result, err) < 0)
+		return -1;
+	if (result >= 0 && queued > 0)
+		thump_warn_fd(cap, facts, "udp-queue", "UDP %s: datagrams that wait are lost",
+			      show(local).text);
+	return 0;
+}
+
+static void put_inet(struct thump_buf *record, const struct thump_fd_facts *facts, uint8_t state,
+		     uint32_t backlog, const union inet_address *local)
+{
+	unsigned char address[16] = { 0 };
+	bool v6 = facts->sock_domain == AF_INET6;
+
+	if (v6)
+		memcpy(address, &local->v6.sin6_addr, 16);
+	else
+		memcpy(address, &local->v4.sin_addr, 4);
+	thump_buf_put_u8(record, v6 ? 6 : 4);
+	thump_buf_put_u8(record, (uint8_t)facts->sock_type);
+	thump_buf_put_u32(record, (uint32_t)facts->sock_protocol);
+	thump_buf_put_u8(record, state);
+	thump_buf_put_u32(record, backlog);
+	thump_buf_put_u16(record, port_of(local));
+	thump_buf_put(record, address, sizeof(address));
+	thump_buf_put_u32(record, v6 ? ntohl(local->v6.sin6_flowinfo) : 0);
+	thump_buf_put_u32(record, v6 ? local->v6.sin6_scope_id : 0);
+}
+
+static bool is_bound(const union inet_address *local)
+{
+	static const unsigned char zeros[16];
+
+	if (port_of(local))
+		return true;
+	return local->any.sa_family == AF_INET6 ? memcmp(&local->v6.sin6_addr, zeros, 16) != 0
+						: local->v4.sin_addr.s_addr != 0;
+}
+
+static int capture_unconnected(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			       struct thump_ofd *ofd, struct thump_access *access,
+			       const struct tcp_info *info, const union inet_address *local,
+			       struct thump_buf *record, struct thump_err *err)
+{
+	bool listening = info->tcpi_state == TCP_LISTEN;
+	uint8_t state = listening ? INET_LISTENING : is_bound(local) ? INET_BOUND : INET_FRESH;
+	static const char *const words[] = { "fresh", "bound", "listening" };
+
+	if (listening && info->tcpi_unacked)
+		thump_warn_fd(cap, facts, "tcp-pending",
+			      "TCP %s: %u connections that wait to be accepted are not saved",
+			      show(local).text, info->tcpi_unacked);
+	if (facts->sock_type == SOCK_DGRAM &&
+	    warn_about_datagrams(cap, facts, access, local, err) < 0)
+		return -1;
+	put_inet(record, facts, state, listening ? info->tcpi_sacked : 0, local);
+	if (thump_sock_capture_options(cap, facts, access, record, err) < 0)
+		return -1;
+	return thump_ofd_describe(cap, ofd, err, "%s %s %s",
+				  protocol_word(facts->sock_type, facts->sock_protocol),
+				  show(local).text, words[state]);
+}
+
+static int inet_capture(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			struct thump_ofd *ofd, struct thump_buf *record, struct thump_err *err)
+{
+	auto_access struct thump_access access = THUMP_ACCESS_INIT;
+	union inet_address local = { .any = { 0 } }, peer = { .any = { 0 } };
+	struct tcp_info info = { .tcpi_state = TCP_CLOSE };
+	long local_result, peer_result;
+	uint32_t len;
+
+	if (thump_access_open(cap->target, cap->have_dup_fd, facts->fd, &access, err) < 0 ||
+	    thump_sock_name(&access, SYS_getsockname, &local.room, &len, &local_result, err) < 0 ||
+	    thump_sock_name(&access, SYS_getpeername, &peer.room, &len, &peer_result, err) < 0)
+		return -1;
+	if (facts->sock_type == SOCK_STREAM && tcp_facts(&access, &info, err) < 0)
+		return -1;
+	local.any.sa_family = (sa_family_t)facts->sock_domain;
+	if (peer_result == 0 || (info.tcpi_state != TCP_CLOSE && info.tcpi_state != TCP_LISTEN)) {
+		refuse_connected(cap, facts, &local, &peer, info.tcpi_state);
+		return 0;
+	}
+	return capture_unconnected(cap, facts, ofd, &access, &info, &local, record, err);
+}
+
+/* ---- restore ---------------------------------------------------------------------------- */
+
+static void decode_address(struct thump_reader *r, struct inet *inet)
+{
+	uint16_t port = htons(thump_get_u16(r));
+	const void *address = thump_get_bytes(r, 16);
+	uint32_t flow = thump_get_u32(r), scope = thump_get_u32(r);
+
+	if (!address)
+		return;
+	if (inet->v6) {
+		inet->local.v6.sin6_family = AF_INET6;
+		inet->local.v6.sin6_port = port;
+		inet->local.v6.sin6_flowinfo = htonl(flow);
+		inet->local.v6.sin6_scope_id = scope;
+		memcpy(&inet->local.v6.sin6_addr, address, 16);
+	} else {
+		inet->local.v4.sin_family = AF_INET;
+		inet->local.v4.sin_port = port;
+		memcpy(&inet->local.v4.sin_addr, address, 4);
+	}
+}
+
+static int inet_decode(const struct thump_ofd *ofd, struct thump_arena *arena, void **object_ret,
+		       struct thump_err *err)
+{
+	struct thump_reader r = thump_reader_of(ofd->record, ofd->record_size);
+	struct inet *inet = thump_arena_alloc(arena, 1, sizeof(*inet));
+	uint8_t family;
+
+	if (!inet)
+		return thump_fail(err, "out of memory");
+	family = thump_get_u8(&r);
+	inet->v6 = family == 6;
+	inet->type = thump_get_u8(&r);
+	inet->protocol = (int)thump_get_u32(&r);
+	inet->state = thump_get_u8(&r);
+	inet->backlog = thump_get_u32(&r);
+	decode_address(&r, inet);
+	thump_sock_decode_options(&r, arena, &inet->options);
+	if (thump_reader_done(&r, "inet socket", err) < 0)
+		return -1;
+	if ((family != 4 && family != 6) || inet->state > INET_LISTENING ||
+	    inet->backlog > INT32_MAX ||
+	    !(is_tcp(inet->type, inet->protocol) ||
+	      (inet->type == SOCK_DGRAM && inet->protocol == IPPROTO_UDP)) ||
+	    (inet->state == INET_LISTENING && inet->type != SOCK_STREAM))
+		return thump_damaged(err, "inet socket: a field is out of range");
+	*object_ret = inet;
+	return 0;
+}
+
+bool thump_inet_listens_on(const void *object, uint16_t port)
+{
+	const struct inet *inet = object;
+
+	return inet->state == INET_LISTENING && port_of(&inet->local) == port;
+}
+
+/* With --port applied. */
+static union inet_address local_address(const struct thump_fd_rebuild *rb, const struct inet *inet)
+{
+	union inet_address local = inet->local;
+
+	for (size_t i = 0; i < rb->nr_ports; i++) {
+		if (!thump_inet_listens_on(inet, rb->ports[i].from))
+			continue;
+		if (inet->v6)
+			local.v6.sin6_port = htons(rb->ports[i].to);
+		else
+			local.v4.sin_port = htons(rb->ports[i].to);
+		break;
+	}
+	return local;
+}
+
+/* Up to bind(2). */
+static int make_socket(const struct inet *inet, const union inet_address *local, int *fd_ret,
+		       const char **failed_ret)
+{
+	auto_close int fd =
+		socket(inet->v6 ? AF_INET6 : AF_INET, inet->type | SOCK_CLOEXEC, inet->protocol);
+	socklen_t len = inet->v6 ? sizeof(local->v6) : sizeof(local->v4);
+
+	*failed_ret = "socket";
+	if (fd < 0 || thump_sock_apply_options(fd, &inet->options, failed_ret) < 0)
+		return -1;
+	*failed_ret = "bind";
+	if (inet->state != INET_FRESH && bind(fd, &local->any, len) < 0)
+		return -1;
+	*fd_ret = thump_take_fd(&fd);
+	return 0;
+}
+
+static const char *bind_advice(int bind_errno)
+{
+	switch (bind_errno) {
+	case EADDRINUSE:
+		return " (another program has this port, or, for a minute, connections of one that "
+		       "did not set SO_REUSEADDR: end it, wait, or use --port)";
+	case EADDRNOTAVAIL:
+		return " (this machine does not have this address)";
+	case EACCES:
+		return " (ports below 1024 need CAP_NET_BIND_SERVICE)";
+	default:
+		return "";
+	}
+}
+
+/* A trial bind. Where the child may end up in a user namespace in which it has no right to the
+ * port, the bound socket is kept for it. */
+static int inet_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object,
+		      struct thump_problems *problems, struct thump_err *err)
+{
+	const struct inet *inet = object;
+	union inet_address local = local_address(rb, inet);
+	const char *failed;
+	auto_close int fd = -1;
+
+	(void)err;
+	if (make_socket(inet, &local, &fd, &failed) < 0) {
+		int saved_errno = errno;
+
+		thump_misfit(rb, ofd_id, problems, saved_errno == EADDRINUSE ? "port" : "socket",
+			     "%s %s: %s: %s%s", protocol_word(inet->type, inet->protocol),
+			     show(&local).text, failed, strerror(saved_errno),
+			     bind_advice(saved_errno));
+		return 0;
+	}
+	if (inet->state != INET_FRESH && port_of(&local) && port_of(&local) < FIRST_FREE_PORT)
+		rb->kept_fds[ofd_id] = thump_take_fd(&fd);
+	return 0;
+}
+
+static int inet_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object, int *fd_ret,
+			struct thump_err *err)
+{
+	const struct inet *inet = object;
+	union inet_address local = local_address(rb, inet);
+	const char *failed = "";
+	auto_close int fd = thump_take_fd(&rb->kept_fds[ofd_id]);
+
+	if (fd < 0 && make_socket(inet, &local, &fd, &failed) < 0)
+		return thump_fail_errno(err, "%s %s: %s", protocol_word(inet->type, inet->protocol),
+					show(&local).text, failed);
+	if (inet->state == INET_LISTENING && listen(fd, (int)inet->backlog) < 0)
+		return thump_fail_errno(err, "%s %s: listen",
+					protocol_word(inet->type, inet->protocol),
+					show(&local).text);
+	*fd_ret = thump_take_fd(&fd);
+	return 0;
+}
+
+const struct thump_kind thump_kind_inet_socket = {
+	.name = "inet socket",
+	.kind_id = 12,
+	.version = 1,
+	.matches = inet_matches,
+	.capture = inet_capture,
+	.decode = inet_decode,
+	.check = inet_check,
+	.rebuild = inet_rebuild,
+};

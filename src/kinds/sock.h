@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What all kinds of sockets share: options, and what sock_diag(7) tells. */
+#ifndef THUMP_KINDS_SOCK_H
+#define THUMP_KINDS_SOCK_H
+
+#include <sys/socket.h>
+
+#include "kinds/capture.h"
+
+/* ---- options (sock_options.c) ------------------------------------------------------------ */
+
+#define THUMP_SOCK_OPTION_MAX_BYTES 16U
+
+struct thump_sock_option {
+	int32_t level, name;
+	uint32_t size_bytes;
+	unsigned char value[THUMP_SOCK_OPTION_MAX_BYTES];
+};
+
+struct thump_sock_options {
+	struct thump_sock_option *list;
+	uint32_t count;
+};
+
+/*
+ * Every option whose value differs from that of a fresh socket of the same family, type and
+ * protocol: u32 count, count times {u32 level, u32 name, blob value}. Refuses attached filters.
+ */
+THUMP_MUST_CHECK int thump_sock_capture_options(struct thump_fd_capture *cap,
+						const struct thump_fd_facts *facts,
+						struct thump_access *access,
+						struct thump_buf *record, struct thump_err *err);
+
+/* Only options that are in the table, with their size; else fails the reader. */
+void thump_sock_decode_options(struct thump_reader *r, struct thump_arena *arena,
+			       struct thump_sock_options *options_ret);
+
+/* To be set before bind(2). -1 with errno, and the name of the option in *failed_ret. */
+THUMP_MUST_CHECK int thump_sock_apply_options(int fd, const struct thump_sock_options *options,
+					      const char **failed_ret);
+
+THUMP_MUST_CHECK int thump_sock_get_int(struct thump_access *access, int level, int name,
+					int *value_ret, long *result_ret, struct thump_err *err);
+
+/* getsockname(2) or getpeername(2) (nr). *result_ret is 0 or -errno. */
+THUMP_MUST_CHECK int thump_sock_name(struct thump_access *access, long nr,
+				     struct sockaddr_storage *name_ret, uint32_t *len_ret,
+				     long *result_ret, struct thump_err *err);
+
+/* ---- unix sockets by inode (sock_diag.c) -------------------------------------------------- */
+
+struct thump_unix_diag {
+	bool known;	  /* false: sock_diag is not to be had, or another network namespace */
+	uint8_t state;	  /* TCP_LISTEN, TCP_ESTABLISHED, TCP_CLOSE */
+	uint8_t shutdown; /* RCV_SHUTDOWN 1, SEND_SHUTDOWN 2 */
+	bool has_peer;
+	uint32_t peer_ino; /* 0: it was closed */
+	uint32_t queued;   /* listening: connections that wait; else bytes */
+	uint32_t backlog;  /* listening: as given to listen(2) */
+	uint32_t vfs_ino;  /* of the file it is bound to, 0: none */
+	uint32_t vfs_dev;
+};
+
+THUMP_MUST_CHECK int thump_unix_diag(const struct thump_target *target, uint64_t ino,
+				     struct thump_unix_diag *diag_ret, struct thump_err *err);
+
+/* ---- what lies in a unix socket (unix_queue.c) --------------------------------------------- */
+
+struct thump_unix_message {
+	const void *bytes;
+	size_t size_bytes;
+};
+
+struct thump_unix_queue {
+	struct thump_unix_message *list;
+	uint32_t count;
+};
+
+/* Appends u32 count, count times blob: messages, or for streams pieces, without taking them out.
+ * Refuses descriptors in flight. */
+THUMP_MUST_CHECK int thump_unix_capture_queue(struct thump_fd_capture *cap,
+					      const struct thump_fd_facts *facts,
+					      struct thump_access *access, struct thump_buf *record,
+					      struct thump_err *err);
+void thump_unix_decode_queue(struct thump_reader *r, struct thump_arena *arena,
+			     struct thump_unix_queue *queue_ret);
+/* Sends it all through the other end. */
+THUMP_MUST_CHECK int thump_unix_fill_queue(int peer_fd, const struct thump_unix_queue *queue,
+					   struct thump_err *err);
+
+/* ---- for --port ---------------------------------------------------------------------------- */
+
+/* Is this inet socket one that listens on TCP port `port` in the image? */
+bool thump_inet_listens_on(const void *object, uint16_t port);
+
+#endif

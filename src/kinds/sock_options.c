@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kinds/sock.h"
+
+#include <linux/filter.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "base/fd.h"
+
+/* Newer than the headers that thump is built with. */
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+#define LOCKED_SNDBUF	 1 /* SOCK_SNDBUF_LOCK */
+#define LOCKED_RCVBUF	 2 /* SOCK_RCVBUF_LOCK */
+#define NR_OPTIONS_LIMIT 256U
+
+/* Which sockets have it. */
+enum { ANY, ON_INET, ON_INET6, ON_TCP, ON_UDP, ON_UNIX };
+
+struct option {
+	const char *text;
+	int level, name;
+	uint8_t on;
+	uint8_t size_bytes;
+};
+
+#define INT(on_, level_, name_)                                                                    \
+	{                                                                                          \
+		.text = #name_, .level = (level_), .name = (name_), .on = (on_),                   \
+		.size_bytes = sizeof(int)                                                          \
+	}
+#define SIZED(on_, level_, name_, size_)                                                           \
+	{                                                                                          \
+		.text = #name_, .level = (level_), .name = (name_), .on = (on_),                   \
+		.size_bytes = (size_)                                                              \
+	}
+
+/* clang-format off: one per line */
+static const struct option options[] = {
+	INT(ANY, SOL_SOCKET, SO_REUSEADDR),
+	INT(ON_INET, SOL_SOCKET, SO_REUSEPORT),
+	INT(ANY, SOL_SOCKET, SO_KEEPALIVE),
+	INT(ANY, SOL_SOCKET, SO_BROADCAST),
+	INT(ANY, SOL_SOCKET, SO_OOBINLINE),
+	INT(ANY, SOL_SOCKET, SO_DONTROUTE),
+	INT(ANY, SOL_SOCKET, SO_PRIORITY),
+	INT(ANY, SOL_SOCKET, SO_MARK),
+	INT(ANY, SOL_SOCKET, SO_RCVLOWAT),
+	INT(ANY, SOL_SOCKET, SO_RCVBUF),
+	INT(ANY, SOL_SOCKET, SO_SNDBUF),
+	INT(ANY, SOL_SOCKET, SO_TIMESTAMP),
+	INT(ANY, SOL_SOCKET, SO_TIMESTAMPNS),
+	INT(ANY, SOL_SOCKET, SO_NO_CHECK),
+	INT(ANY, SOL_SOCKET, SO_BUSY_POLL),
+	INT(ANY, SOL_SOCKET, SO_ZEROCOPY),
+	INT(ANY, SOL_SOCKET, SO_RXQ_OVFL),
+	SIZED(ANY, SOL_SOCKET, SO_LINGER, sizeof(struct linger)),
+	SIZED(ANY, SOL_SOCKET, SO_RCVTIMEO, sizeof(struct timeval)),
+	SIZED(ANY, SOL_SOCKET, SO_SNDTIMEO, sizeof(struct timeval)),
+	SIZED(ON_INET, SOL_SOCKET, SO_BINDTODEVICE, IFNAMSIZ),
+	INT(ON_UNIX, SOL_SOCKET, SO_PASSCRED),
+	INT(ON_UNIX, SOL_SOCKET, SO_PASSSEC),
+	INT(ON_UNIX, SOL_SOCKET, SO_PASSPIDFD),
+	INT(ON_UNIX, SOL_SOCKET, SO_PEEK_OFF),
+	INT(ON_INET, IPPROTO_IP, IP_TOS),
+	INT(ON_INET, IPPROTO_IP, IP_TTL),
+	INT(ON_INET, IPPROTO_IP, IP_MTU_DISCOVER),
+	INT(ON_INET, IPPROTO_IP, IP_RECVERR),
+	INT(ON_INET, IPPROTO_IP, IP_PKTINFO),
+	INT(ON_INET, IPPROTO_IP, IP_RECVTTL),
+	INT(ON_INET, IPPROTO_IP, IP_RECVTOS),
+	INT(ON_INET, IPPROTO_IP, IP_RECVORIGDSTADDR),
+	INT(ON_INET, IPPROTO_IP, IP_FREEBIND),
+	INT(ON_INET, IPPROTO_IP, IP_TRANSPARENT),
+	INT(ON_INET, IPPROTO_IP, IP_MINTTL),
+	INT(ON_INET, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT),
+	INT(ON_INET, IPPROTO_IP, IP_MULTICAST_TTL),
+	INT(ON_INET, IPPROTO_IP, IP_MULTICAST_LOOP),
+	INT(ON_INET, IPPROTO_IP, IP_MULTICAST_ALL),
+	INT(ON_INET, IPPROTO_IP, IP_LOCAL_PORT_RANGE),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_V6ONLY),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_TCLASS),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_UNICAST_HOPS),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_MTU_DISCOVER),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_RECVERR),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_RECVPKTINFO),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_RECVHOPLIMIT),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_RECVTCLASS),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_DONTFRAG),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_TRANSPARENT),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_FREEBIND),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_MULTICAST_HOPS),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_MULTICAST_LOOP),
+	INT(ON_TCP, IPPROTO_TCP, TCP_NODELAY),
+	INT(ON_TCP, IPPROTO_TCP, TCP_CORK),
+	INT(ON_TCP, IPPROTO_TCP, TCP_MAXSEG),
+	INT(ON_TCP, IPPROTO_TCP, TCP_KEEPIDLE),
+	INT(ON_TCP, IPPROTO_TCP, TCP_KEEPINTVL),
+	INT(ON_TCP, IPPROTO_TCP, TCP_KEEPCNT),
+	INT(ON_TCP, IPPROTO_TCP, TCP_SYNCNT),
+	INT(ON_TCP, IPPROTO_TCP, TCP_LINGER2),
+	INT(ON_TCP, IPPROTO_TCP, TCP_DEFER_ACCEPT),
+	INT(ON_TCP, IPPROTO_TCP, TCP_WINDOW_CLAMP),
+	INT(ON_TCP, IPPROTO_TCP, TCP_USER_TIMEOUT),
+	INT(ON_TCP, IPPROTO_TCP, TCP_FASTOPEN),
+	INT(ON_TCP, IPPROTO_TCP, TCP_FASTOPEN_CONNECT),
+	INT(ON_TCP, IPPROTO_TCP, TCP_NOTSENT_LOWAT),
+	INT(ON_TCP, IPPROTO_TCP, TCP_SAVE_SYN),
+	INT(ON_TCP, IPPROTO_TCP, TCP_INQ),
+	SIZED(ON_TCP, IPPROTO_TCP, TCP_CONGESTION, 16), /* TCP_CA_NAME_MAX */
+	INT(ON_UDP, IPPROTO_UDP, UDP_CORK),
+	INT(ON_UDP, IPPROTO_UDP, UDP_SEGMENT),
+	INT(ON_UDP, IPPROTO_UDP, UDP_GRO),
+};
+/* clang-format on */
+
+static bool applies(const struct option *option, const struct thump_fd_facts *facts)
+{
+	bool inet = facts->sock_domain == AF_INET || facts->sock_domain == AF_INET6;
+
+	switch (option->on) {
+	case ON_INET:
+		return inet;
+	case ON_INET6:
+		return facts->sock_domain == AF_INET6;
+	case ON_TCP:
+		return inet && facts->sock_type == SOCK_STREAM;
+	case ON_UDP:
+		return inet && facts->sock_type == SOCK_DGRAM;
+	case ON_UNIX:
+		return facts->sock_domain == AF_UNIX;
+	default:
+		return true;
+	}
+}
+
+int thump_sock_get_int(struct thump_access *access, int level, int name, int *value_ret,
+		       long *result_ret, struct thump_err *err)
+{
+	uint32_t len = sizeof(*value_ret);
+
+	return thump_access_getsockopt(access, level, name, value_ret, &len, result_ret, err);
+}
+
+int thump_sock_name(struct thump_access *access, long nr, struct sockaddr_storage *name_ret,
+		    uint32_t *len_ret, long *result_ret, struct thump_err *err)
+{
+	const size_t name_at = 16;
+	uint32_t len = sizeof(*name_ret);
+	uint64_t args[6] = { (uint64_t)access->fd, access->addr + name_at, access->addr };
+
+	memset(access->bytes, 0, name_at + len);
+	memcpy(access->bytes, &len, sizeof(len));
+	if (thump_access_call(access, nr, args, name_at + len, result_ret, err) < 0)
+		return -1;
+	if (*result_ret < 0)
+		return 0;
+	memcpy(len_ret, access->bytes, sizeof(*len_ret));
+	if (*len_ret > len)
+		*len_ret = len;
+	memset(name_ret, 0, sizeof(*name_ret));
+	memcpy(name_ret, access->bytes + name_at, *len_ret);
+	return 0;
+}
+
+static void put_option(struct thump_buf *list, const struct option *option, const void *value,
+		       uint32_t size_bytes)
+{
+	thump_buf_put_u32(list, (uint32_t)option->level);
+	thump_buf_put_u32(list, (uint32_t)option->name);
+	thump_buf_put_blob(list, value, size_bytes);
+}
+
+static bool is_buffer(const struct option *option)
+{
+	return option->level == SOL_SOCKET &&
+	       (option->name == SO_RCVBUF || option->name == SO_SNDBUF);
+}
+
+/* getsockopt yields twice what setsockopt takes (socket(7)). A size that nobody set grows by itself
+ * and is not saved; before Linux 5.14 the kernel does not tell, then one that differs is. */
+static bool buffer_was_set(const struct option *option, int locked, bool lock_known)
+{
+	int bit = option->name == SO_RCVBUF ? LOCKED_RCVBUF : LOCKED_SNDBUF;
+
+	return !lock_known || (locked & bit);
+}
+
+static int capture_option(struct thump_access *access, int fresh, const struct option *option,
+			  struct thump_buf *list, uint32_t *count, int locked, bool lock_known,
+			  struct thump_err *err)
+{
+	unsigned char value[THUMP_SOCK_OPTION_MAX_BYTES], usual[THUMP_SOCK_OPTION_MAX_BYTES];
+	uint32_t len = option->size_bytes;
+	socklen_t usual_len = option->size_bytes;
+	long result;
+
+	memset(value, 0, sizeof(value));
+	memset(usual, 0, sizeof(usual));
+	if (thump_access_getsockopt(access, option->level, option->name, value, &len, &result,
+				    err) < 0)
+		return -1;
+	if (result < 0) /* not known to this kernel, or not for this socket */
+		return 0;
+	if (getsockopt(fresh, option->level, option->name, usual, &usual_len) == 0 &&
+	    memcmp(value, usual, sizeof(value)) == 0)
+		return 0;
+	if (is_buffer(option)) {
+		int size;
+
+		if (!buffer_was_set(option, locked, lock_known))
+			return 0;
+		memcpy(&size, value, sizeof(size));
+		size /= 2;
+		memcpy(value, &size, sizeof(size));
+	}
+	/* A string may come shorter than its room; its full room is what is recorded. */
+	put_option(list, option, value, option->size_bytes);
+	(*count)++;
+	return 0;
+}
+
+/* getsockopt(SO_GET_FILTER) without room yields the number of instructions; EACCES: eBPF. */
+static int refuse_filter(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			 struct thump_access *access, struct thump_err *err)
+{
+	const size_t len_bytes = sizeof(uint32_t);
+	uint64_t args[6] = { (uint64_t)access->fd, SOL_SOCKET, SO_GET_FILTER, 0, access->addr };
+	uint32_t count = 0;
+	long result;
+
+	memset(access->bytes, 0, len_bytes);
+	if (thump_access_call(access, SYS_getsockopt, args, len_bytes, &result, err) < 0)
+		return -1;
+	memcpy(&count, access->bytes, len_bytes);
+	if ((result == 0 && count > 0) || result == -EACCES)
+		thump_refuse_fd(cap, facts, "socket-filter",
+				"socket with a filter (SO_ATTACH_FILTER): cannot be saved");
+	return 0;
+}
+
+int thump_sock_capture_options(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			       struct thump_access *access, struct thump_buf *record,
+			       struct thump_err *err)
+{
+	auto_close int fresh =
+		socket(facts->sock_domain, facts->sock_type | SOCK_CLOEXEC, facts->sock_protocol);
+	auto_buf struct thump_buf list = THUMP_BUF_INIT;
+	int locked = 0;
+	long lock_result;
+	uint32_t count = 0;
+
+	if (fresh < 0)
+		return thump_fail_errno(err, "socket(%d, %d, %d)", facts->sock_domain,
+					facts->sock_type, facts->sock_protocol);
+	if (refuse_filter(cap, facts, access, err) < 0 ||
+	    thump_sock_get_int(access, SOL_SOCKET, SO_BUF_LOCK, &locked, &lock_result, err) < 0)
+		return -1;
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(options); i++)
+		if (applies(&options[i], facts) &&
+		    capture_option(access, fresh, &options[i], &list, &count, locked,
+				   lock_result == 0, err) < 0)
+			return -1;
+	thump_buf_put_u32(record, count);
+	thump_buf_put(record, list.bytes, list.size_bytes);
+	record->failed |= list.failed;
+	return 0;
+}
+
+static const struct option *find_option(int32_t level, int32_t name)
+{
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(options); i++)
+		if (options[i].level == level && options[i].name == name)
+			return &options[i];
+	return NULL;
+}
+
+void thump_sock_decode_options(struct thump_reader *r, struct thump_arena *arena,
+			       struct thump_sock_options *options_ret)
+{
+	uint32_t count = thump_get_u32(r);
+	struct thump_sock_options list = { 0 };
+
+	if (count > NR_OPTIONS_LIMIT)
+		r->failed = true;
+	for (uint32_t i = 0; i < count && !r->failed; i++) {
+		struct thump_sock_option option = { .level = (int32_t)thump_get_u32(r),
+						    .name = (int32_t)thump_get_u32(r) };
+		const struct option *known = find_option(option.level, option.name);
+		size_t size_bytes;
+		const void *value = thump_get_blob(r, THUMP_SOCK_OPTION_MAX_BYTES, &size_bytes);
+
+		list.list = thump_arena_grow(arena, list.list, i, sizeof(option));
+		if (!value || !known || known->size_bytes != size_bytes || !list.list) {
+			r->failed = true;
+			return;
+		}
+		option.size_bytes = (uint32_t)size_bytes;
+		memcpy(option.value, value, size_bytes);
+		list.list[i] = option;
+		list.count = i + 1;
+	}
+	*options_ret = list;
+}
+
+int thump_sock_apply_options(int fd, const struct thump_sock_options *list, const char **failed_ret)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		const struct thump_sock_option *option = &list->list[i];
+
+		if (setsockopt(fd, option->level, option->name, option->value, option->size_bytes) <
+		    0) {
+			*failed_ret = find_option(option->level, option->name)->text;
+			return -1;
+		}
+	}
+	return 0;
+}
