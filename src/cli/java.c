@@ -133,7 +133,8 @@ static bool names_our_agent(const char *arg)
 static int check_commas(const struct thump_java_command *command,
 			const struct thump_java_options *options, struct thump_err *err)
 {
-	if ((command->image && strchr(command->image, ',')) || strchr(options->thump, ','))
+	if ((command->image && strchr(command->image, ',')) ||
+	    (options->agent && strchr(options->thump, ',')))
 		return thump_refuse(err,
 				    "%s: a comma in the image's or thump's path cannot be "
 				    "handed to the JVM's agent; rename it",

@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "cli/cli.h"
+#include "cli/java.h"
 #include "cli/report.h"
 #include "cli/restoring.h"
 #include "cli/supervise.h"
@@ -27,6 +28,9 @@ static const char usage[] =
 	"\n"
 	"Start COMMAND so that it can be checkpointed; or restore FILE if it is there and fits.\n"
 	"\n"
+	"A java command gets the agent that gives it the jdk.crac API; the options of CRaC and\n"
+	"OpenJ9 for checkpoints are understood.\n"
+	"\n"
 	"  --image FILE     restore FILE if it exists and fits this machine, else start COMMAND\n"
 	"  --then ACTION    when the program was checkpointed: exit (with 0, the default), "
 	"restore\n"
@@ -46,6 +50,8 @@ struct run {
 	const char *image_path;
 	enum then then;
 	char **command;
+	bool only_restore;	  /* the command says so itself: never start it */
+	struct thump_arena arena; /* of a rewritten command */
 	struct thump_supervise sup;
 };
 
@@ -90,6 +96,39 @@ static int parse(struct run *run, int argc, char **argv)
 	if (status < 0 && run->then == THEN_RESTORE && !run->image_path)
 		status = thump_usage_error(&run->common, "--then restore needs --image");
 	return status;
+}
+
+/* Path of this executable, for the agent; NULL when it cannot be known. */
+static const char *own_path(struct thump_arena *arena)
+{
+	char path[4096];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	return len > 0 ? thump_arena_strndup(arena, path, (size_t)len) : NULL;
+}
+
+/* A java command gets the agent, and its options of CRaC and OpenJ9 become ours. */
+static int rewrite_java(struct run *run, struct thump_err *err)
+{
+	const char *thump = own_path(&run->arena);
+	const struct thump_java_options options = {
+		.image = run->image_path,
+		.thump = thump,
+		.agent = thump ? thump_java_find_agent(&run->arena, thump) : NULL,
+		.then_continue = run->then == THEN_CONTINUE,
+	};
+	struct thump_java_command java;
+
+	if (thump_java_command(&run->arena, run->command, &options, &java, err) < 0)
+		return -1;
+	if (!java.is_java)
+		return 0;
+	run->command = java.argv;
+	run->image_path = java.image;
+	run->only_restore = java.restore_only && !java.ignore_restore_failure;
+	if (!java.has_agent && run->common.verbose)
+		fprintf(stderr, "thump run: libthump-jvm.so is not installed: no jdk.crac API\n");
+	return 0;
 }
 
 /* ---- starting ----------------------------------------------------------------------------- */
@@ -203,8 +242,12 @@ static int begin(struct run *run, struct thump_outcome *outcome, struct thump_er
 		return start_command(run, outcome, err);
 	thump_restoring_init(&restoring, run->image_path);
 	result = restore_image(run, &restoring, outcome, err);
-	if (result > 0)
+	if (result > 0 && run->only_restore) {
+		thump_print_problems(&run->common, &restoring.problems);
+		result = -1;
+	} else if (result > 0) {
 		say_why_not(run, &restoring, err);
+	}
 	thump_restoring_deinit(&restoring);
 	return result > 0 ? start_command(run, outcome, err) : result;
 }
@@ -248,13 +291,15 @@ static int verb_run(int argc, char **argv)
 
 	if (status >= 0)
 		return status == THUMP_OK ? THUMP_OK : STATUS(status);
-	if (run_to_end(&run, &outcome, &err) < 0) {
+	thump_arena_init(&run.arena);
+	if (rewrite_java(&run, &err) < 0 || run_to_end(&run, &outcome, &err) < 0) {
 		thump_print_error(&run.common, &err);
 		status = STATUS(err.code);
 	} else {
 		status = outcome.status;
 	}
 	thump_supervisor_deinit(&run.sup);
+	thump_arena_deinit(&run.arena);
 	return status;
 }
 
