@@ -2,12 +2,10 @@
 #include "rebuild/commit.h"
 
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "base/fd.h"
 #include "rebuild/arch/arch.h"
 
 #define GATHER_TIMEOUT_MS 10000
@@ -142,27 +140,20 @@ static const struct thump_task *task_of(const struct caller *caller, size_t inde
 	return NULL;
 }
 
-static int set_threads(const struct thump_plan *plan, const struct caller *caller,
-		       struct thump_err *err)
+static int set_threads(const struct caller *caller, struct thump_err *err)
 {
 	struct thump_newborn *newborn = caller->newborn;
-	auto_free void *room = malloc(plan->xstate_size + 1);
 
-	if (!room)
-		return thump_fail_errno(err, "memory for registers");
 	if (newborn->nr_tids != caller->model->nr_tasks)
 		return thump_fail(err, "%zu threads were made instead of %u", newborn->nr_tids,
 				  caller->model->nr_tasks);
 	for (size_t i = 0; i < newborn->nr_tids; i++) {
 		const struct thump_task *task = task_of(caller, i);
-		const void *xstate;
 
 		if (!task)
 			return thump_fail(err, "thread %d is none of the image", newborn->tids[i]);
-		xstate = thump_xstate_for_here(task, plan->xstate_size, room);
-		if (thump_newborn_set_thread(newborn, newborn->tids[i], &task->regs, xstate,
-					     xstate ? plan->xstate_size : 0, task->sigmask,
-					     err) < 0)
+		if (thump_newborn_set_thread(newborn, newborn->tids[i], &task->regs, task->xstate,
+					     task->xstate_size, task->sigmask, err) < 0)
 			return thump_add_context(err, "registers of thread %d", task->tid);
 	}
 	return 0;
@@ -179,7 +170,7 @@ int thump_commit(const struct thump_plan *plan, struct thump_region *region,
 		return thump_add_context(err, "stop the new threads");
 	if (find_insn(&caller, err) < 0 || set_trap_action(&caller, err) < 0 ||
 	    queue_traps(&caller, err) < 0 || set_dumpable(&caller, err) < 0 ||
-	    unmap_region(&caller, region_end, err) < 0 || set_threads(plan, &caller, err) < 0)
+	    unmap_region(&caller, region_end, err) < 0 || set_threads(&caller, err) < 0)
 		return -1;
 	return thump_newborn_release(newborn, stopped, err);
 }

@@ -124,7 +124,7 @@ struct attempt {
 	struct thump_jobs jobs;
 	struct verifier verifier;
 	struct thump_newborn *newborn;
-	uint64_t start_ns, start_ticks, forked_ticks, exec_done_ticks;
+	uint64_t start_ns, start_ticks, forked_ticks;
 };
 
 static void attempt_deinit(struct attempt *attempt)
@@ -201,13 +201,10 @@ static int start_child(struct attempt *attempt, enum thump_pid_way tid_way,
 static int read_layout(const struct attempt *attempt, struct thump_maps *maps,
 		       struct thump_err *err)
 {
-	char path[64];
-	auto_close int fd = -1;
+	auto_close int fd = openat(attempt->newborn->proc_fd, "maps", O_RDONLY | O_CLOEXEC);
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/maps", (int)attempt->newborn->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return thump_fail_errno(err, "open %s", path);
+		return thump_fail_errno(err, "open the layout of the new process");
 	return thump_maps_read(maps, fd, err);
 }
 
@@ -280,6 +277,16 @@ static int run_blob(struct attempt *attempt, struct thump_err *err)
 /* ---- all of it
  * ----------------------------------------------------------------------------------------- */
 
+static int write_steps(struct attempt *attempt, enum thump_pid_way tid_way,
+		       const struct thump_caps *caps, struct thump_err *err)
+{
+	struct thump_plan *plan = attempt->plan;
+
+	if (thump_write_steps(plan, tid_way, caps, &attempt->jobs, &attempt->region, err) < 0)
+		return -1;
+	return verifier_start(&attempt->verifier, plan->image, &attempt->jobs, err);
+}
+
 static int attempt_run(struct attempt *attempt, enum thump_pid_way tid_way, struct thump_err *err)
 {
 	struct thump_plan *plan = attempt->plan;
@@ -289,15 +296,17 @@ static int attempt_run(struct attempt *attempt, enum thump_pid_way tid_way, stru
 	plan->set_caps = attempt->report->user_namespace || thump_caps_own().permitted != 0 ||
 			 geteuid() == 0;
 	set_clock_shift(plan, attempt->report);
-	if (thump_region_create(&attempt->region, thump_place_blob(plan->model), &needs, err) < 0 ||
-	    start_child(attempt, tid_way, &caps, err) < 0)
+	if (thump_region_create(&attempt->region, thump_place_blob(plan->model), &needs, err) < 0)
 		return -1;
-	if (thump_write_steps(plan, tid_way, &caps, &attempt->jobs, &attempt->region, err) < 0 ||
-	    verifier_start(&attempt->verifier, plan->image, &attempt->jobs, err) < 0)
+	/* Spinning counts tids: no thread of ours may start while the new process makes its own. */
+	if (tid_way == THUMP_WAY_SPIN && write_steps(attempt, tid_way, &caps, err) < 0)
+		return -1;
+	if (start_child(attempt, tid_way, &caps, err) < 0)
+		return -1;
+	if (tid_way != THUMP_WAY_SPIN && write_steps(attempt, tid_way, &caps, err) < 0)
 		return -1;
 	if (thump_newborn_wait_exec(attempt->newborn, 0, err) < 0)
 		return child_failed(attempt, err);
-	attempt->exec_done_ticks = thump_ticks();
 	if (run_blob(attempt, err) < 0 || verifier_join(&attempt->verifier, err) < 0)
 		return -1;
 	return thump_commit(plan, &attempt->region, attempt->newborn, err);

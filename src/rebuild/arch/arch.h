@@ -8,16 +8,12 @@
 /* The counter of the blob's marks (see resume/abi.h). */
 uint64_t thump_ticks(void);
 
-/* Size of NT_X86_XSTATE here: PTRACE_SETREGSET takes no other. */
+/* Size of NT_X86_XSTATE here. */
 uint32_t thump_xstate_size(void);
 
 /* The extended registers can be loaded here: all features in use are there, and where the area has
  * another size, none is in use whose place differs between processors. */
 bool thump_xstate_fits(const struct thump_task *task, uint64_t xcr0, uint32_t size_here);
-
-/* The thread's extended registers in the size of this machine: its own bytes, or `room`
- * (size_here bytes) filled; NULL when the image has none. */
-const void *thump_xstate_for_here(const struct thump_task *task, uint32_t size_here, void *room);
 
 uint64_t thump_stack_pointer(const struct thump_task *task);
 

@@ -6,7 +6,7 @@
 
 #include "rebuild/arch/arch.h"
 
-/* Layout of an XSAVE area, Intel SDM volume 1, 13.4: legacy region, header, AVX, the rest. */
+/* The header of an XSAVE area begins with the features in use, Intel SDM volume 1, 13.4.2. */
 #define XSTATE_BV_OFFSET 512
 #define XSTATE_AVX_END	 832
 /* x87, SSE, AVX: at the same place in every processor. */
@@ -42,20 +42,6 @@ bool thump_xstate_fits(const struct thump_task *task, uint64_t xcr0, uint32_t si
 	if (features & ~xcr0)
 		return false;
 	return task->xstate_size == size_here || (features & ~XSTATE_FIXED_BITS) == 0;
-}
-
-const void *thump_xstate_for_here(const struct thump_task *task, uint32_t size_here, void *room)
-{
-	if (!task->xstate_size)
-		return NULL;
-	if (task->xstate_size == size_here)
-		return task->xstate;
-	/* Features that are not in use are all zero; xstate_fits() saw that the others are within
-	 * the part that is laid out alike. */
-	memset(room, 0, size_here);
-	memcpy(room, task->xstate,
-	       thump_min_u64(XSTATE_AVX_END, thump_min_u64(task->xstate_size, size_here)));
-	return room;
 }
 
 uint64_t thump_stack_pointer(const struct thump_task *task)
