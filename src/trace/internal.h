@@ -64,8 +64,9 @@ struct thump_sleepers {
 void thump_sleepers_look(int proc_fd, pid_t pid, struct thump_sleepers *sleepers);
 /* NULL when the thread was not looked at. */
 const struct thump_sleeper *thump_sleeper_of(const struct thump_sleepers *sleepers, pid_t tid);
-/* Of a stopped thread, until now; 0 when nothing is known. sleeper may be NULL. */
-uint64_t thump_slept_ns(int proc_fd, const struct thump_sleeper *sleeper);
+/* Of a stopped thread, until until_ns (CLOCK_MONOTONIC); 0 when nothing is known. sleeper may be
+ * NULL. */
+uint64_t thump_slept_ns(int proc_fd, const struct thump_sleeper *sleeper, uint64_t until_ns);
 void thump_sleepers_deinit(struct thump_sleepers *sleepers);
 
 /* ---- settle.c ---------------------------------------------------------------------------- */
@@ -77,6 +78,9 @@ THUMP_MUST_CHECK int thump_settle(struct thump_target *target, struct thump_targ
 THUMP_MUST_CHECK int thump_read_thread(struct thump_target *target,
 				       struct thump_target_thread *thread,
 				       const struct thump_sleeper *sleeper, struct thump_err *err);
+
+/* Takes time slept, or held, off the relative timeout that a stopped thread will wait with. */
+void thump_shorten_timeout(struct thump_target_thread *thread, uint64_t ns);
 
 /* ---- gadget.c ---------------------------------------------------------------------------- */
 

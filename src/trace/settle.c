@@ -147,23 +147,28 @@ static uint32_t blocked_in(const struct thump_target *target,
 	return found != THUMP_NO_SYSCALL ? found : nr;
 }
 
-/* In the original only what restarts by its registers; the rest has the kernel's own deadline. */
-static int shorten_original(struct thump_target_thread *thread,
-			    const struct user_regs_struct *shortened, struct thump_err *err)
+/*
+ * In the original only what restarts by its registers; the rest has the kernel's own deadline.
+ * A thread that cannot be written to has ended, and needs no timeout.
+ */
+void thump_shorten_timeout(struct thump_target_thread *thread, uint64_t ns)
 {
-	if (thump_arch_interruption(&thread->regs) != THUMP_RESTART_UNLESS_HANDLER ||
-	    memcmp(shortened, &thread->regs, sizeof(*shortened)) == 0)
-		return 0;
-	if (thump_ptrace_set_regs(thread->tid, shortened) != 0)
-		return thump_fail_errno(err, "write the registers of thread %d", thread->tid);
-	thread->regs = *shortened;
-	return 0;
+	struct user_regs_struct shortened = thread->regs;
+
+	if (thread->gone || thump_arch_interruption(&thread->regs) != THUMP_RESTART_UNLESS_HANDLER)
+		return;
+	thump_arch_shorten_timeout(&shortened, thread->blocked_syscall, ns);
+	if (memcmp(&shortened, &thread->regs, sizeof(shortened)) != 0 &&
+	    thump_ptrace_set_regs(thread->tid, &shortened) == 0)
+		thread->regs = shortened;
 }
 
 int thump_read_thread(struct thump_target *target, struct thump_target_thread *thread,
 		      const struct thump_sleeper *sleeper, struct thump_err *err)
 {
 	const enum thump_interruption how = thump_arch_interruption(&thread->regs);
+	/* What comes after stopped_at_ns is taken off when it goes on. */
+	const uint64_t slept_ns = thump_slept_ns(target->proc_fd, sleeper, target->stopped_at_ns);
 	struct user_regs_struct shortened = thread->regs;
 	bool handler_due = false;
 
@@ -172,10 +177,8 @@ int thump_read_thread(struct thump_target *target, struct thump_target_thread *t
 	if (thump_ptrace_get_sigmask(thread->tid, &thread->sigmask) != 0)
 		return thump_fail_errno(err, "read the signal mask of thread %d", thread->tid);
 	thread->blocked_syscall = blocked_in(target, thread, sleeper);
-	thump_arch_shorten_timeout(&shortened, thread->blocked_syscall,
-				   thump_slept_ns(target->proc_fd, sleeper));
-	if (shorten_original(thread, &shortened, err) != 0)
-		return -1;
+	thump_arch_shorten_timeout(&shortened, thread->blocked_syscall, slept_ns);
+	thump_shorten_timeout(thread, slept_ns);
 	if (how == THUMP_RESTART_UNLESS_HANDLER || how == THUMP_RESTART_BLOCK)
 		handler_due = handler_is_due(target, thread->tid);
 	thread->image_regs =

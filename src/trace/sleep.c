@@ -177,11 +177,11 @@ const struct thump_sleeper *thump_sleeper_of(const struct thump_sleepers *sleepe
 	return NULL;
 }
 
-uint64_t thump_slept_ns(int proc_fd, const struct thump_sleeper *sleeper)
+uint64_t thump_slept_ns(int proc_fd, const struct thump_sleeper *sleeper, uint64_t until_ns)
 {
 	if (!sleeper || sleeper->slept_ns == 0 || !slept_until_stopped(proc_fd, sleeper))
 		return 0;
-	return sleeper->slept_ns + (thump_now_ns() - sleeper->looked_at_ns);
+	return sleeper->slept_ns + (until_ns - sleeper->looked_at_ns);
 }
 
 void thump_sleepers_deinit(struct thump_sleepers *sleepers)

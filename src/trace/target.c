@@ -52,6 +52,7 @@ static int stop(struct thump_target *target, unsigned patience_ms, struct thump_
 	}
 	if (result == 0)
 		result = thump_seize_all(target, patience_ms, err);
+	target->stopped_at_ns = thump_now_ns();
 	for (size_t i = 0; result == 0 && i < target->nr_threads; i++) {
 		struct thump_target_thread *thread = &target->threads[i];
 
@@ -96,11 +97,16 @@ static void detach(struct thump_target *target, struct thump_target_thread *thre
 
 void thump_target_resume(struct thump_target *target)
 {
+	uint64_t held_ns;
+
 	if (!target->stopped)
 		return;
 	thump_remote_finish(target);
-	for (size_t i = 0; i < target->nr_threads; i++)
+	held_ns = thump_now_ns() - target->stopped_at_ns;
+	for (size_t i = 0; i < target->nr_threads; i++) {
+		thump_shorten_timeout(&target->threads[i], held_ns);
 		detach(target, &target->threads[i]);
+	}
 	target->stopped = false;
 	thump_waiter_destroy(target->waiter);
 	target->waiter = NULL;

@@ -46,6 +46,7 @@ struct thump_target {
 	struct thump_target_thread *threads; /* [0] is the thread group leader */
 	size_t nr_threads;
 	struct thump_inject *inject; /* remote call machinery, made on first use */
+	uint64_t stopped_at_ns;	     /* CLOCK_MONOTONIC, when all threads had stopped */
 	/* true until the target was resumed, killed or lost */
 	bool stopped;
 };
