@@ -34,7 +34,6 @@ static const struct {
 	{ THUMP_VMA_UFFD, "registered with userfaultfd(2), which cannot be saved" },
 	{ THUMP_VMA_SHADOW_STACK, "a shadow stack cannot be saved" },
 	{ THUMP_VMA_SYNC, "MAP_SYNC (persistent memory) cannot be saved" },
-	{ THUMP_VMA_SEALED, "sealed (mseal(2)), which cannot be saved" },
 };
 
 static const char *refused_trait(const struct thump_map *map)

@@ -48,12 +48,17 @@ THUMP_MUST_CHECK int thump_capture_remote_tasks(struct thump_capture *cap, struc
 /* Memory: descriptors have put their backings into the model before. */
 THUMP_MUST_CHECK int thump_capture_mm(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_mappings(struct thump_capture *cap, struct thump_err *err);
-/* Backing of a memfd or of shared anonymous memory, added on first use; THUMP_NO_ID when that is
- * refused. shared.c */
+/* Backing of a memfd or of shared anonymous memory, added on first use. shared.c */
 THUMP_MUST_CHECK int thump_capture_memfd(struct thump_capture *cap, const struct thump_map *map,
 					 uint32_t *backing_id_ret, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_shmem(struct thump_capture *cap, const struct thump_map *map,
 					 uint32_t *backing_id_ret, struct thump_err *err);
+/* A new backing for a deleted file that cannot be opened; THUMP_NO_ID when that is refused. */
+THUMP_MUST_CHECK int thump_capture_lost_file(struct thump_capture *cap, const struct thump_map *map,
+					     uint32_t *backing_id_ret, struct thump_err *err);
+/* One more mapping of it was seen. */
+void thump_capture_grow_view(struct thump_capture *cap, const struct thump_map *map,
+			     uint32_t backing_id);
 THUMP_MUST_CHECK int thump_capture_shared_content(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_pages(struct thump_capture *cap, struct thump_err *err);
 

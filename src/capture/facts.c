@@ -76,16 +76,16 @@ static int read_smaps(struct thump_capture *cap, struct thump_err *err)
 
 int thump_capture_facts(struct thump_capture *cap, struct thump_err *err)
 {
-	auto_free char *status = NULL, *stat = NULL, *environ = NULL;
-	size_t environ_size = 0;
+	auto_free char *status = NULL, *stat = NULL, *env_text = NULL;
+	size_t env_size = 0;
 
 	if (thump_capture_slurp(cap, "status", &status, NULL, err) < 0 ||
 	    thump_status_parse(status, &cap->model.arena, &cap->status, err) < 0 ||
 	    thump_capture_slurp(cap, "stat", &stat, NULL, err) < 0 ||
 	    thump_stat_parse(stat, &cap->stat, err) < 0)
 		return -1;
-	if (thump_capture_slurp(cap, "environ", &environ, &environ_size, err) == 0) {
-		const char *tmpdir = thump_environ_find(environ, environ_size, "TMPDIR");
+	if (thump_capture_slurp(cap, "environ", &env_text, &env_size, err) == 0) {
+		const char *tmpdir = thump_environ_find(env_text, env_size, "TMPDIR");
 
 		cap->tmpdir = tmpdir ? thump_arena_strdup(&cap->scratch, tmpdir) : NULL;
 	}

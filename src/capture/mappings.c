@@ -38,8 +38,6 @@ struct mapping {
 	struct stat st; /* of fd */
 };
 
-#define refuse_map(cap, map, word, ...) refuse_mapping((cap), (map), (word), __VA_ARGS__)
-
 static void refuse_mapping(struct thump_capture *cap, const struct thump_map *map, const char *word,
 			   const char *reason)
 {
@@ -154,30 +152,29 @@ static int add_file(struct thump_capture *cap, const struct thump_map *map, int 
 			if (carry(cap, &backing, fd, err) < 0)
 				return thump_add_context(err, "%s", map->path);
 		} else if (map->deleted) {
-			refuse_map(cap, map, "deleted-file",
-				   "the file was deleted and is too big to travel in the image");
+			refuse_mapping(
+				cap, map, "deleted-file",
+				"the file was deleted and is too big to travel in the image");
 			return 0;
 		}
 	}
 	return thump_backing_add(&cap->model, &backing, id_ret, err);
 }
 
-/* A private mapping whose file nobody can open any more is saved as what it holds: the program sees
- * the same bytes, /proc/PID/maps another name. */
-static uint32_t lost_file(struct thump_capture *cap, const struct thump_map *map)
+/* Nothing leads to the file any more but its mappings. */
+static int lost_file(struct thump_capture *cap, const struct thump_map *map, struct last_file *file,
+		     struct thump_err *err)
 {
-	if (!map->shared && map->deleted) {
-		thump_capture_warn(cap, "deleted-file",
-				   "mapping 0x%lx-0x%lx %s: the file was deleted; its content is "
-				   "saved as anonymous memory",
-				   map->start, map->end, map->path);
-		return THUMP_VMA_ANON;
+	if (!map->deleted) {
+		refuse_mapping(cap, map, "file",
+			       errno == ESTALE ? "the path leads to another file by now"
+					       : strerrordesc_np(errno));
+		return 0;
 	}
-	refuse_map(cap, map, map->deleted ? "deleted-file" : "file",
-		   map->deleted
-			   ? "the file was deleted, and opening it needs CAP_CHECKPOINT_RESTORE"
-		   : errno == ESTALE ? "the path leads to another file by now"
-				     : strerrordesc_np(errno));
+	if (thump_capture_lost_file(cap, map, &file->backing_id, err) < 0)
+		return -1;
+	if (file->backing_id != THUMP_NO_ID)
+		file->kind = THUMP_VMA_FILE_PRIVATE;
 	return 0;
 }
 
@@ -193,14 +190,14 @@ static int new_file(struct thump_capture *cap, struct mapping *mapping, struct l
 		return 0;
 	}
 	if (!S_ISREG(mapping->st.st_mode)) {
-		refuse_map(cap, map, "device", "a mapped device cannot be saved");
+		refuse_mapping(cap, map, "device", "a mapped device cannot be saved");
 		return 0;
 	}
 	fd = reopen_for_reading(mapping->fd);
 	if (fd < 0) {
-		refuse_map(cap, map, "file",
-			   "the file may not be read, so it could not be "
-			   "recognised at a restore");
+		refuse_mapping(cap, map, "file",
+			       "the file may not be read, so it could not be "
+			       "recognised at a restore");
 		return 0;
 	}
 	if (!map->shared && is_thump_image(fd, map->path)) {
@@ -228,10 +225,8 @@ static int find_file(struct thump_capture *cap, struct mapping *mapping, struct 
 	};
 	if (file->backing_id == THUMP_NO_ID) {
 		mapping->fd = open_mapped(cap, mapping);
-		if (mapping->fd < 0) {
-			file->kind = lost_file(cap, map);
-			return 0;
-		}
+		if (mapping->fd < 0)
+			return lost_file(cap, map, file, err);
 		file->backing_id =
 			thump_backing_find(&cap->model, mapping->st.st_dev, mapping->st.st_ino);
 	}
@@ -259,8 +254,9 @@ static int map_file(struct thump_capture *cap, struct mapping *mapping, struct l
 	case THUMP_VMA_FILE_PRIVATE:
 		if (map->shared)
 			vma->kind = THUMP_VMA_FILE_SHARED;
+		thump_capture_grow_view(cap, map, vma->backing_id);
 		break;
-	case THUMP_VMA_ANON: /* of a thump image, or of a file that is lost */
+	case THUMP_VMA_ANON: /* of a thump image */
 		vma->traits |= THUMP_VMA_LAZY_IMAGE;
 		vma->offset = 0;
 		break;
@@ -318,7 +314,7 @@ static int map_one(struct thump_capture *cap, struct mapping *mapping, struct la
 	case THUMP_MAP_REFUSED:
 		break;
 	}
-	refuse_map(cap, mapping->map, "mapping", reason);
+	refuse_mapping(cap, mapping->map, "mapping", reason);
 	return 0;
 }
 

@@ -32,21 +32,33 @@ static int read_file(const struct thump_backing *backing, uint64_t offset, char 
 	return 0;
 }
 
-/* A mapping of backing_id that holds `offset`. */
+static bool is_shared(const struct thump_vma *vma)
+{
+	return vma->kind == THUMP_VMA_SHMEM_ANON || vma->kind == THUMP_VMA_MEMFD_SHARED ||
+	       vma->kind == THUMP_VMA_FILE_SHARED;
+}
+
+/* A mapping of backing_id that holds `offset`: a shared one, if there is any. */
 static const struct thump_vma *find_view(const struct thump_model *model, uint32_t backing_id,
 					 uint64_t offset)
 {
+	const struct thump_vma *found = NULL;
+
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
 		const struct thump_vma *vma = &model->vmas[i];
 
-		if (vma->backing_id == backing_id && vma->kind == THUMP_VMA_SHMEM_ANON &&
-		    offset >= vma->offset && offset - vma->offset < vma->end - vma->start)
+		if (vma->backing_id != backing_id || offset < vma->offset ||
+		    offset - vma->offset >= vma->end - vma->start)
+			continue;
+		if (is_shared(vma))
 			return vma;
+		found = vma;
 	}
-	return NULL;
+	return found;
 }
 
-/* Shared memory that no descriptor leads to: through its mappings. */
+/* What no descriptor leads to: through its mappings. A private one shows its own copies of pages
+ * that were written, but then nobody else can see what lies below them either. */
 static int read_views(const struct thump_capture *cap, uint32_t backing_id, uint64_t offset,
 		      char *buf, size_t size_bytes, struct thump_err *err)
 {

@@ -281,7 +281,7 @@ static void make_memory(struct facts *facts)
 	int zero_fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
 	int memfd = memfd_create("mem", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	child_check(memfd >= 0 && ftruncate(memfd, 8 * PAGE) == 0);
+	child_check(memfd >= 0 && ftruncate(memfd, 6 * PAGE) == 0);
 	facts->addr[0] = map(8 * PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1, "none");
 	child_check(mprotect((void *)facts->addr[0], 8 * PAGE, PROT_NONE) == 0);
 	facts->addr[1] = map(8 * PAGE, MAP_SHARED | MAP_ANONYMOUS, -1, "shared");
@@ -337,29 +337,34 @@ static void memory_of_each_kind_is_in_the_model(void **state)
 	child_goes_on();
 }
 
-/* Through /proc/PID/map_files, which takes CAP_CHECKPOINT_RESTORE, or refused by name. */
-static void a_memfd_without_descriptor(void **state)
+static void assert_shared_memory(void)
 {
-	const struct thump_vma *shared, *private;
+	const struct thump_vma *shared = vma_at(child.facts.addr[2]);
+	const struct thump_vma *private = vma_at(child.facts.addr[3]);
+	const struct thump_backing *backings = thump_capture_model(capture)->backings;
 
+	assert_backing_at(vma_at(child.facts.addr[1])->backing_id, 0, "shared");
+	assert_int_equal(backings[vma_at(child.facts.addr[1])->backing_id].nr_extents, 1);
+	assert_int_equal(shared->kind, THUMP_VMA_MEMFD_SHARED);
+	assert_int_equal(private->kind, THUMP_VMA_MEMFD_PRIVATE);
+	assert_int_equal(shared->backing_id, private->backing_id);
+	assert_memory_at(child.facts.addr[3], "copy");
+	assert_backing_at(shared->backing_id, 0, "memfd");
+	assert_int_equal(backings[shared->backing_id].content_size_bytes, 6 * PAGE);
+	assert_int_equal(backings[shared->backing_id].extents[0].end, PAGE);
+}
+
+/* As root through /proc/PID/map_files. */
+static void shared_memory_without_descriptors(void **state)
+{
 	(void)state;
 	start(make_memory, check_memory);
 	(void)begin(false);
-	shared = vma_at(child.facts.addr[2]);
-	private = vma_at(child.facts.addr[3]);
-	assert_int_equal(shared->kind, THUMP_VMA_MEMFD_SHARED);
-	assert_int_equal(private->kind, THUMP_VMA_MEMFD_PRIVATE);
-	assert_memory_at(child.facts.addr[3], "copy");
-	if (refused("memfd")) {
-		assert_int_equal(shared->backing_id, THUMP_NO_ID);
-	} else {
-		assert_int_equal(shared->backing_id, private->backing_id);
-		assert_backing_at(shared->backing_id, 0, "memfd");
-	}
+	assert_shared_memory();
 	child_goes_on();
 }
 
-/* The same as an ordinary user sees it: shared anonymous memory is read through its mappings. */
+/* An ordinary user may not: it is read through its mappings. */
 static void shared_memory_without_privileges(void **state)
 {
 	int status = -1;
@@ -375,17 +380,41 @@ static void shared_memory_without_privileges(void **state)
 		}
 		start(make_memory, check_memory);
 		(void)begin(false);
-		assert_backing_at(vma_at(child.facts.addr[1])->backing_id, 0, "shared");
-		assert_int_equal(thump_capture_model(capture)
-					 ->backings[vma_at(child.facts.addr[1])->backing_id]
-					 .nr_extents,
-				 1);
-		assert_true(refused("memfd"));
+		assert_shared_memory();
+		assert_false(refused("mapping") || refused("memfd") || refused("deleted-file"));
 		child_goes_on();
 		_exit(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
+}
+
+static void make_deleted(struct facts *facts)
+{
+	char path[] = "/tmp/thump-capture-XXXXXX";
+	int fd = mkstemp(path);
+
+	child_check(fd >= 0 && unlink(path) == 0 && ftruncate(fd, 2 * PAGE) == 0);
+	facts->addr[0] = map(4 * PAGE, MAP_SHARED, fd, "deleted");
+	(void)close(fd);
+}
+
+static void a_deleted_file_that_only_a_mapping_holds(void **state)
+{
+	const struct thump_backing *backing;
+	const struct thump_vma *vma;
+
+	(void)state;
+	start(make_deleted, NULL);
+	(void)begin(false);
+	vma = vma_at(child.facts.addr[0]);
+	assert_int_equal(vma->kind, THUMP_VMA_FILE_SHARED);
+	backing = &thump_capture_model(capture)->backings[vma->backing_id];
+	assert_int_equal(backing->kind, THUMP_BACKING_CARRIED);
+	assert_true(backing->deleted);
+	assert_int_equal(backing->content_size_bytes, 2 * PAGE);
+	assert_backing_at(vma->backing_id, 0, "deleted");
+	child_goes_on();
 }
 
 /* ---- refusals ------------------------------------------------------------------------------ */
@@ -512,8 +541,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(process_state_is_in_the_model),
 		test(memory_of_each_kind_is_in_the_model),
-		test(a_memfd_without_descriptor),
+		test(shared_memory_without_descriptors),
 		test(shared_memory_without_privileges),
+		test(a_deleted_file_that_only_a_mapping_holds),
 		test(everything_that_cannot_be_saved_is_listed_at_once),
 		test(seccomp_filters),
 		test(a_process_that_is_not_there),
