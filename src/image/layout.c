@@ -31,6 +31,7 @@ struct walk {
 	uint64_t longest_by_log2[65];
 	/* for putting */
 	uint64_t zero_offset;
+	uint64_t headers_offset; /* e_phoff */
 	struct thump_buf *buf;
 };
 
@@ -200,6 +201,17 @@ static void put_header(struct thump_buf *buf, const struct piece *piece, uint64_
 	thump_buf_put_u64(buf, THUMP_PAGE_SIZE);
 }
 
+/*
+ * A segment without bytes must not begin at 0: gdb looks for a build-id where a segment begins,
+ * finds our own ELF header there and reads every note once more.
+ */
+static uint64_t piece_offset(const struct walk *walk, const struct piece *piece)
+{
+	if (piece->kind == PIECE_ZERO)
+		return walk->zero_offset;
+	return piece->kind == PIECE_NONE ? walk->headers_offset : piece->offset;
+}
+
 static void put_piece(struct walk *walk, const struct piece *piece)
 {
 	uint64_t step = piece->end - piece->start;
@@ -211,15 +223,17 @@ static void put_piece(struct walk *walk, const struct piece *piece)
 		step = walk->layout->zero_block_bytes;
 	for (uint64_t at = piece->start; at < piece->end; at += step)
 		put_header(walk->buf, piece, at, thump_min_u64(at + step, piece->end),
-			   piece->kind == PIECE_ZERO ? walk->zero_offset : piece->offset);
+			   piece_offset(walk, piece));
 }
 
 void image_layout_put(const struct image_layout *layout, uint64_t zero_offset,
-		      struct thump_buf *buf)
+		      uint64_t headers_offset, struct thump_buf *buf)
 {
-	struct walk walk = {
-		.layout = layout, .visit = put_piece, .zero_offset = zero_offset, .buf = buf
-	};
+	struct walk walk = { .layout = layout,
+			     .visit = put_piece,
+			     .zero_offset = zero_offset,
+			     .headers_offset = headers_offset,
+			     .buf = buf };
 
 	walk_pieces(&walk);
 }

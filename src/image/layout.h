@@ -20,8 +20,8 @@ struct image_layout {
 /* Decides what is left out. FAILED when the extents alone are too many. */
 THUMP_MUST_CHECK int image_layout_plan(struct image_layout *layout, struct thump_err *err);
 
-/* Appends the PT_LOAD headers. */
+/* Appends the PT_LOAD headers, which lie at headers_offset of the file, behind the PT_NOTE. */
 void image_layout_put(const struct image_layout *layout, uint64_t zero_offset,
-		      struct thump_buf *buf);
+		      uint64_t headers_offset, struct thump_buf *buf);
 
 #endif

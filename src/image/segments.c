@@ -164,7 +164,9 @@ static int take_segment(struct segments *s, const Elf64_Phdr *h, struct thump_er
 	if (!vma)
 		return -1;
 	if (h->p_filesz == 0)
-		return h->p_offset ? thump_damaged(err, "p_offset without bytes") : 0;
+		return h->p_offset == s->image->meta_offset
+			       ? 0
+			       : thump_damaged(err, "p_offset without bytes");
 	if (h->p_offset < s->image->memory_end)
 		return take_extent(s, h, vma, err);
 	if (h->p_offset < s->image->backing_end)

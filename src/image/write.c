@@ -343,7 +343,7 @@ static int write_meta(int fd, const struct write_job *job, const struct image_la
 	image_encode_threads(&notes, job->model);
 	image_encode_records(&notes, job->model, &content);
 	put_note_header(&meta, at + headers_size, notes.size_bytes + seal_size);
-	image_layout_put(layout, job->debug_end, &meta);
+	image_layout_put(layout, job->debug_end, at, &meta);
 	thump_buf_put(&meta, notes.bytes, notes.size_bytes);
 	put_elf_header(&header, at, layout->nr_segments + 1);
 	put_seal(&meta, at, &header);

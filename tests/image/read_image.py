@@ -312,6 +312,7 @@ def check_segments(segments, image):
         owner = [v for v in image["vmas"] if v["start"] <= s["vaddr"] and address <= v["end"]]
         require(len(owner) == 1, "a segment lies in one VMA")
         if s["filesz"] == 0:
+            require(s["offset"] == layout["zero_end"], "p_offset of a segment without bytes")
             continue
         require(s["filesz"] == s["memsz"], "p_filesz")
         if s["offset"] < layout["memory_end"]:
