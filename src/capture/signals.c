@@ -128,6 +128,13 @@ static void check_timer_clock(struct thump_capture *cap, const struct thump_posi
 				     timer->id, timer->clock_id);
 }
 
+static int by_id(const void *left, const void *right)
+{
+	const struct thump_posix_timer *a = left, *b = right;
+
+	return (a->id > b->id) - (a->id < b->id);
+}
+
 int thump_capture_timers(struct thump_capture *cap, struct thump_err *err)
 {
 	auto_free char *text = NULL;
@@ -140,6 +147,9 @@ int thump_capture_timers(struct thump_capture *cap, struct thump_err *err)
 	if (thump_capture_slurp(cap, "timers", &text, NULL, err) < 0 ||
 	    thump_timers_parse(text, &cap->model.arena, &cap->model.timers, &count, err) < 0)
 		return -1;
+	/* The file is in the order of a hash table; whoever makes them again counts ids upwards. */
+	if (count)
+		qsort(cap->model.timers, count, sizeof(*cap->model.timers), by_id);
 	cap->model.nr_timers = (uint32_t)count;
 	for (size_t i = 0; i < count; i++) {
 		struct thump_posix_timer *timer = &cap->model.timers[i];
