@@ -2,6 +2,7 @@
 #include "cli/restoring.h"
 
 #include <fcntl.h>
+#include <time.h>
 
 #include "base/fd.h"
 #include "cli/report.h"
@@ -38,24 +39,42 @@ static bool wants_session(const struct thump_process *process, bool detach)
 	return detach || (process->sid == process->pid && !have_controlling_terminal());
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
 int thump_restoring_prepare(struct thump_restoring *restoring,
 			    const struct thump_rebuild_options *options, struct thump_err *err)
 {
 	struct thump_rebuild_options opts = *options;
+	uint64_t start_ns = now_ns();
 
 	if (thump_image_open(restoring->path, &restoring->image, err) < 0)
 		return -1;
+	restoring->open_ns = now_ns() - start_ns;
 	opts.new_session =
 		wants_session(&thump_image_model(restoring->image)->process, options->detach);
 	if (thump_plan_create(restoring->image, &opts, &restoring->problems, &restoring->plan,
 			      err) < 0)
 		return -1;
+	restoring->check_ns = now_ns() - start_ns - restoring->open_ns;
 	return thump_problems_check(&restoring->problems, restoring->path, err);
 }
 
 int thump_restoring_start(struct thump_restoring *restoring, struct thump_err *err)
 {
-	return thump_rebuild_start(restoring->plan, &restoring->report, &restoring->child, err);
+	struct thump_rebuild_report *report = &restoring->report;
+
+	if (thump_rebuild_start(restoring->plan, report, &restoring->child, err) < 0)
+		return -1;
+	report->open_ns = restoring->open_ns;
+	report->check_ns = restoring->check_ns;
+	report->total_ns += restoring->open_ns + restoring->check_ns;
+	return 0;
 }
 
 const char *thump_way_name(enum thump_pid_way way)

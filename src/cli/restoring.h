@@ -13,7 +13,8 @@ struct thump_restoring {
 	struct thump_plan *plan;
 	struct thump_problems problems;
 	struct thump_rebuild_report report;
-	pid_t child; /* to wait for; report.pid_host is the program */
+	uint64_t open_ns, check_ns; /* part of the report once it runs */
+	pid_t child;		    /* to wait for; report.pid_host is the program */
 };
 
 void thump_restoring_init(struct thump_restoring *restoring, const char *path);

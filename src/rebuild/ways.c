@@ -277,10 +277,19 @@ int thump_choose_way(const struct thump_model *model, const struct thump_rebuild
 	return 0;
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
 int thump_rebuild_start(struct thump_plan *plan, struct thump_rebuild_report *report,
 			pid_t *child_ret, struct thump_err *err)
 {
 	enum thump_pid_way way = thump_plan_way(plan);
+	uint64_t start_ns = now_ns(), whole_ns;
 	int result;
 
 	*report = (struct thump_rebuild_report){
@@ -288,10 +297,15 @@ int thump_rebuild_start(struct thump_plan *plan, struct thump_rebuild_report *re
 		.memory = thump_plan_options(plan)->memory,
 		.control_fd = -1,
 	};
-	if (way == THUMP_WAY_NAMESPACE)
-		return thump_rebuild_in_namespace(plan, report, child_ret, err);
-	result = thump_rebuild_here(plan, way, report, child_ret, err);
-	if (result == 0)
-		report->pid_host = *child_ret;
+	if (way == THUMP_WAY_NAMESPACE) {
+		result = thump_rebuild_in_namespace(plan, report, child_ret, err);
+	} else {
+		result = thump_rebuild_here(plan, way, report, child_ret, err);
+		report->pid_host = result == 0 ? *child_ret : 0;
+	}
+	/* What making the namespaces took is part of making the process. */
+	whole_ns = now_ns() - start_ns;
+	report->fork_ns += whole_ns - report->total_ns;
+	report->total_ns = whole_ns;
 	return result;
 }
