@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "base/fd.h"
+#include "proc/text.h"
 #include "trace/target.h"
 
 #define LOCAL_ROOM_BYTES ((size_t)2048)
@@ -166,6 +167,38 @@ const struct thump_fd_facts *thump_facts_before(const struct thump_fd_capture *c
 		if (thump_same_inode(&cap->all[i], facts))
 			return &cap->all[i];
 	return NULL;
+}
+
+/* "7f00-7f01 rw-s 00000000 00:01 1034   /memfd:x (deleted)"; device numbers differ from stat(2)'s
+ * on some file systems, so the path decides, too. */
+static bool line_is_of(const char *line, size_t len, const struct thump_fd_facts *facts,
+		       const char *perms)
+{
+	size_t path_len = strlen(facts->link);
+	const char *path = memchr(line, '/', len), *at = memchr(line, ' ', len);
+	unsigned long long ino;
+	char found[5];
+
+	if (!path || !at || sscanf(at, " %4s %*x %*x:%*x %llu", found, &ino) != 2)
+		return false;
+	return ino == facts->st.st_ino && (!perms || strcmp(found, perms) == 0) &&
+	       (size_t)(line + len - path) >= path_len && memcmp(path, facts->link, path_len) == 0;
+}
+
+bool thump_is_mapped(const struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		     const char *perms)
+{
+	auto_free char *maps = NULL;
+	const char *at, *line;
+	size_t len;
+
+	if (thump_slurp(cap->target->proc_fd, "maps", &maps, NULL) < 0)
+		return true; /* unknown: the safe side */
+	at = maps;
+	while (thump_text_line(&at, &line, &len))
+		if (line_is_of(line, len, facts, perms))
+			return true;
+	return false;
 }
 
 int thump_ofd_describe(struct thump_fd_capture *cap, struct thump_ofd *ofd, struct thump_err *err,

@@ -82,6 +82,11 @@ THUMP_MUST_CHECK int thump_target_reopen(const struct thump_target *target, int 
 const struct thump_fd_facts *thump_facts_before(const struct thump_fd_capture *cap,
 						const struct thump_fd_facts *facts);
 
+/* Is the inode of facts mapped, with these permissions (as in /proc/PID/maps) unless perms is NULL?
+ * For rare cases: reads and parses all mappings. */
+bool thump_is_mapped(const struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		     const char *perms);
+
 static inline uint32_t thump_facts_access_mode(const struct thump_fd_facts *facts)
 {
 	return facts->open_flags & 3U; /* O_ACCMODE */

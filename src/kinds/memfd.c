@@ -28,6 +28,14 @@ static int memfd_capture(struct thump_fd_capture *cap, const struct thump_fd_fac
 				facts->link);
 	if (thump_capture_backing(cap, facts, &ofd->backing_id, err) < 0)
 		return -1;
+	/* The seal leaves such mappings writable, but no new one can be made. */
+	if (ofd->backing_id != THUMP_NO_ID &&
+	    (cap->model->backings[ofd->backing_id].memfd_seals & F_SEAL_FUTURE_WRITE) &&
+	    thump_is_mapped(cap, facts, "rw-s"))
+		thump_refuse_fd(cap, facts, "memfd",
+				"memfd %s: sealed with F_SEAL_FUTURE_WRITE while it is mapped for "
+				"writing: cannot be saved",
+				facts->link + strlen("/memfd:"));
 	return thump_ofd_describe(cap, ofd, err, "memfd %s, %llu bytes",
 				  facts->link + strlen("/memfd:"),
 				  (unsigned long long)facts->st.st_size);

@@ -31,9 +31,9 @@ bool thump_ofd_is_callers(const struct thump_fd_rebuild *rb, uint32_t ofd_id)
 	       kind->launcher_fd(rb->objects[ofd_id]) >= 0;
 }
 
-static void add_misfit(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
-		       struct thump_problems *problems, bool warning, const char *word,
-		       const char *fmt, va_list args)
+static void THUMP_PRINTF(6, 0) add_misfit(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
+					  struct thump_problems *problems, bool warning,
+					  const char *word, const char *fmt, va_list args)
 {
 	int fd = thump_ofd_first_fd(rb->model, ofd_id);
 	char *text = NULL;
@@ -71,6 +71,15 @@ int thump_reopen(int fd, int flags)
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	return open(path, flags | O_CLOEXEC);
+}
+
+void thump_give_to_program(const struct thump_fd_rebuild *rb, int dir_fd, const char *path)
+{
+	const struct thump_creds *creds = &rb->model->process.creds;
+	int flags = AT_SYMLINK_NOFOLLOW | (*path ? 0 : AT_EMPTY_PATH);
+
+	if (geteuid() == 0 && creds->fsuid != 0)
+		(void)fchownat(dir_fd, path, creds->fsuid, creds->fsgid, flags);
 }
 
 int thump_open_flags(uint32_t recorded)

@@ -26,6 +26,10 @@ void thump_misfit_warn(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
 /* A new description of what `fd` of this process refers to; CLOEXEC. -1 with errno. */
 THUMP_MUST_CHECK int thump_reopen(int fd, int flags);
 
+/* Descriptors are made before root takes on the program's ids, as the program may have opened them
+ * before it did so: files made on the way are given to it. "" is dir_fd itself. */
+void thump_give_to_program(const struct thump_fd_rebuild *rb, int dir_fd, const char *path);
+
 /* The flags of open(2) that a recorded description keeps; never one that creates or truncates. */
 int thump_open_flags(uint32_t recorded);
 

@@ -397,6 +397,7 @@ static int make_carried(struct thump_fd_rebuild *rb, uint32_t id, struct thump_e
 			(void)unlink(backing->path);
 		return err->code ? -1 : thump_fail_errno(err, "chmod %s", backing->path);
 	}
+	thump_give_to_program(rb, fd, "");
 	rb->backing_fds[id] = thump_take_fd(&fd);
 	return 0;
 }
@@ -434,6 +435,7 @@ static int make_log(struct thump_fd_rebuild *rb, uint32_t id, struct thump_err *
 		return thump_fail_errno(err, "make log %s", backing->path);
 	if (fchmod(fd, backing->identity.mode & 07777) < 0)
 		return thump_fail_errno(err, "chmod %s", backing->path);
+	thump_give_to_program(rb, fd, "");
 	return 0;
 }
 

@@ -209,7 +209,6 @@ static int capture_queue(struct thump_fd_capture *cap, const struct thump_fd_fac
 			 struct thump_access *access, const struct unix_facts *unix_,
 			 enum unix_state state, struct thump_buf *record, struct thump_err *err)
 {
-	auto_buf struct thump_buf queue = THUMP_BUF_INIT;
 	short revents = 0;
 
 	if (state == UNIX_PAIR)
@@ -462,6 +461,8 @@ static int bind_path(const struct thump_fd_rebuild *rb, const struct unix_socket
 	/* It had been unlinked already. */
 	if (status == 0 && sock->mode == 0)
 		(void)unlink(sock->path);
+	else if (status == 0)
+		thump_give_to_program(rb, AT_FDCWD, sock->path);
 	if (here >= 0 && fchdir(here) < 0)
 		return -1;
 	return status;

@@ -284,6 +284,60 @@ static void pipe_of_the_launcher_becomes_the_callers(void **state)
 				    .misfit = "fd 1: pipe to whoever started the program" });
 }
 
+/* ---- terminals -------------------------------------------------------------------------- */
+
+static int master = -1;
+static char slave_path[64];
+
+static void tty_prepare(void)
+{
+	master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	CHECK(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+	CHECK(ptsname_r(master, slave_path, sizeof(slave_path)) == 0);
+}
+
+static void tty_make(void)
+{
+	int fd = open(slave_path, O_RDWR | O_NOCTTY);
+
+	CHECK(fd == 3 && dup2(3, 0) == 0 && dup2(3, 1) == 1 && dup2(3, 255) == 255);
+	CHECK(open(slave_path, O_RDWR | O_NOCTTY) == 4 && dup2(3, 2) == 2 && close(3) == 0);
+}
+
+static void tty_between(void)
+{
+	int ends[2];
+
+	CHECK(pipe(ends) == 0 && dup2(ends[0], 0) == 0 && dup2(ends[1], 1) == 1);
+}
+
+static void tty_verify(void)
+{
+	CHECK(!isatty(0) && !isatty(1));
+	CHECK(status_flags(0) == O_RDONLY && status_flags(1) == O_WRONLY);
+	CHECK(same_file(0, 1) && same_file(0, 4) && same_file(0, 255));
+}
+
+static void tty_kept_verify(void)
+{
+	CHECK(isatty(0) && isatty(1) && isatty(4) && isatty(255));
+	CHECK(share_flags(0, 1) && share_flags(1, 255) && !share_flags(0, 4));
+	CHECK(write(1, "x", 1) == 1);
+}
+
+static void terminal_becomes_the_callers_unless_kept(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .prepare = tty_prepare,
+				    .make = tty_make,
+				    .between = tty_between,
+				    .verify = tty_verify });
+	assert_trip(&(struct trip){ .prepare = tty_prepare,
+				    .make = tty_make,
+				    .keep_stdio = true,
+				    .verify = tty_kept_verify });
+}
+
 /* ---- numbers ---------------------------------------------------------------------------- */
 
 static void numbers_make(void)
@@ -351,6 +405,7 @@ int main(void)
 		cmocka_unit_test(devices_and_directories_are_opened_again),
 		cmocka_unit_test(other_devices_are_refused_by_name),
 		cmocka_unit_test(pipe_of_the_launcher_becomes_the_callers),
+		cmocka_unit_test(terminal_becomes_the_callers_unless_kept),
 		cmocka_unit_test(numbers_and_sharing_are_kept),
 		cmocka_unit_test(number_above_the_hard_limit_does_not_fit),
 		cmocka_unit_test(numbers_up_to_the_hard_limit_fit),

@@ -34,6 +34,7 @@
 #include "trace/target.h"
 
 struct trip {
+	void (*prepare)(void); /* in the process that runs the trip; may be NULL */
 	void (*make)(void);    /* in the first process; makes descriptors from 3 on */
 	void (*between)(void); /* in between, the first process being gone; may be NULL */
 	void (*verify)(void);  /* in the second process */
@@ -175,6 +176,33 @@ static void check_truncations(const struct thump_model *model)
 	}
 }
 
+/* A changed record is refused or decoded; the sanitizers watch. */
+static void check_mutations(const struct thump_model *model)
+{
+	const unsigned char changes[] = { 0x01, 0x80, 0xff };
+
+	for (uint32_t i = 0; i < model->nr_ofds; i++) {
+		const struct thump_kind *kind = thump_kind_by_id(model->ofds[i].kind_id);
+		uint32_t size = model->ofds[i].record_size < 512 ? model->ofds[i].record_size : 512;
+
+		for (uint32_t at = 0; kind && at < size * sizeof(changes); at++) {
+			struct thump_ofd ofd = model->ofds[i];
+			struct thump_err err = THUMP_ERR_INIT;
+			struct thump_arena arena;
+			void *object = NULL;
+
+			thump_arena_init(&arena);
+			ofd.record[at / sizeof(changes)] ^= changes[at % sizeof(changes)];
+			if (kind->decode(&ofd, &arena, &object, &err) < 0)
+				CHECK(err.code == THUMP_DAMAGED);
+			else
+				CHECK(object);
+			ofd.record[at / sizeof(changes)] ^= changes[at % sizeof(changes)];
+			thump_arena_deinit(&arena);
+		}
+	}
+}
+
 static uint32_t backing_of_fd(const struct thump_model *model, int fd)
 {
 	for (uint32_t i = 0; i < model->nr_fds; i++)
@@ -238,7 +266,11 @@ static void make_trip(const struct trip *trip)
 	struct thump_model model;
 	struct thump_err err = THUMP_ERR_INIT;
 	uint64_t limit = trip->carry_limit_bytes ? trip->carry_limit_bytes : (uint64_t)64 << 20;
-	pid_t pid = start_maker(trip);
+	pid_t pid;
+
+	if (trip->prepare)
+		trip->prepare();
+	pid = start_maker(trip);
 
 	thump_model_init(&model);
 	thump_problems_init(&problems);
@@ -255,6 +287,7 @@ static void make_trip(const struct trip *trip)
 	check_problems(&problems, trip->refused);
 	if (!trip->refused) {
 		check_truncations(&model);
+		check_mutations(&model);
 		if (trip->vmas) {
 			struct thump_vma *vma =
 				thump_arena_memdup(&model.arena, trip->vmas, sizeof(*vma));
