@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Images of a program that never was: a page of code that ends with status 42. What fits is
+ * brought to life; what does not fit is listed; what fails leaves nothing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "image/image.h"
+#include "proc/identity.h"
+#include "rebuild/rebuild.h"
+#include "rebuild/spawn.h"
+
+#define CODE	    UINT64_C(0x700000000000)
+#define STACK	    UINT64_C(0x700000100000)
+#define PAGE	    THUMP_PAGE_SIZE
+#define WANTED_PID  31337
+#define XSTATE_SIZE 576 /* the legacy region and the header, nothing in use */
+#define STATUS	    42
+
+/* exit_group(42), and before it a breakpoint that nobody runs into. */
+static const unsigned char code[] = {
+	0xbf, STATUS, 0, 0, 0, /* mov $42, %edi */
+	0xb8, 231,    0, 0, 0, /* mov $SYS_exit_group, %eax */
+	0x0f, 0x05,	       /* syscall */
+	0x0f, 0x0b,	       /* ud2 */
+};
+#define CODE_SYSCALL 10
+#define CODE_UD2     12
+
+struct rig {
+	char dir[32], path[64];
+	struct thump_model model;
+	struct thump_vma vmas[2];
+	struct thump_extent extents[2];
+	struct thump_task task;
+	uint64_t auxv[2];
+	unsigned char xstate[XSTATE_SIZE];
+	struct thump_rebuild_options options;
+	struct thump_image *image;
+	struct thump_plan *plan;
+	struct thump_problems problems;
+	struct thump_rebuild_report report;
+	struct thump_err err;
+};
+
+static int read_memory(void *ctx, uint64_t addr, void *buf, size_t size_bytes,
+		       struct thump_err *err)
+{
+	(void)ctx;
+	(void)err;
+	memset(buf, 0x90, size_bytes);
+	if (addr == CODE)
+		memcpy(buf, code, sizeof(code));
+	return 0;
+}
+
+static int read_backing(void *ctx, uint32_t backing_id, uint64_t offset, void *buf,
+			size_t size_bytes, struct thump_err *err)
+{
+	(void)ctx;
+	(void)offset;
+	(void)buf;
+	(void)size_bytes;
+	return thump_fail(err, "backing %u is not there", backing_id);
+}
+
+/* ---- the model ------------------------------------------------------------------------------ */
+
+static void fill_memory(struct rig *rig)
+{
+	rig->vmas[0] = (struct thump_vma){ .start = CODE,
+					   .end = CODE + PAGE,
+					   .prot = PROT_READ | PROT_EXEC,
+					   .kind = THUMP_VMA_ANON,
+					   .backing_id = THUMP_NO_ID,
+					   .extents = &rig->extents[0],
+					   .nr_extents = 1 };
+	rig->vmas[1] = (struct thump_vma){ .start = STACK,
+					   .end = STACK + 4 * PAGE,
+					   .prot = PROT_READ | PROT_WRITE,
+					   .kind = THUMP_VMA_ANON,
+					   .traits = THUMP_VMA_GROWSDOWN,
+					   .backing_id = THUMP_NO_ID,
+					   .extents = &rig->extents[1],
+					   .nr_extents = 1 };
+	rig->extents[0] = (struct thump_extent){ CODE, CODE + PAGE, 0 };
+	rig->extents[1] = (struct thump_extent){ STACK + 3 * PAGE, STACK + 4 * PAGE, 0 };
+	rig->model.vmas = rig->vmas;
+	rig->model.nr_vmas = 2;
+	rig->model.mm = (struct thump_mm){
+		.start_code = CODE,
+		.end_code = CODE + sizeof(code),
+		.start_data = CODE,
+		.end_data = CODE + PAGE,
+		.start_brk = CODE + PAGE,
+		.brk = CODE + PAGE,
+		.start_stack = STACK + 4 * PAGE - 64,
+		.arg_start = STACK + 4 * PAGE - 64,
+		.arg_end = STACK + 4 * PAGE - 32,
+		.env_start = STACK + 4 * PAGE - 32,
+		.env_end = STACK + 4 * PAGE - 16,
+		.auxv = (unsigned char *)rig->auxv,
+		.auxv_size = sizeof(rig->auxv),
+		.syscall_insn = CODE + CODE_SYSCALL,
+	};
+}
+
+static void fill_task(struct rig *rig)
+{
+	const uint32_t mxcsr = 0x1f80;
+
+	memcpy(rig->xstate + 24, &mxcsr, sizeof(mxcsr));
+	rig->task = (struct thump_task){
+		.tid = WANTED_PID,
+		.state = THUMP_TASK_RUNNING,
+		.comm = "never-was",
+		.timer_slack_ns = 50000,
+		.altstack_flags = SS_DISABLE,
+		.blocked_syscall = THUMP_NO_ID,
+		.xstate = rig->xstate,
+		.xstate_size = XSTATE_SIZE,
+	};
+	rig->task.regs = (struct user_regs_struct){
+		.rip = CODE,
+		.rsp = STACK + 4 * PAGE - 128,
+		.cs = 0x33,
+		.ss = 0x2b,
+		.eflags = 0x202,
+		.orig_rax = (unsigned long long)-1,
+	};
+	rig->model.tasks = &rig->task;
+	rig->model.nr_tasks = 1;
+}
+
+static void fill_creds(struct thump_creds *creds)
+{
+	struct thump_caps caps = thump_caps_own();
+
+	*creds = (struct thump_creds){
+		.uid = getuid(),
+		.euid = getuid(),
+		.suid = getuid(),
+		.fsuid = getuid(),
+		.gid = getgid(),
+		.egid = getgid(),
+		.sgid = getgid(),
+		.fsgid = getgid(),
+		.cap_inheritable = caps.inheritable,
+		.cap_permitted = caps.permitted,
+		.cap_effective = caps.effective,
+		.cap_bounding = caps.bounding,
+		.cap_ambient = caps.ambient,
+	};
+}
+
+static void fill_process(struct rig *rig)
+{
+	struct thump_process *process = &rig->model.process;
+	struct thump_machine *machine = &rig->model.machine;
+	auto_close int exe = open("/bin/true", O_RDONLY | O_CLOEXEC);
+
+	assert_true(exe >= 0);
+	assert_int_equal(thump_identity_read(exe, &process->exe_identity, &rig->err), 0);
+	process->pid = process->pid_host = process->pgid = process->sid = WANTED_PID;
+	process->ppid = 1;
+	process->exe_path = (char *)"/bin/true";
+	process->cwd = process->root = (char *)"/";
+	process->cmdline = (char *)"never-was";
+	process->umask = 022;
+	fill_creds(&process->creds);
+	for (int i = 0; i < THUMP_NR_RLIMITS; i++) {
+		struct rlimit limit;
+
+		assert_int_equal(getrlimit((__rlimit_resource_t)i, &limit), 0);
+		process->rlimits[i] = (struct thump_rlimit){ limit.rlim_cur, limit.rlim_max };
+	}
+	machine->hostname = (char *)"host";
+	machine->kernel_release = (char *)"6.0";
+	machine->thump_version = (char *)"0";
+	machine->boot_id = (char *)"00000000-0000-0000-0000-000000000000";
+	machine->cpu_name = (char *)"cpu";
+}
+
+static int rig_setup(void **state)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+
+	assert_non_null(rig);
+	(void)snprintf(rig->dir, sizeof(rig->dir), "/tmp/thump-start-XXXXXX");
+	assert_non_null(mkdtemp(rig->dir));
+	(void)snprintf(rig->path, sizeof(rig->path), "%s/image", rig->dir);
+	thump_model_init(&rig->model);
+	fill_memory(rig);
+	fill_task(rig);
+	fill_process(rig);
+	thump_problems_init(&rig->problems);
+	rig->report.control_fd = -1;
+	*state = rig;
+	return 0;
+}
+
+static int rig_teardown(void **state)
+{
+	struct rig *rig = *state;
+
+	thump_plan_destroy(rig->plan);
+	thump_image_destroy(rig->image);
+	thump_problems_deinit(&rig->problems);
+	thump_close_fd(&rig->report.control_fd);
+	(void)unlink(rig->path);
+	(void)rmdir(rig->dir);
+	thump_model_deinit(&rig->model);
+	free(rig);
+	return 0;
+}
+
+/* ---- from model to process ---------------------------------------------------------------------
+ */
+
+static void write_image(struct rig *rig, mode_t mode)
+{
+	const struct thump_image_options options = { .path = rig->path, .mode = mode };
+	const struct thump_page_source source = { .read_memory = read_memory,
+						  .read_backing = read_backing };
+	struct thump_image_writer *writer;
+	struct thump_image_stats stats;
+
+	if (thump_image_write(&options, &rig->model, &source, &writer, &stats, &rig->err) < 0 ||
+	    thump_image_commit(writer, &rig->err) < 0)
+		fail_msg("%s", rig->err.text);
+	thump_image_writer_destroy(writer);
+}
+
+static void make_plan(struct rig *rig)
+{
+	if (thump_image_open(rig->path, &rig->image, &rig->err) < 0 ||
+	    thump_plan_create(rig->image, &rig->options, &rig->problems, &rig->plan, &rig->err) < 0)
+		fail_msg("%s", rig->err.text);
+}
+
+static int start(struct rig *rig, pid_t *child_ret)
+{
+	write_image(rig, 0400);
+	make_plan(rig);
+	if (thump_problems_check(&rig->problems, "image", &rig->err) < 0)
+		fail_msg("%s", rig->problems.list[0].text);
+	return thump_rebuild_start(rig->plan, &rig->report, child_ret, &rig->err);
+}
+
+static int wait_for(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void assert_starts(struct rig *rig, pid_t *child_ret)
+{
+	if (start(rig, child_ret) < 0)
+		fail_msg("%s", rig->err.text);
+}
+
+static void assert_fails(struct rig *rig, const char *text)
+{
+	pid_t child;
+
+	assert_int_equal(start(rig, &child), -1);
+	if (!strstr(rig->err.text, text))
+		fail_msg("\"%s\" does not say \"%s\"", rig->err.text, text);
+	/* Nothing is left: no process, not even a zombie. */
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
+static bool has_problem(const struct rig *rig, const char *kind, bool warning)
+{
+	for (size_t i = 0; i < rig->problems.count; i++) {
+		if (strcmp(rig->problems.list[i].kind, kind) == 0 &&
+		    rig->problems.list[i].warning == warning)
+			return true;
+	}
+	return false;
+}
+
+/* ---- what fits
+ * ------------------------------------------------------------------------------------ */
+
+static void test_lives_and_ends(void **state)
+{
+	struct rig *rig = *state;
+	pid_t child;
+	int status;
+
+	assert_starts(rig, &child);
+	status = wait_for(child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), STATUS);
+	assert_true(rig->report.total_ns > 0);
+	assert_true(rig->report.pid_host > 0);
+}
+
+static void test_one_plan_starts_again(void **state)
+{
+	struct rig *rig = *state;
+	pid_t child;
+
+	assert_starts(rig, &child);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(WEXITSTATUS(wait_for(child)), STATUS);
+		thump_close_fd(&rig->report.control_fd);
+		if (thump_rebuild_start(rig->plan, &rig->report, &child, &rig->err) < 0)
+			fail_msg("%s", rig->err.text);
+	}
+	assert_int_equal(WEXITSTATUS(wait_for(child)), STATUS);
+}
+
+static void test_mapped_lazily(void **state)
+{
+	struct rig *rig = *state;
+	pid_t child;
+
+	rig->options.memory = THUMP_MEMORY_LAZY_UNSAFE;
+	rig->options.verify = true;
+	assert_starts(rig, &child);
+	assert_int_equal(WEXITSTATUS(wait_for(child)), STATUS);
+}
+
+/* The program dies as it would have died: its own doing, not ours. */
+static void test_its_own_crash_is_its_own(void **state)
+{
+	struct rig *rig = *state;
+	pid_t child;
+	int status;
+
+	rig->task.regs.rip = CODE + CODE_UD2;
+	assert_starts(rig, &child);
+	status = wait_for(child);
+	/* Our init of a namespace ends with 128 + the signal. */
+	if (WIFSIGNALED(status))
+		assert_int_equal(WTERMSIG(status), SIGILL);
+	else
+		assert_int_equal(WEXITSTATUS(status), 128 + SIGILL);
+}
+
+/* A pending signal that is not blocked is the first thing that happens. */
+static void test_pending_signal_arrives(void **state)
+{
+	struct rig *rig = *state;
+	struct thump_siginfo info = { 0 };
+	const int32_t signo = SIGXCPU;
+	pid_t child;
+	int status;
+
+	memcpy(info.bytes, &signo, sizeof(signo));
+	rig->model.process.pending = &info;
+	rig->model.process.nr_pending = 1;
+	assert_starts(rig, &child);
+	status = wait_for(child);
+	assert_int_equal(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status) - 128,
+			 SIGXCPU);
+}
+
+/* ---- what fails
+ * ------------------------------------------------------------------------------------ */
+
+static void test_no_syscall_instruction(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->model.mm.syscall_insn = CODE;
+	assert_fails(rig, "no system call instruction");
+	assert_int_equal(rig->err.code, THUMP_DAMAGED);
+}
+
+static void test_kernel_selectors(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->task.regs.cs = 0x10;
+	assert_fails(rig, "registers of thread");
+}
+
+static void test_tls_base_beyond_user_space(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->task.regs.fs_base = UINT64_C(0xffff800000000000);
+	assert_fails(rig, "registers of thread");
+}
+
+static void test_failing_step_is_named(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->task.altstack_sp = STACK;
+	rig->task.altstack_size = 16; /* less than MINSIGSTKSZ */
+	rig->task.altstack_flags = 0;
+	assert_fails(rig, "set the alternate signal stack");
+}
+
+static void test_impossible_layout(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->model.mm.start_code = 1;
+	assert_fails(rig, "PR_SET_MM_MAP");
+}
+
+/* Checked while it is read, and before the first instruction. */
+static void test_damaged_content(void **state)
+{
+	struct rig *rig = *state;
+	const struct thump_model *model;
+	auto_close int fd = -1;
+	uint64_t offset;
+	pid_t child;
+
+	write_image(rig, 0600);
+	make_plan(rig);
+	model = thump_image_model(rig->image);
+	offset = model->vmas[0].extents[0].file_offset;
+	fd = open(rig->path, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(thump_pwrite_full(fd, "\xbf\x2b", 2, offset), 0); /* mov $43, %edi */
+	assert_int_equal(thump_rebuild_start(rig->plan, &rig->report, &child, &rig->err), -1);
+	assert_int_equal(rig->err.code, THUMP_DAMAGED);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+/* ---- what does not fit
+ * ----------------------------------------------------------------------------- */
+
+static void test_all_misfits_at_once(void **state)
+{
+	struct rig *rig = *state;
+	uint32_t words[1] = { UINT32_MAX };
+
+	rig->model.process.exe_path = (char *)"/nonexistent/program";
+	rig->model.process.cwd = (char *)"/nonexistent/directory";
+	rig->model.process.root = (char *)"/chroot";
+	rig->model.machine.cpuid_words = words;
+	rig->model.machine.nr_cpuid_words = 1;
+	rig->vmas[1].traits |= THUMP_VMA_HUGETLB;
+	write_image(rig, 0400);
+	make_plan(rig);
+	assert_true(has_problem(rig, "exe", false));
+	assert_true(has_problem(rig, "cwd", false));
+	assert_true(has_problem(rig, "root", false));
+	assert_true(has_problem(rig, "cpu", false));
+	assert_true(has_problem(rig, "memory", false));
+	assert_int_equal(thump_problems_check(&rig->problems, "image", &rig->err), -1);
+	assert_int_equal(rig->err.code, THUMP_REFUSED);
+}
+
+static void test_another_executable(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->model.process.exe_path = (char *)"/bin/sh";
+	write_image(rig, 0400);
+	make_plan(rig);
+	assert_true(has_problem(rig, "exe", false));
+}
+
+static void test_others_may_write_the_image(void **state)
+{
+	struct rig *rig = *state;
+
+	write_image(rig, 0600);
+	assert_int_equal(chmod(rig->path, 0602), 0);
+	make_plan(rig);
+	assert_true(has_problem(rig, "owner", false));
+}
+
+static void test_trusted_whoever_may_write_it(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->options.trust_any_owner = true;
+	write_image(rig, 0600);
+	assert_int_equal(chmod(rig->path, 0602), 0);
+	make_plan(rig);
+	assert_false(has_problem(rig, "owner", false));
+}
+
+static void test_several_identities(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->model.process.creds.euid = rig->model.process.creds.uid + 1;
+	write_image(rig, 0400);
+	make_plan(rig);
+	assert_true(has_problem(rig, "ids", false));
+}
+
+static void test_lower_limits_are_said(void **state)
+{
+	struct rig *rig = *state;
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_CORE, &limit), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	rig->model.process.rlimits[RLIMIT_NOFILE] =
+		(struct thump_rlimit){ limit.rlim_max + 1, limit.rlim_max + 1 };
+	write_image(rig, 0400);
+	make_plan(rig);
+	assert_true(has_problem(rig, "rlimit", true));
+	assert_int_equal(thump_problems_check(&rig->problems, "image", &rig->err), 0);
+}
+
+static void test_lazy_needs_somebody_who_vouches(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->options.memory = THUMP_MEMORY_LAZY;
+	write_image(rig, 0400);
+	make_plan(rig);
+	assert_true(has_problem(rig, "lazy", true));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_lives_and_ends),
+		TEST(test_one_plan_starts_again),
+		TEST(test_mapped_lazily),
+		TEST(test_its_own_crash_is_its_own),
+		TEST(test_pending_signal_arrives),
+		TEST(test_no_syscall_instruction),
+		TEST(test_kernel_selectors),
+		TEST(test_tls_base_beyond_user_space),
+		TEST(test_failing_step_is_named),
+		TEST(test_impossible_layout),
+		TEST(test_damaged_content),
+		TEST(test_all_misfits_at_once),
+		TEST(test_another_executable),
+		TEST(test_others_may_write_the_image),
+		TEST(test_trusted_whoever_may_write_it),
+		TEST(test_several_identities),
+		TEST(test_lower_limits_are_said),
+		TEST(test_lazy_needs_somebody_who_vouches),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
