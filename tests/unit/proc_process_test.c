@@ -181,6 +181,17 @@ static void time_namespace_offsets(void **state)
 			 -1);
 }
 
+static void environment_variables_are_whole_strings(void **state)
+{
+	static const char text[] = "XTMPDIR=/x\0TMPDIR=/t\0TMPDIR_=/y\0CUT=/c";
+
+	(void)state;
+	assert_string_equal(thump_environ_find(text, sizeof(text) - 1, "TMPDIR"), "/t");
+	assert_null(thump_environ_find(text, sizeof(text) - 1, "TMP"));
+	assert_null(thump_environ_find(text, sizeof(text) - 1, "CUT")); /* not terminated */
+	assert_null(thump_environ_find(text, 0, "TMPDIR"));
+}
+
 static void fdinfo_flags_without_cloexec(void **state)
 {
 	struct thump_fdinfo info;
@@ -254,6 +265,7 @@ int main(void)
 		test(sched_times_are_milliseconds),
 		test(children_are_listed),
 		test(time_namespace_offsets),
+		test(environment_variables_are_whole_strings),
 		test(fdinfo_flags_without_cloexec),
 		test(epoll_targets),
 		test(timerfd_times),
