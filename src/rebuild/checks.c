@@ -115,7 +115,7 @@ int thump_check_machine(struct thump_plan *plan, struct thump_problems *problems
 				  sysconf(_SC_PAGESIZE), (unsigned long long)THUMP_PAGE_SIZE);
 	check_cpu(plan, problems);
 	check_addresses(plan, problems);
-	return thump_check_vdso(plan->model, problems, err);
+	return thump_check_vdso(plan, problems, err);
 }
 
 /* ---- whose image, whose process ----------------------------------------------------------------
@@ -376,9 +376,18 @@ static const char *lazy_obstacle(const struct thump_plan *plan)
 	return NULL;
 }
 
-static bool read_huge_pages(void)
+/* Not asked for programs that are too small for any. */
+static bool read_huge_pages(const struct thump_model *model)
 {
 	auto_free char *text = NULL;
+	uint64_t biggest = 0;
+
+	for (uint32_t i = 0; i < model->nr_vmas; i++)
+		if (model->vmas[i].nr_extents &&
+		    model->vmas[i].end - model->vmas[i].start > biggest)
+			biggest = model->vmas[i].end - model->vmas[i].start;
+	if (biggest < THUMP_HUGE_PAGE_SIZE)
+		return false;
 
 	return thump_slurp(AT_FDCWD, "/sys/kernel/mm/transparent_hugepage/enabled", &text, NULL) ==
 		       0 &&
@@ -391,7 +400,7 @@ int thump_check_memory(struct thump_plan *plan, struct thump_problems *problems,
 	const char *obstacle;
 
 	check_mappings(plan, problems);
-	plan->huge_pages = read_huge_pages();
+	plan->huge_pages = read_huge_pages(plan->model);
 	plan->memory = plan->options.memory;
 	if (plan->memory != THUMP_MEMORY_EAGER) {
 		obstacle = lazy_obstacle(plan);
@@ -496,7 +505,9 @@ static void check_oom_score(struct thump_plan *plan, struct thump_problems *prob
 void thump_check_limits(struct thump_plan *plan, struct thump_problems *problems)
 {
 	plan->inherited = thump_inherited_of_us();
-	plan->same_boot = is_same_boot(plan->model);
+	/* Only of interest for affinities. */
+	plan->same_boot =
+		thump_affinity_restricts(plan, &plan->model->tasks[0]) && is_same_boot(plan->model);
 	check_rlimits(plan, problems);
 	check_priorities(plan, problems);
 	check_oom_score(plan, problems);

@@ -4,6 +4,7 @@
  * child makes descriptors and execs, the steps are written here and a thread checks the content
  * that the blob will read.
  */
+#include <elf.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -198,14 +199,24 @@ static int start_child(struct attempt *attempt, enum thump_pid_way tid_way,
 /* ---- the blob
  * ---------------------------------------------------------------------------------------- */
 
-static int read_layout(const struct attempt *attempt, struct thump_maps *maps,
-		       struct thump_err *err)
+/* Where exec put the vdso: the kernel tells in the auxiliary vector. */
+static int find_vdso(const struct attempt *attempt, uint64_t *vdso_ret, struct thump_err *err)
 {
-	auto_close int fd = openat(attempt->newborn->proc_fd, "maps", O_RDONLY | O_CLOEXEC);
+	auto_close int fd = openat(attempt->newborn->proc_fd, "auxv", O_RDONLY | O_CLOEXEC);
+	Elf64_auxv_t vector[64];
+	ssize_t size_bytes;
 
 	if (fd < 0)
-		return thump_fail_errno(err, "open the layout of the new process");
-	return thump_maps_read(maps, fd, err);
+		return thump_fail_errno(err, "open the auxiliary vector of the new process");
+	size_bytes = read(fd, vector, sizeof(vector));
+	if (size_bytes < 0)
+		return thump_fail_errno(err, "read the auxiliary vector of the new process");
+	*vdso_ret = 0;
+	for (size_t i = 0; i < (size_t)size_bytes / sizeof(vector[0]); i++) {
+		if (vector[i].a_type == AT_SYSINFO_EHDR)
+			*vdso_ret = vector[i].a_un.a_val;
+	}
+	return 0;
 }
 
 static int map_remote(const struct attempt *attempt, struct remote_addr insn,
@@ -252,17 +263,12 @@ static int run_blob(struct attempt *attempt, struct thump_err *err)
 {
 	struct thump_region *region = &attempt->region;
 	const struct thump_blob_data *blob = region->blob;
-	struct thump_arena arena;
-	struct thump_maps old;
-	int result;
+	uint64_t vdso;
 
-	thump_arena_init(&arena);
-	thump_maps_init(&old, &arena);
-	result = read_layout(attempt, &old, err);
-	if (result == 0)
-		result = thump_layout_steps(region, attempt->plan->model, &old, err);
-	thump_arena_deinit(&arena);
-	if (result < 0 || inject(attempt, err) < 0)
+	if (find_vdso(attempt, &vdso, err) < 0 ||
+	    thump_layout_steps(region, attempt->plan->model, &attempt->plan->kernel, vdso, err) <
+		    0 ||
+	    inject(attempt, err) < 0)
 		return -1;
 	if (thump_newborn_run(attempt->newborn, REMOTE(region->code_addr), REMOTE(blob->stack_top),
 			      region->addr, 0, err) < 0)

@@ -96,7 +96,7 @@ static void write_piece(struct writer *w, uint64_t addr, uint64_t size_bytes, ui
 			.iov = w->iovs_addr + w->nr_iovs * sizeof(*w->iovs),
 			.file_offset = file_offset,
 			.fd_slot = thump_slot_image(),
-			.flags = huge ? THUMP_READ_HUGE : 0,
+			.flags = huge ? THUMP_READ_HUGE : THUMP_READ_POPULATE,
 		};
 	}
 	job = &w->jobs[w->nr_jobs - 1];

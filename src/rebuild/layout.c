@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "image/hash.h"
+#include "proc/maps.h"
 #include "rebuild/plan.h"
 
 /*
@@ -18,9 +19,6 @@
 #define GAP_SEARCH_START ((uint64_t)0x100000000000)
 #define GAP_SEARCH_END	 ((uint64_t)0x2aaaaaaaa000)
 #define USER_SPACE_END	 ((uint64_t)0x7ffffffff000)
-
-/* [vvar], [vvar_vclock], [vdso], and what else newer kernels may add. */
-#define MAX_KERNEL_MAPPINGS 6
 
 uint64_t thump_find_gap(const struct thump_model *model, uint64_t from, uint64_t size_bytes)
 {
@@ -57,37 +55,29 @@ struct kernel_mapping {
 };
 
 /* Pairs what the kernel mapped with the image's places, in order of address. */
-static int pair_kernel_mappings(const struct thump_model *model, const struct thump_maps *old,
+static int pair_kernel_mappings(const struct thump_model *model,
+				const struct thump_kernel_mappings *own, uint64_t vdso_start,
 				struct kernel_mapping *list, size_t *count_ret,
 				struct thump_err *err)
 {
-	size_t count = 0, placed = 0;
+	size_t placed = 0;
 
-	for (size_t i = 0; i < old->count; i++) {
-		const struct thump_map *map = &old->list[i];
-
-		if (!is_kernel_mapping(map))
-			continue;
-		if (count == MAX_KERNEL_MAPPINGS)
-			return thump_fail(err, "the kernel maps more than vdso and vvar");
-		list[count++] = (struct kernel_mapping){ .from = map->start,
-							 .size = map->end - map->start };
-	}
+	for (size_t i = 0; i < own->count; i++)
+		list[i] = (struct kernel_mapping){ .from = vdso_start + own->list[i].from_vdso,
+						   .size = own->list[i].size };
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
 		const struct thump_vma *vma = &model->vmas[i];
 
 		if (vma->kind != THUMP_VMA_VDSO && vma->kind != THUMP_VMA_VVAR)
 			continue;
-		if (placed == count || list[placed].size != vma->end - vma->start)
+		if (placed == own->count || list[placed].size != vma->end - vma->start)
 			return thump_refuse(err, "vdso and vvar of this kernel are laid out "
 						 "otherwise than the image's");
 		list[placed++].to = vma->start;
 	}
-	if (placed == 0)
-		count = 0; /* a program that unmapped them: they go like everything else */
-	if (placed != count)
+	if (placed != 0 && placed != own->count)
 		return thump_refuse(err, "the kernel maps more for the vdso than the image has");
-	*count_ret = count;
+	*count_ret = placed; /* 0: a program that unmapped them; they go like everything else */
 	return 0;
 }
 
@@ -150,26 +140,28 @@ static void step_unmap_old(struct thump_region *region, const struct kernel_mapp
 }
 
 int thump_layout_steps(struct thump_region *region, const struct thump_model *model,
-		       const struct thump_maps *old, struct thump_err *err)
+		       const struct thump_kernel_mappings *own, uint64_t vdso_start,
+		       struct thump_err *err)
 {
-	struct kernel_mapping list[MAX_KERNEL_MAPPINGS] = { 0 };
-	uint32_t end = region->nr_steps, nr_layout;
-	struct thump_step *steps = region->steps;
+	struct kernel_mapping list[THUMP_MAX_KERNEL_MAPPINGS] = { 0 };
+	uint32_t nr_steps = region->nr_steps, room_steps = region->room_steps, nr_layout;
+	uint32_t first = region->blob->first_setup_step;
 	size_t count;
 
-	if (pair_kernel_mappings(model, old, list, &count, err) < 0)
+	if (pair_kernel_mappings(model, own, vdso_start, list, &count, err) < 0)
 		return -1;
-	/* Written at the end, then put right before the setup steps that are there. */
+	/* Written to the places that are free for them, then moved up against the setup steps. */
+	region->nr_steps = 0;
+	region->room_steps = first;
 	step_unmap_old(region, list, count);
 	step_move_all(region, list, count);
+	nr_layout = region->nr_steps;
+	region->nr_steps = nr_steps;
+	region->room_steps = room_steps;
 	if (thump_region_check(region, err) < 0)
 		return -1;
-	nr_layout = region->nr_steps - end;
-	if (nr_layout > region->blob->first_setup_step)
-		return thump_fail(err, "%u steps for the vdso are too many", nr_layout);
-	memcpy(&steps[region->blob->first_setup_step - nr_layout], &steps[end],
-	       nr_layout * sizeof(*steps));
-	region->nr_steps = end;
+	memmove(&region->steps[first - nr_layout], region->steps,
+		nr_layout * sizeof(*region->steps));
 	region->blob->first_setup_step -= nr_layout;
 	region->blob->nr_setup_steps += nr_layout;
 	return 0;
@@ -187,13 +179,43 @@ static int read_own_maps(struct thump_maps *maps, struct thump_err *err)
 	return thump_maps_read(maps, fd, err);
 }
 
+/* What our kernel maps into every process, relative to the vdso; *vdso_ret is ours, or 0. */
+static int find_kernel_mappings(struct thump_kernel_mappings *own, uint64_t *vdso_ret,
+				struct thump_err *err)
+{
+	struct thump_arena arena;
+	struct thump_maps maps;
+	int result;
+
+	*vdso_ret = 0;
+	own->count = 0;
+	thump_arena_init(&arena);
+	thump_maps_init(&maps, &arena);
+	result = read_own_maps(&maps, err);
+	for (size_t i = 0; i < maps.count; i++) {
+		const struct thump_map *map = &maps.list[i];
+
+		if (!is_kernel_mapping(map))
+			continue;
+		if (own->count == THUMP_MAX_KERNEL_MAPPINGS)
+			result = thump_fail(err, "the kernel maps more than vdso and vvar");
+		else
+			own->list[own->count++] =
+				(struct thump_kernel_mapping){ .from_vdso = map->start,
+							       .size = map->end - map->start };
+		if (strcmp(map->path, "[vdso]") == 0)
+			*vdso_ret = map->start;
+	}
+	for (size_t i = 0; i < own->count; i++)
+		own->list[i].from_vdso -= *vdso_ret;
+	thump_arena_deinit(&arena);
+	return result;
+}
+
 /* The image's mappings of the kernel lie relative to each other as ours do, and are as big: the
  * vdso's code finds vvar relative to itself. */
-static bool same_shape(const struct thump_model *model, const struct thump_maps *own,
-		       const struct thump_map **vdso_ret)
+static bool same_shape(const struct thump_model *model, const struct thump_kernel_mappings *own)
 {
-	uint64_t shift = 0;
-	bool have_shift = false;
 	size_t at = 0;
 
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
@@ -201,48 +223,31 @@ static bool same_shape(const struct thump_model *model, const struct thump_maps 
 
 		if (vma->kind != THUMP_VMA_VDSO && vma->kind != THUMP_VMA_VVAR)
 			continue;
-		while (at < own->count && !is_kernel_mapping(&own->list[at]))
-			at++;
-		if (at == own->count ||
-		    own->list[at].end - own->list[at].start != vma->end - vma->start)
+		if (at == own->count || own->list[at].size != vma->end - vma->start ||
+		    own->list[at].from_vdso != vma->start - model->mm.vdso_start)
 			return false;
-		if (have_shift && own->list[at].start - vma->start != shift)
-			return false;
-		shift = own->list[at].start - vma->start;
-		have_shift = true;
-		if (vma->kind == THUMP_VMA_VDSO)
-			*vdso_ret = &own->list[at];
 		at++;
 	}
-	while (at < own->count && !is_kernel_mapping(&own->list[at]))
-		at++;
 	return at == own->count;
 }
 
-int thump_check_vdso(const struct thump_model *model, struct thump_problems *problems,
+int thump_check_vdso(struct thump_plan *plan, struct thump_problems *problems,
 		     struct thump_err *err)
 {
-	struct thump_arena arena;
-	struct thump_maps own;
-	const struct thump_map *vdso = NULL;
-	uint64_t hash = 0; /* in XXH64_canonical_t's byte order, as in the image */
-	int result;
+	const struct thump_mm *mm = &plan->model->mm;
+	uint64_t vdso, hash = 0; /* in XXH64_canonical_t's byte order, as in the image */
 
-	if (!model->mm.vdso_start)
+	if (find_kernel_mappings(&plan->kernel, &vdso, err) < 0)
+		return -1;
+	if (!mm->vdso_start)
 		return 0;
-	thump_arena_init(&arena);
-	thump_maps_init(&own, &arena);
-	result = read_own_maps(&own, err);
-	if (result == 0) {
-		if (same_shape(model, &own, &vdso) && vdso)
-			hash = htobe64(image_hash((const void *)(uintptr_t)vdso->start,
-						  vdso->end - vdso->start));
-		if (!vdso || memcmp(&hash, model->mm.vdso_hash, sizeof(hash)) != 0)
-			thump_problem_add(problems, false, -1, "vdso",
-					  "the image was taken on kernel %s, whose vdso differs "
-					  "from this kernel's; the program may be inside of it",
-					  model->machine.kernel_release);
-	}
-	thump_arena_deinit(&arena);
-	return result;
+	if (vdso && same_shape(plan->model, &plan->kernel))
+		hash = htobe64(
+			image_hash((const void *)(uintptr_t)vdso, mm->vdso_end - mm->vdso_start));
+	if (!hash || memcmp(&hash, mm->vdso_hash, sizeof(hash)) != 0)
+		thump_problem_add(problems, false, -1, "vdso",
+				  "the image was taken on kernel %s, whose vdso differs from this "
+				  "kernel's; the program may be inside of it",
+				  plan->model->machine.kernel_release);
+	return 0;
 }

@@ -3,10 +3,10 @@
 #ifndef THUMP_REBUILD_PLAN_H
 #define THUMP_REBUILD_PLAN_H
 
+#include <sched.h>
 #include <sys/resource.h>
 
 #include "kinds/kind.h"
-#include "proc/maps.h"
 #include "rebuild/rebuild.h"
 #include "rebuild/region.h"
 #include "rebuild/spawn.h"
@@ -26,8 +26,20 @@ struct thump_inherited {
 	uint32_t priority;
 	int32_t ioprio;
 	uint64_t timer_slack_ns;
+	uint64_t affinity[CPU_SETSIZE / 64];
 };
 struct thump_inherited thump_inherited_of_us(void);
+
+/* [vvar], [vvar_vclock], [vdso], and what newer kernels may add. */
+#define THUMP_MAX_KERNEL_MAPPINGS 6
+struct thump_kernel_mapping {
+	uint64_t from_vdso; /* modulo 2^64 */
+	uint64_t size;
+};
+struct thump_kernel_mappings {
+	struct thump_kernel_mapping list[THUMP_MAX_KERNEL_MAPPINGS];
+	size_t count;
+};
 
 struct thump_plan {
 	struct thump_image *image;
@@ -47,6 +59,7 @@ struct thump_plan {
 	bool same_boot; /* the image was taken since this machine started */
 	bool affinity_matters;
 	struct thump_inherited inherited;
+	struct thump_kernel_mappings kernel;
 	bool set_caps; /* the process may have capabilities after its exec */
 };
 
@@ -91,15 +104,17 @@ uint64_t thump_place_blob(const struct thump_model *model);
 
 /*
  * Writes the steps that empty the address space, but for blob, data, vdso and vvar, and move the
- * latter two to their places. `old` is the layout after the exec.
+ * latter two to their places. vdso_start is where exec put the vdso; the kernel's other mappings
+ * lie relative to it as in every process.
  */
 THUMP_MUST_CHECK int thump_layout_steps(struct thump_region *region,
 					const struct thump_model *model,
-					const struct thump_maps *old, struct thump_err *err);
+					const struct thump_kernel_mappings *own,
+					uint64_t vdso_start, struct thump_err *err);
 
-/* The vdso of this kernel is the image's, byte by byte; else a problem. */
-THUMP_MUST_CHECK int thump_check_vdso(const struct thump_model *model,
-				      struct thump_problems *problems, struct thump_err *err);
+/* Finds the kernel's mappings; a problem unless the vdso is the image's, byte by byte. */
+THUMP_MUST_CHECK int thump_check_vdso(struct thump_plan *plan, struct thump_problems *problems,
+				      struct thump_err *err);
 
 /* ---- steps ---------------------------------------------------------------------------------- */
 
@@ -121,6 +136,8 @@ void thump_thread_steps(const struct thump_plan *plan, const struct thump_task *
 			struct thump_region *region);
 void thump_caps_steps(const struct thump_task *task, const struct thump_plan *plan,
 		      const struct thump_caps *caps, struct thump_region *region);
+/* The mask leaves out processors that we may use, and not all of them. */
+bool thump_affinity_restricts(const struct thump_plan *plan, const struct thump_task *task);
 /* Stacks, threads but the leader and their steps, helpers. */
 THUMP_MUST_CHECK int thump_threads_describe(struct thump_plan *plan, const struct thump_caps *caps,
 					    uint32_t nr_helpers, struct thump_region *region,

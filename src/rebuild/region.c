@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rebuild/region.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -23,39 +24,61 @@ static void *take(struct thump_region *region, size_t size_bytes)
 	return at;
 }
 
+static int map_memfd(struct thump_region *region, struct thump_err *err)
+{
+	void *bytes;
+
+	region->fd = memfd_create("thump", MFD_CLOEXEC);
+	if (region->fd < 0)
+		return thump_fail_errno(err, "memfd_create");
+	if (ftruncate(region->fd, (off_t)region->room) < 0)
+		return thump_fail_errno(err, "size the data region (%zu bytes)", region->room);
+	bytes = mmap(NULL, region->room, PROT_READ | PROT_WRITE, MAP_SHARED, region->fd, 0);
+	if (bytes == MAP_FAILED)
+		return thump_fail_errno(err, "map the data region");
+	region->bytes = bytes;
+	return 0;
+}
+
 int thump_region_create(struct thump_region *region, uint64_t code_addr,
 			const struct thump_region_needs *needs, struct thump_err *err)
 {
-	auto_close int fd = -1;
 	size_t nr_steps = needs->nr_steps + THUMP_REGION_LAYOUT_STEPS;
 	size_t room = sizeof(struct thump_blob_data) + sizeof(struct thump_err) +
 		      needs->nr_fds * sizeof(int32_t) + nr_steps * sizeof(struct thump_step) +
 		      needs->pool_bytes + 8 * REGION_ALIGN;
 
-	room = thump_page_up(room);
-	fd = memfd_create("thump", MFD_CLOEXEC);
-	if (fd < 0)
-		return thump_fail_errno(err, "memfd_create");
-	if (ftruncate(fd, (off_t)room) < 0)
-		return thump_fail_errno(err, "size the data region (%zu bytes)", room);
-	*region = (struct thump_region){ .room = room, .code_addr = code_addr };
-	region->bytes = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (region->bytes == MAP_FAILED) {
-		region->bytes = NULL;
-		region->fd = -1;
-		return thump_fail_errno(err, "map the data region");
-	}
-	region->fd = thump_take_fd(&fd);
+	*region = (struct thump_region){ .fd = -1, .room = thump_page_up(room) };
+	region->code_addr = code_addr;
 	region->code_size = thump_page_up((size_t)(thump_blob_end - thump_blob_start));
 	region->addr = code_addr + region->code_size;
+	region->steps = region->written = calloc(nr_steps, sizeof(*region->steps));
+	if (!region->steps)
+		return thump_fail_errno(err, "memory for %zu steps", nr_steps);
+	if (map_memfd(region, err) < 0) {
+		thump_region_destroy(region);
+		return -1;
+	}
 	region->blob = take(region, sizeof(*region->blob));
 	region->child_err = take(region, sizeof(*region->child_err));
 	region->nr_fds = (uint32_t)needs->nr_fds;
 	region->fds = take(region, needs->nr_fds * sizeof(int32_t));
 	region->room_steps = (uint32_t)nr_steps;
-	region->steps = take(region, nr_steps * sizeof(*region->steps));
 	region->nr_steps = THUMP_REGION_LAYOUT_STEPS;
 	return 0;
+}
+
+void thump_region_close(struct thump_region *region)
+{
+	uint32_t nr_steps = region->nr_steps;
+	struct thump_step *steps =
+		thump_region_alloc(region, nr_steps * sizeof(*steps), &region->blob->steps);
+
+	if (!steps)
+		return;
+	memcpy(steps, region->written, nr_steps * sizeof(*steps));
+	region->steps = steps;
+	region->room_steps = nr_steps;
 }
 
 void thump_region_destroy(struct thump_region *region)
@@ -63,6 +86,7 @@ void thump_region_destroy(struct thump_region *region)
 	if (region->bytes)
 		(void)munmap(region->bytes, region->room);
 	region->bytes = NULL;
+	thump_free_ptr(&region->written);
 	thump_close_fd(&region->fd);
 }
 

@@ -2,8 +2,9 @@
 /*
  * The data region that thump and the blob share: a memfd, mapped here while it is written and
  * mapped into the new process at an address that is known beforehand. Begins with the blob's
- * header; then what the child tells before its exec, the steps, and a pool for whatever steps
- * point to. Room is taken generously: a memfd is sparse, only what is used costs anything.
+ * header; then what the child tells before its exec, a pool for whatever steps point to, and, once
+ * their number is known, the steps. Room is taken generously: a memfd is sparse, only what is used
+ * costs anything.
  */
 #ifndef THUMP_REBUILD_REGION_H
 #define THUMP_REBUILD_REGION_H
@@ -29,7 +30,8 @@ struct thump_region {
 	struct thump_err *child_err; /* the child's error, when it ends before its exec */
 	int32_t *fds;		     /* fd table; written by the child */
 	uint32_t nr_fds;
-	struct thump_step *steps;
+	struct thump_step *steps;   /* = written, until thump_region_close() */
+	struct thump_step *written; /* heap */
 	uint32_t nr_steps, room_steps;
 	struct thump_step overflow; /* what step functions return when there is no more room */
 	bool failed;		    /* something did not fit; sticky */
@@ -63,6 +65,10 @@ struct thump_step *thump_region_step(struct thump_region *region, enum thump_wha
 void thump_step_try(struct thump_step *step);
 /* The result must be `value`. */
 void thump_step_expect(struct thump_step *step, uint64_t value);
+
+/* Puts the steps behind the pool, so that what the new process maps is as small as can be; from
+ * then on no step can be added but those about the layout. */
+void thump_region_close(struct thump_region *region);
 
 /* 0 unless something did not fit. */
 THUMP_MUST_CHECK int thump_region_check(const struct thump_region *region, struct thump_err *err);

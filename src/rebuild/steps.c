@@ -106,7 +106,6 @@ int thump_write_steps(struct thump_plan *plan, enum thump_pid_way tid_way,
 	blob->tid_way = blob_tid_way(tid_way);
 	blob->spin_limit =
 		plan->options.spin_limit ? plan->options.spin_limit : THUMP_DEFAULT_SPIN_LIMIT;
-	blob->steps = region->addr + (uint64_t)((unsigned char *)region->steps - region->bytes);
 	blob->fds = region->addr + (uint64_t)((unsigned char *)region->fds - region->bytes);
 
 	blob->first_setup_step = region->nr_steps;
@@ -129,5 +128,6 @@ int thump_write_steps(struct thump_plan *plan, enum thump_pid_way tid_way,
 
 	if (thump_jobs_write(jobs, region, err) < 0)
 		return -1;
+	thump_region_close(region);
 	return thump_region_check(region, err);
 }

@@ -38,6 +38,7 @@ struct thump_inherited thump_inherited_of_us(void)
 		own.nice = attr.nice;
 		own.priority = attr.priority;
 	}
+	(void)sched_getaffinity(0, sizeof(own.affinity), (cpu_set_t *)own.affinity);
 	own.ioprio = (int32_t)syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0);
 	own.timer_slack_ns = (uint64_t)prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
 	return own;
@@ -84,29 +85,30 @@ static bool affinity_matters(const struct thump_model *model, bool same_boot)
 	return same_boot;
 }
 
+bool thump_affinity_restricts(const struct thump_plan *plan, const struct thump_task *task)
+{
+	bool common = false, restricted = false;
+
+	for (uint32_t i = 0; i < THUMP_ARRAY_SIZE(plan->inherited.affinity); i++) {
+		uint64_t ours = plan->inherited.affinity[i];
+		uint64_t wanted = i < task->nr_affinity_words ? task->affinity[i] : 0;
+
+		common |= (wanted & ours) != 0;
+		restricted |= (ours & ~wanted) != 0;
+	}
+	/* Where none of its processors is left it runs on all of ours. */
+	return common && restricted;
+}
+
 static void step_affinity(const struct thump_plan *plan, const struct thump_task *task,
 			  struct thump_region *region)
 {
-	uint64_t ours[CPU_SETSIZE / 64] = { 0 };
-	uint32_t nr_words = THUMP_ARRAY_SIZE(ours);
-	bool common = false, restricted = false;
+	size_t size_bytes = task->nr_affinity_words * sizeof(*task->affinity);
 
-	if (!plan->affinity_matters || sched_getaffinity(0, sizeof(ours), (cpu_set_t *)ours) < 0)
+	if (!plan->affinity_matters || !thump_affinity_restricts(plan, task))
 		return;
-	for (uint32_t i = 0; i < nr_words; i++) {
-		uint64_t word = i < task->nr_affinity_words ? task->affinity[i] : 0;
-
-		common |= (word & ours[i]) != 0;
-		restricted |= (ours[i] & ~word) != 0;
-	}
-	/* Where none of its processors is left it runs on all of ours. */
-	if (!common || !restricted)
-		return;
-	thump_step_try(
-		THUMP_STEP(region, THUMP_WHAT_AFFINITY, SYS_sched_setaffinity, 0,
-			   task->nr_affinity_words * sizeof(*task->affinity),
-			   thump_region_put(region, task->affinity,
-					    task->nr_affinity_words * sizeof(*task->affinity))));
+	thump_step_try(THUMP_STEP(region, THUMP_WHAT_AFFINITY, SYS_sched_setaffinity, 0, size_bytes,
+				  thump_region_put(region, task->affinity, size_bytes)));
 }
 
 static void step_altstack(const struct thump_task *task, struct thump_region *region)

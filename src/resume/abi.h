@@ -79,7 +79,7 @@ struct thump_read_job {
  * That gives huge pages where they are `madvise` only, without leaving VM_HUGEPAGE on the mapping.
  */
 #define THUMP_READ_HUGE 1u
-/* MADV_POPULATE_WRITE before reading: one call instead of a fault per page. */
+/* MADV_POPULATE_WRITE of bigger ranges before reading: one call instead of a fault per page. */
 #define THUMP_READ_POPULATE  2u
 #define THUMP_HUGE_PAGE_SIZE ((uint64_t)2 << 20)
 

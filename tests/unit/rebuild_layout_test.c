@@ -17,11 +17,17 @@
 #define GAP_START UINT64_C(0x100000000000)
 #define MAX_LIVE  16
 
+struct range {
+	uint64_t start, end;
+};
+
 struct rig {
 	struct thump_model model;
 	struct thump_vma vmas[8];
-	struct thump_map maps[MAX_LIVE];
-	struct thump_maps old;
+	struct range old[MAX_LIVE]; /* what exec mapped */
+	size_t nr_old;
+	struct thump_kernel_mappings kernel; /* those of the kernel among it */
+	uint64_t vdso_start;
 	struct thump_region region;
 	struct thump_err err;
 };
@@ -33,7 +39,6 @@ static int rig_setup(void **state)
 
 	assert_non_null(rig);
 	rig->model.vmas = rig->vmas;
-	rig->old.list = rig->maps;
 	assert_int_equal(
 		thump_region_create(&rig->region, thump_place_blob(&rig->model), &needs, &rig->err),
 		0);
@@ -57,10 +62,9 @@ static void add_vma(struct rig *rig, uint32_t kind, uint64_t start, uint64_t pag
 		(struct thump_vma){ .kind = kind, .start = start, .end = start + pages * PAGE };
 }
 
-static void add_map(struct rig *rig, const char *path, uint64_t start, uint64_t pages)
+static void add_map(struct rig *rig, uint64_t start, uint64_t pages)
 {
-	rig->maps[rig->old.count++] =
-		(struct thump_map){ .path = path, .start = start, .end = start + pages * PAGE };
+	rig->old[rig->nr_old++] = (struct range){ start, start + pages * PAGE };
 }
 
 /* ---- a little address space ---------------------------------------------------------------- */
@@ -114,9 +118,9 @@ static void play(const struct rig *rig, struct space *space)
 {
 	const struct thump_blob_data *blob = rig->region.blob;
 
-	for (size_t i = 0; i < rig->old.count; i++)
+	for (size_t i = 0; i < rig->nr_old; i++)
 		space->list[space->count++] =
-			(struct live){ rig->maps[i].start, rig->maps[i].end, i };
+			(struct live){ rig->old[i].start, rig->old[i].end, i };
 	for (uint32_t i = 0; i < blob->nr_setup_steps; i++) {
 		const struct thump_step *step = &rig->region.steps[blob->first_setup_step + i];
 
@@ -138,11 +142,19 @@ static bool lives_at(const struct space *space, size_t map, uint64_t start)
 	return false;
 }
 
+/* [vvar], [vvar_vclock], [vdso] */
 static void add_kernel_maps(struct rig *rig, uint64_t start)
 {
-	add_map(rig, "[vvar]", start, 4);
-	add_map(rig, "[vvar_vclock]", start + 4 * PAGE, 2);
-	add_map(rig, "[vdso]", start + 6 * PAGE, 2);
+	const uint64_t pages[] = { 4, 2, 2 };
+
+	rig->vdso_start = start + 6 * PAGE;
+	for (size_t i = 0; i < 3; i++) {
+		add_map(rig, start, pages[i]);
+		rig->kernel.list[rig->kernel.count++] =
+			(struct thump_kernel_mapping){ .from_vdso = start - rig->vdso_start,
+						       .size = pages[i] * PAGE };
+		start += pages[i] * PAGE;
+	}
 }
 
 static void add_kernel_vmas(struct rig *rig, uint64_t start)
@@ -156,7 +168,9 @@ static void assert_moved(struct rig *rig, size_t first_map, uint64_t start)
 {
 	struct space space = { 0 };
 
-	assert_int_equal(thump_layout_steps(&rig->region, &rig->model, &rig->old, &rig->err), 0);
+	assert_int_equal(thump_layout_steps(&rig->region, &rig->model, &rig->kernel,
+					    rig->vdso_start, &rig->err),
+			 0);
 	play(rig, &space);
 	assert_int_equal(space.count, 3);
 	assert_true(lives_at(&space, first_map, start));
@@ -170,9 +184,9 @@ static void test_vdso_moves_far_away(void **state)
 {
 	struct rig *rig = *state;
 
-	add_map(rig, "/bin/true", 0x555500000000, 8);
+	add_map(rig, 0x555500000000, 8);
 	add_kernel_maps(rig, 0x7f0000000000);
-	add_map(rig, "[stack]", 0x7ffff0000000, 8);
+	add_map(rig, 0x7ffff0000000, 8);
 	add_kernel_vmas(rig, 0x7f1234560000);
 	assert_moved(rig, 1, 0x7f1234560000);
 }
@@ -221,9 +235,11 @@ static void test_everything_goes_without_a_vdso(void **state)
 	struct rig *rig = *state;
 	struct space space = { 0 };
 
-	add_map(rig, "/bin/true", 0x400000, 8);
+	add_map(rig, 0x400000, 8);
 	add_kernel_maps(rig, 0x7f0000000000);
-	assert_int_equal(thump_layout_steps(&rig->region, &rig->model, &rig->old, &rig->err), 0);
+	assert_int_equal(thump_layout_steps(&rig->region, &rig->model, &rig->kernel,
+					    rig->vdso_start, &rig->err),
+			 0);
 	play(rig, &space);
 	assert_int_equal(space.count, 0);
 }
@@ -233,10 +249,12 @@ static void test_blob_and_data_stay(void **state)
 	struct rig *rig = *state;
 	struct space space = { 0 };
 
-	add_map(rig, "code", rig->region.code_addr, rig->region.code_size / PAGE);
-	add_map(rig, "data", rig->region.addr, thump_page_up(rig->region.used) / PAGE);
-	add_map(rig, "next", rig->region.addr + thump_page_up(rig->region.used), 1);
-	assert_int_equal(thump_layout_steps(&rig->region, &rig->model, &rig->old, &rig->err), 0);
+	add_map(rig, rig->region.code_addr, rig->region.code_size / PAGE);
+	add_map(rig, rig->region.addr, thump_page_up(rig->region.used) / PAGE);
+	add_map(rig, rig->region.addr + thump_page_up(rig->region.used), 1);
+	assert_int_equal(thump_layout_steps(&rig->region, &rig->model, &rig->kernel,
+					    rig->vdso_start, &rig->err),
+			 0);
 	play(rig, &space);
 	assert_int_equal(space.count, 2);
 	assert_true(lives_at(&space, 0, rig->region.code_addr));
@@ -250,7 +268,9 @@ static void test_other_shape_is_refused(void **state)
 	add_kernel_maps(rig, 0x7f0000000000);
 	add_vma(rig, THUMP_VMA_VVAR, 0x7f1000000000, 4);
 	add_vma(rig, THUMP_VMA_VDSO, 0x7f1000004000, 2);
-	assert_int_equal(thump_layout_steps(&rig->region, &rig->model, &rig->old, &rig->err), -1);
+	assert_int_equal(thump_layout_steps(&rig->region, &rig->model, &rig->kernel,
+					    rig->vdso_start, &rig->err),
+			 -1);
 	assert_int_equal(rig->err.code, THUMP_REFUSED);
 }
 
