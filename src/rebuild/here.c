@@ -235,7 +235,20 @@ static int map_remote(const struct attempt *attempt, struct remote_addr insn,
 	return 0;
 }
 
-static int inject(struct attempt *attempt, struct thump_err *err)
+/* The vdso has one, at the same place in every process; looking for another takes longer than all
+ * that is done with it. */
+static int find_insn(const struct attempt *attempt, uint64_t vdso, struct remote_addr *insn_ret,
+		     struct thump_err *err)
+{
+	const struct thump_kernel_mappings *kernel = &attempt->plan->kernel;
+
+	if (!vdso || !kernel->insn_from_vdso)
+		return thump_newborn_syscall_insn(attempt->newborn, insn_ret, err);
+	*insn_ret = REMOTE(vdso + kernel->insn_from_vdso);
+	return 0;
+}
+
+static int inject(struct attempt *attempt, uint64_t vdso, struct thump_err *err)
 {
 	const struct thump_region *region = &attempt->region;
 	const uint64_t fd = (uint64_t)region->fds[thump_slot_region(attempt->plan->model)];
@@ -252,8 +265,8 @@ static int inject(struct attempt *attempt, struct thump_err *err)
 	};
 	struct remote_addr insn;
 
-	if (thump_newborn_syscall_insn(attempt->newborn, &insn, err) < 0 ||
-	    map_remote(attempt, insn, data, err) < 0 || map_remote(attempt, insn, code, err) < 0)
+	if (find_insn(attempt, vdso, &insn, err) < 0 || map_remote(attempt, insn, data, err) < 0 ||
+	    map_remote(attempt, insn, code, err) < 0)
 		return -1;
 	return thump_newborn_write(attempt->newborn, REMOTE(region->code_addr), thump_blob_start,
 				   (size_t)(thump_blob_end - thump_blob_start), err);
@@ -268,7 +281,7 @@ static int run_blob(struct attempt *attempt, struct thump_err *err)
 	if (find_vdso(attempt, &vdso, err) < 0 ||
 	    thump_layout_steps(region, attempt->plan->model, &attempt->plan->kernel, vdso, err) <
 		    0 ||
-	    inject(attempt, err) < 0)
+	    inject(attempt, vdso, err) < 0)
 		return -1;
 	if (thump_newborn_run(attempt->newborn, REMOTE(region->code_addr), REMOTE(blob->stack_top),
 			      region->addr, 0, err) < 0)

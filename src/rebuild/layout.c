@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "image/hash.h"
 #include "proc/maps.h"
+#include "rebuild/arch/arch.h"
 #include "rebuild/plan.h"
 
 /*
@@ -179,6 +180,15 @@ static int read_own_maps(struct thump_maps *maps, struct thump_err *err)
 	return thump_maps_read(maps, fd, err);
 }
 
+static uint64_t find_insn(const unsigned char *bytes, uint64_t size_bytes)
+{
+	for (uint64_t i = 1; i + 1 < size_bytes; i++) {
+		if (thump_is_syscall_insn(bytes + i))
+			return i;
+	}
+	return 0;
+}
+
 /* What our kernel maps into every process, relative to the vdso; *vdso_ret is ours, or 0. */
 static int find_kernel_mappings(struct thump_kernel_mappings *own, uint64_t *vdso_ret,
 				struct thump_err *err)
@@ -203,8 +213,11 @@ static int find_kernel_mappings(struct thump_kernel_mappings *own, uint64_t *vds
 			own->list[own->count++] =
 				(struct thump_kernel_mapping){ .from_vdso = map->start,
 							       .size = map->end - map->start };
-		if (strcmp(map->path, "[vdso]") == 0)
-			*vdso_ret = map->start;
+		if (strcmp(map->path, "[vdso]") != 0)
+			continue;
+		*vdso_ret = map->start;
+		own->insn_from_vdso = find_insn((const unsigned char *)(uintptr_t)map->start,
+						map->end - map->start);
 	}
 	for (size_t i = 0; i < own->count; i++)
 		own->list[i].from_vdso -= *vdso_ret;

@@ -39,6 +39,8 @@ struct thump_kernel_mapping {
 struct thump_kernel_mappings {
 	struct thump_kernel_mapping list[THUMP_MAX_KERNEL_MAPPINGS];
 	size_t count;
+	/* Of a system call instruction in the vdso; 0: there is none. */
+	uint64_t insn_from_vdso;
 };
 
 struct thump_plan {
