@@ -151,6 +151,13 @@ static void choose_best(const struct thump_target *target, struct thump_inject *
 	inject->best_top = top_for(target, inject, inject->best, 0);
 }
 
+static int lost(struct thump_target *target, size_t index, struct thump_err *err)
+{
+	target->threads[index].gone = true;
+	return thump_fail(err, "thread %d of process %d ended while it was held",
+			  target->threads[index].tid, target->pid);
+}
+
 /* ---- making the machinery ------------------------------------------------------------------ */
 
 static int read_own_filters(struct thump_arena *arena, uint32_t *filters_ret, struct thump_err *err)
@@ -205,10 +212,15 @@ static int need_inject(struct thump_target *target, struct thump_err *err)
 {
 	struct thump_inject *inject;
 
+	uint64_t mask;
+
 	if (!target->stopped)
 		return thump_fail(err, "process %d is not stopped", target->pid);
 	if (target->inject)
 		return 0;
+	/* Killed in its stop: then /proc gives half answers. */
+	if (thump_ptrace_get_sigmask(target->pid, &mask) != 0)
+		return lost(target, 0, err);
 	inject = calloc(1, sizeof(*inject));
 	if (!inject)
 		return thump_fail_errno(err, "prepare system calls in process %d", target->pid);
@@ -216,7 +228,8 @@ static int need_inject(struct thump_target *target, struct thump_err *err)
 	thump_maps_init(&inject->maps, &inject->arena);
 	if (init_inject(target, inject, err) != 0) {
 		thump_inject_destroy(inject);
-		return -1;
+		return thump_ptrace_get_sigmask(target->pid, &mask) == 0 ? -1
+									 : lost(target, 0, err);
 	}
 	target->inject = inject;
 	return 0;
@@ -235,13 +248,6 @@ void thump_inject_destroy(struct thump_inject *inject)
 }
 
 /* ---- entering and leaving a thread ----------------------------------------------------------- */
-
-static int lost(struct thump_target *target, size_t index, struct thump_err *err)
-{
-	target->threads[index].gone = true;
-	return thump_fail(err, "thread %d of process %d ended while it was held",
-			  target->threads[index].tid, target->pid);
-}
 
 /* Saves what is there, then writes the chain: dead bytes, so far. */
 static int write_chain(struct thump_target *target, struct slot *slot, struct thump_err *err)

@@ -378,15 +378,30 @@ static int enter_group_stop(struct thump_newborn *newborn, struct thump_err *err
 	return 0;
 }
 
+/* A thread that went before may have ended the process already: that is the program's own end, told
+ * to whoever waits for it as soon as its traced threads are reaped. */
+static int let_go(struct thump_newborn *newborn, pid_t tid, struct thump_err *err)
+{
+	int status;
+
+	if (thump_ptrace(PTRACE_DETACH, tid, 0, 0) == 0)
+		return 0;
+	if (errno != ESRCH)
+		return thump_fail_errno(err, "let go thread %d of the new process %d", tid,
+					newborn->pid);
+	while (tid != newborn->pid && waitpid(tid, &status, __WALL) > 0 && WIFSTOPPED(status))
+		;
+	return 0;
+}
+
 int thump_newborn_release(struct thump_newborn *newborn, bool group_stopped, struct thump_err *err)
 {
 	if ((group_stopped || newborn->stop_wanted) && enter_group_stop(newborn, err) != 0)
 		return -1;
 	/* Until the last one, the leader, is let go, EXITKILL holds for all. */
 	for (size_t i = newborn->nr_tids; i-- > 0;) {
-		if (thump_ptrace(PTRACE_DETACH, newborn->tids[i], 0, 0) != 0)
-			return thump_fail_errno(err, "let go thread %d of the new process %d",
-						newborn->tids[i], newborn->pid);
+		if (let_go(newborn, newborn->tids[i], err) != 0)
+			return -1;
 	}
 	newborn->released = true;
 	thump_waiter_destroy(newborn->waiter);

@@ -97,7 +97,8 @@ THUMP_MUST_CHECK int thump_newborn_set_thread(struct thump_newborn *newborn, pid
 
 /*
  * Lets all threads go. group_stopped: they stay in a group-stop (as after SIGSTOP) without having
- * run an instruction. After an error here the process is gone.
+ * run an instruction. After an error here the caller destroys it. A program that ends as soon
+ * as its first thread runs was released: its status is for waitpid(2).
  */
 THUMP_MUST_CHECK int thump_newborn_release(struct thump_newborn *newborn, bool group_stopped,
 					   struct thump_err *err);

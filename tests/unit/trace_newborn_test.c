@@ -134,7 +134,7 @@ static void code_runs_threads_are_gathered_and_released(void **state)
 	assert_int_equal(newborn->nr_tids, 2);
 	assert_int_equal(newborn->tids[0], pid);
 	assert_int_equal(remote(newborn, insn, SYS_getpid, 0, 0, 0, 0, 0), pid);
-	/* The other thread, still spinning, becomes the one that ends the process. */
+	/* Both go on where the process ends; the one that is first ends it. */
 	assert_int_equal(thump_ptrace_get_regs(newborn->tids[1], &regs), 0);
 	regs.rip = EXIT_AT;
 	regs.rbx = 7;
@@ -142,6 +142,7 @@ static void code_runs_threads_are_gathered_and_released(void **state)
 	assert_int_equal(thump_newborn_set_thread(newborn, newborn->tids[1], &regs, NULL, 0,
 						  1u << (SIGUSR1 - 1), &err),
 			 0);
+	assert_int_equal(thump_newborn_set_thread(newborn, pid, &regs, NULL, 0, 0, &err), 0);
 	assert_int_equal(thump_ptrace_get_sigmask(newborn->tids[1], &mask), 0);
 	assert_int_equal(mask, 1u << (SIGUSR1 - 1));
 	assert_int_equal(thump_newborn_release(newborn, false, &err), 0);

@@ -7,16 +7,23 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "trace/ptrace.h"
 #include "trace/target.h"
+#include "trace/wait.h"
 
 /* ---- victims: children that do something, say so through a pipe, and are ended --------------- */
 
@@ -131,7 +138,6 @@ static void remote_calls_run_in_every_thread_and_leave_no_trace(void **state)
 		if (thump_remote_syscall_in(target, i, SYS_gettid, no_args, &result, &err) != 0)
 			fail_msg("%s", err.text);
 		assert_int_equal(result, target->threads[i].tid);
-		assert_int_equal(target->threads[i].blocked_syscall, SYS_pause);
 	}
 	assert_int_equal(thump_remote_area(target, &area, &err), 0);
 	{
@@ -148,10 +154,340 @@ static void remote_calls_run_in_every_thread_and_leave_no_trace(void **state)
 	end(&victim);
 }
 
+/* ---- what the registers for the image do
+ * ---------------------------------------------------------- */
+
+static void wait_in_epoll(int fd)
+{
+	const int epoll_fd = epoll_create1(0);
+	struct epoll_event event;
+
+	say(fd, 'r');
+	say(fd, syscall(SYS_epoll_wait, epoll_fd, &event, 1, 60000) == 0 ? 't' : 'e');
+}
+
+/* Until the main thread of `pid` is in system call nr. */
+static void await_syscall(pid_t pid, long nr)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	for (;;) {
+		auto_free char *text = NULL;
+
+		assert_int_equal(thump_slurp(AT_FDCWD, path, &text, NULL), 0);
+		if (text[0] >= '0' && text[0] <= '9' && strtol(text, NULL, 10) == nr)
+			return;
+		(void)sched_yield();
+	}
+}
+
+/* The kernel tells a parent of a group-stop only once. */
+static void await_state(pid_t pid, char wanted)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	for (char state = 0; state != wanted; (void)sched_yield()) {
+		auto_free char *text = NULL;
+
+		assert_int_equal(thump_slurp(AT_FDCWD, path, &text, NULL), 0);
+		state = strrchr(text, ')')[2];
+	}
+}
+
+static void let_time_pass(unsigned ms)
+{
+	const struct itimerspec once = { .it_value = { .tv_nsec = (long)ms * 1000000 } };
+	const int fd = timerfd_create(CLOCK_MONOTONIC, 0);
+	uint64_t ticks;
+
+	assert_int_equal(timerfd_settime(fd, 0, &once, NULL), 0);
+	assert_int_equal(read(fd, &ticks, sizeof(ticks)), sizeof(ticks));
+	(void)close(fd);
+}
+
+static void a_blocked_call_starts_over_with_what_is_left(void **state)
+{
+	const uint64_t before_ns = thump_now_ns();
+	struct victim victim = start(wait_in_epoll);
+	struct thump_target *target;
+	const struct user_regs_struct *image;
+	uint64_t most_ms;
+	unsigned char code[2] = { 0 };
+	struct thump_err err = THUMP_ERR_INIT;
+
+	(void)state;
+	await_syscall(victim.pid, SYS_epoll_wait);
+	let_time_pass(200);
+	target = stopped(victim.pid);
+	image = &target->threads[0].image_regs;
+	assert_int_equal(target->threads[0].blocked_syscall, SYS_epoll_wait);
+	assert_int_equal(image->rax, SYS_epoll_wait);
+	assert_int_equal(image->orig_rax, -1);
+	assert_int_equal(thump_target_read(target, REMOTE(image->rip), code, 2, &err), 0);
+	assert_memory_equal(code, "\x0f\x05", 2);
+	/* Shortened where the kernel tells enough, and never by more than the time that passed. */
+	most_ms = (thump_now_ns() - before_ns) / 1000000;
+	assert_in_range(image->r10, 60000 - most_ms,
+			access("/proc/self/sched", R_OK) == 0 ? 59999 : 60000);
+	thump_target_destroy(target);
+	end(&victim);
+}
+
+static void sleep_without_remainder(int fd)
+{
+	const struct timespec hour = { .tv_sec = 3600 };
+
+	say(fd, 'r');
+	(void)syscall(SYS_nanosleep, &hour, NULL);
+}
+
+static void a_sleep_stopped_twice_is_still_known_as_one(void **state)
+{
+	struct victim victim = start(sleep_without_remainder);
+
+	(void)state;
+	await_syscall(victim.pid, SYS_nanosleep);
+	for (int i = 0; i < 3; i++) {
+		struct thump_target *target = stopped(victim.pid);
+
+		assert_int_equal(target->threads[0].blocked_syscall, SYS_nanosleep);
+		assert_int_equal(target->threads[0].image_regs.rax, SYS_nanosleep);
+		thump_target_destroy(target);
+		await_syscall(victim.pid, SYS_restart_syscall);
+	}
+	end(&victim);
+}
+
+static void on_usr1(int signo)
+{
+	(void)signo;
+}
+
+static void wait_interruptibly(int fd)
+{
+	const struct sigaction action = { .sa_handler = on_usr1 };
+
+	(void)sigaction(SIGUSR1, &action, NULL);
+	wait_in_epoll(fd);
+}
+
+static void a_handler_that_is_due_still_makes_eintr(void **state)
+{
+	struct victim victim = start(wait_interruptibly);
+	struct thump_target *target;
+
+	(void)state;
+	await_syscall(victim.pid, SYS_epoll_wait);
+	target = stopped(victim.pid);
+	assert_int_equal(kill(victim.pid, SIGUSR1), 0);
+	thump_target_destroy(target);
+	assert_int_equal(heard(&victim), 'e');
+	end(&victim);
+}
+
+/* ---- signals and group-stops
+ * -------------------------------------------------------------------------- */
+
+static void a_group_stop_stays_one(void **state)
+{
+	const uint64_t no_args[6] = { 0 };
+	struct victim victim = start(pause_in_three_threads);
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_target *target;
+	long result = 0;
+	int status = 0;
+
+	(void)state;
+	assert_int_equal(kill(victim.pid, SIGSTOP), 0);
+	assert_int_equal(waitpid(victim.pid, &status, WUNTRACED), victim.pid);
+	assert_true(WIFSTOPPED(status));
+	target = stopped(victim.pid);
+	for (size_t i = 0; i < target->nr_threads; i++) {
+		assert_true(target->threads[i].group_stopped);
+		assert_int_equal(
+			thump_remote_syscall_in(target, i, SYS_gettid, no_args, &result, &err), 0);
+		assert_int_equal(result, target->threads[i].tid);
+	}
+	thump_target_destroy(target);
+	await_state(victim.pid, 'T');
+	assert_int_equal(kill(victim.pid, SIGCONT), 0);
+	assert_int_equal(waitpid(victim.pid, &status, WCONTINUED), victim.pid);
+	assert_true(WIFCONTINUED(status));
+	end(&victim);
+}
+
+static void sigstop_while_held_stops_it_afterwards(void **state)
+{
+	const uint64_t no_args[6] = { 0 };
+	struct victim victim = start(pause_in_three_threads);
+	struct thump_target *target = stopped(victim.pid);
+	struct thump_err err = THUMP_ERR_INIT;
+	long result = 0;
+	int status = 0;
+
+	(void)state;
+	assert_int_equal(kill(victim.pid, SIGSTOP), 0);
+	for (size_t i = 0; i < target->nr_threads; i++) {
+		assert_int_equal(
+			thump_remote_syscall_in(target, i, SYS_gettid, no_args, &result, &err), 0);
+		assert_int_equal(result, target->threads[i].tid);
+	}
+	thump_target_destroy(target);
+	assert_int_equal(waitpid(victim.pid, &status, WUNTRACED), victim.pid);
+	assert_true(WIFSTOPPED(status));
+	end(&victim);
+}
+
+static void pending_signals_are_listed_in_order(void **state)
+{
+	struct victim victim = start(pause_for_ever);
+	struct thump_target *target = stopped(victim.pid);
+	struct thump_err err = THUMP_ERR_INIT;
+	siginfo_t *infos = NULL;
+	size_t count = 0;
+	int status = 0;
+
+	(void)state;
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(sigqueue(victim.pid, SIGRTMIN, (union sigval){ .sival_int = i }),
+				 0);
+	assert_int_equal(thump_target_pending(target, 0, true, &infos, &count, &err), 0);
+	assert_int_equal(count, 40);
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(infos[i].si_value.sival_int, i);
+	free(infos);
+	thump_target_destroy(target);
+	assert_int_equal(waitpid(victim.pid, &status, 0), victim.pid);
+	assert_int_equal(WTERMSIG(status), SIGRTMIN);
+	thump_close_fd(&victim.pipe_fd);
+}
+
+/* ---- ends
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static void a_target_killed_while_held_is_an_error_and_no_hang(void **state)
+{
+	const uint64_t no_args[6] = { 0 };
+	struct victim victim = start(pause_in_three_threads);
+	struct thump_target *target = stopped(victim.pid);
+	struct thump_err err = THUMP_ERR_INIT;
+	long result;
+	int status = 0;
+
+	(void)state;
+	assert_int_equal(kill(victim.pid, SIGKILL), 0);
+	assert_int_equal(thump_remote_syscall(target, SYS_getpid, no_args, &result, &err), -1);
+	assert_non_null(strstr(err.text, "ended while it was held"));
+	thump_target_destroy(target);
+	(void)waitpid(victim.pid, &status, 0);
+	assert_int_equal(kill(victim.pid, 0), -1);
+	thump_close_fd(&victim.pipe_fd);
+}
+
+static void kill_ends_it_for_good(void **state)
+{
+	struct victim victim = start(pause_in_three_threads);
+	struct thump_target *target = stopped(victim.pid);
+	struct thump_err err = THUMP_ERR_INIT;
+
+	(void)state;
+	assert_int_equal(thump_target_kill(target, &err), 0);
+	thump_target_destroy(target);
+	assert_int_equal(kill(victim.pid, 0), -1);
+	thump_close_fd(&victim.pipe_fd);
+}
+
+/* ---- refusals
+ * --------------------------------------------------------------------------------------------- */
+
+static void assert_refused(pid_t pid, const char *why)
+{
+	struct thump_target *target = NULL;
+	struct thump_err err = THUMP_ERR_INIT;
+
+	assert_int_equal(thump_target_stop(pid, 200, &target, &err), -1);
+	if (!strstr(err.text, why))
+		fail_msg("\"%s\" does not say \"%s\"", err.text, why);
+}
+
+static void what_cannot_be_traced_is_refused_by_name(void **state)
+{
+	struct victim victim = start(pause_in_three_threads);
+	const pid_t zombie = fork();
+	siginfo_t info;
+
+	(void)state;
+	if (zombie == 0)
+		_exit(0);
+	assert_int_equal(waitid(P_PID, (id_t)zombie, &info, WEXITED | WNOWAIT), 0);
+	assert_refused(zombie, "zombie");
+	(void)wait_status(zombie);
+	assert_refused(getpid(), "is thump itself");
+	assert_refused(getppid(), "is an ancestor");
+	assert_refused(zombie, "there is no process");
+	if (access("/proc/2/status", R_OK) == 0 && getpgid(2) == 0)
+		assert_refused(2, "is a kernel thread");
+	assert_int_equal(thump_ptrace(PTRACE_SEIZE, victim.pid, 0, 0), 0);
+	assert_refused(victim.pid, "already traced by process");
+	end(&victim);
+}
+
+/* Open as long as a vfork(2) child shall live. */
+static int hold[2];
+
+/* The parent of a vfork(2) child sleeps uninterruptibly until that execs or exits. */
+static void vfork_and_hold(int fd)
+{
+	char word = 'r';
+
+	if (vfork() == 0) {
+		(void)syscall(SYS_close, hold[1]);
+		(void)syscall(SYS_write, fd, &word, 1);
+		(void)syscall(SYS_read, hold[0], &word, 1);
+		_exit(0);
+	}
+}
+
+/* In a child, because a thread that does not stop stays seized until its tracer ends. */
+static void a_thread_that_does_not_stop_is_refused(void **state)
+{
+	struct victim victim;
+	pid_t tracer;
+
+	(void)state;
+	assert_int_equal(pipe(hold), 0);
+	victim = start(vfork_and_hold);
+	tracer = fork();
+	if (tracer == 0) {
+		struct thump_target *target = NULL;
+		struct thump_err err = THUMP_ERR_INIT;
+		const int got = thump_target_stop(victim.pid, 50, &target, &err);
+
+		_exit(got == -1 && err.code == THUMP_REFUSED && strstr(err.text, "vfork") ? 0 : 1);
+	}
+	assert_int_equal(wait_status(tracer), 0);
+	end(&victim);
+	(void)close(hold[0]);
+	(void)close(hold[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(remote_calls_run_in_every_thread_and_leave_no_trace),
+		cmocka_unit_test(a_blocked_call_starts_over_with_what_is_left),
+		cmocka_unit_test(a_sleep_stopped_twice_is_still_known_as_one),
+		cmocka_unit_test(a_handler_that_is_due_still_makes_eintr),
+		cmocka_unit_test(a_group_stop_stays_one),
+		cmocka_unit_test(sigstop_while_held_stops_it_afterwards),
+		cmocka_unit_test(pending_signals_are_listed_in_order),
+		cmocka_unit_test(a_target_killed_while_held_is_an_error_and_no_hang),
+		cmocka_unit_test(kill_ends_it_for_good),
+		cmocka_unit_test(what_cannot_be_traced_is_refused_by_name),
+		cmocka_unit_test(a_thread_that_does_not_stop_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,18 +122,21 @@ static uint32_t nr_from_code(const unsigned char *code_before)
 	return THUMP_NO_SYSCALL;
 }
 
+/*
+ * Sleeps are what is left over: the restart of one is a chain of tail calls, so that wchan names
+ * whatever is below them on the stack (do_syscall_64).
+ */
 static uint32_t nr_from_wchan(const struct user_regs_struct *regs, const char *wchan)
 {
+	if (wchan[0] == '\0' || wchan[0] == '0')
+		return THUMP_NO_SYSCALL;
 	if (strstr(wchan, "poll"))
 		return SYS_poll;
 	if (strstr(wchan, "futex"))
 		return SYS_futex;
 	/* The first argument is an address of nanosleep(2), a small number of clock_nanosleep(2).
 	 */
-	if (strstr(wchan, "sleep"))
-		return regs->rdi < 4096 || (int64_t)regs->rdi < 0 ? SYS_clock_nanosleep
-								  : SYS_nanosleep;
-	return THUMP_NO_SYSCALL;
+	return regs->rdi < 4096 || (int64_t)regs->rdi < 0 ? SYS_clock_nanosleep : SYS_nanosleep;
 }
 
 uint32_t thump_arch_restarted_syscall(const struct user_regs_struct *regs,
