@@ -6,13 +6,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "base/fd.h"
-#include "proc/text.h"
+#include "proc/maps.h"
 #include "trace/target.h"
-
-#define LOCAL_ROOM_BYTES ((size_t)2048)
 
 int thump_access_open(struct thump_target *target, bool dup_fd, int fd,
 		      struct thump_access *access_ret, struct thump_err *err)
@@ -30,7 +29,7 @@ int thump_access_open(struct thump_target *target, bool dup_fd, int fd,
 			return -1;
 		access.addr = area.addr;
 	}
-	access.room_bytes = dup_fd ? LOCAL_ROOM_BYTES : THUMP_REMOTE_AREA_SIZE;
+	access.room_bytes = THUMP_REMOTE_AREA_SIZE; /* more on request where it is ours */
 	access.bytes = calloc(1, access.room_bytes);
 	if (!access.bytes) {
 		if (dup_fd)
@@ -169,36 +168,28 @@ const struct thump_fd_facts *thump_facts_before(const struct thump_fd_capture *c
 	return NULL;
 }
 
-/* "7f00-7f01 rw-s 00000000 00:01 1034   /memfd:x (deleted)"; device numbers differ from stat(2)'s
- * on some file systems, so the path decides, too. */
-static bool line_is_of(const char *line, size_t len, const struct thump_fd_facts *facts,
-		       const char *perms)
-{
-	size_t path_len = strlen(facts->link);
-	const char *path = memchr(line, '/', len), *at = memchr(line, ' ', len);
-	unsigned long long ino;
-	char found[5];
-
-	if (!path || !at || sscanf(at, " %4s %*x %*x:%*x %llu", found, &ino) != 2)
-		return false;
-	return ino == facts->st.st_ino && (!perms || strcmp(found, perms) == 0) &&
-	       (size_t)(line + len - path) >= path_len && memcmp(path, facts->link, path_len) == 0;
-}
-
 bool thump_is_mapped(const struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
-		     const char *perms)
+		     bool for_writing)
 {
-	auto_free char *maps = NULL;
-	const char *at, *line;
-	size_t len;
+	auto_close int fd = openat(cap->target->proc_fd, "maps", O_RDONLY | O_CLOEXEC);
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_arena arena;
+	struct thump_maps maps;
+	bool found;
 
-	if (thump_slurp(cap->target->proc_fd, "maps", &maps, NULL) < 0)
-		return true; /* unknown: the safe side */
-	at = maps;
-	while (thump_text_line(&at, &line, &len))
-		if (line_is_of(line, len, facts, perms))
-			return true;
-	return false;
+	thump_arena_init(&arena);
+	thump_maps_init(&maps, &arena);
+	/* Unknown is the safe side. Device numbers differ from those of stat(2) on some file
+	 * systems, so path and inode decide. */
+	found = fd < 0 || thump_maps_read(&maps, fd, &err) < 0;
+	for (size_t i = 0; !found && i < maps.count; i++) {
+		const struct thump_map *map = &maps.list[i];
+
+		found = map->ino == facts->st.st_ino && strcmp(map->path, facts->link) == 0 &&
+			(!for_writing || (map->shared && (map->prot & PROT_WRITE)));
+	}
+	thump_arena_deinit(&arena);
+	return found;
 }
 
 int thump_ofd_describe(struct thump_fd_capture *cap, struct thump_ofd *ofd, struct thump_err *err,

@@ -3,6 +3,8 @@
 #ifndef THUMP_KINDS_CAPTURE_H
 #define THUMP_KINDS_CAPTURE_H
 
+#include <dirent.h>
+
 #include "kinds/kind.h"
 
 /* ---- facts.c, share.c ------------------------------------------------------------------ */
@@ -82,10 +84,12 @@ THUMP_MUST_CHECK int thump_target_reopen(const struct thump_target *target, int 
 const struct thump_fd_facts *thump_facts_before(const struct thump_fd_capture *cap,
 						const struct thump_fd_facts *facts);
 
-/* Is the inode of facts mapped, with these permissions (as in /proc/PID/maps) unless perms is NULL?
- * For rare cases: reads and parses all mappings. */
+/* Is the file of facts mapped (shared and for writing)? For rare cases: reads all mappings. */
 bool thump_is_mapped(const struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
-		     const char *perms);
+		     bool for_writing);
+
+/* The number that an entry of a folder of descriptors names, or -1. */
+int thump_fd_of_entry(const struct dirent *entry);
 
 static inline uint32_t thump_facts_access_mode(const struct thump_fd_facts *facts)
 {

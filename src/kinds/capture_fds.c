@@ -22,12 +22,13 @@ static bool can_dup_fds(struct thump_target *target)
 		return false;
 	(void)thump_take_fd(&dir_fd);
 	while ((entry = readdir(dir))) {
-		auto_close int fd = -1;
+		int number = thump_fd_of_entry(entry);
 
-		if (entry->d_name[0] == '.')
-			continue;
-		fd = thump_target_dup_fd(target, atoi(entry->d_name));
-		return fd >= 0;
+		if (number >= 0) {
+			auto_close int fd = thump_target_dup_fd(target, number);
+
+			return fd >= 0;
+		}
 	}
 	return false;
 }
@@ -87,7 +88,7 @@ static int capture_owner(struct thump_fd_capture *cap, const struct thump_fd_fac
 	if (thump_access_call(&access, SYS_fcntl, args, 0, &signo, err) < 0)
 		return -1;
 	ofd->owner = owner.pid;
-	ofd->owner_type = owner.pid ? owner.type : 0;
+	ofd->owner_type = owner.pid ? (int32_t)owner.type : 0;
 	ofd->owner_signal = signo > 0 ? (int32_t)signo : 0;
 	return 0;
 }

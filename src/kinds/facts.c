@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "proc/fdinfo.h"
+#include "proc/text.h"
 #include "trace/target.h"
 
 static const char deleted_suffix[] = " (deleted)";
@@ -119,6 +120,14 @@ static int compare_fd(const void *a, const void *b)
 	return (left->fd > right->fd) - (left->fd < right->fd);
 }
 
+int thump_fd_of_entry(const struct dirent *entry)
+{
+	const char *at = entry->d_name;
+	uint64_t fd;
+
+	return thump_text_u64(&at, 10, &fd) && *at == '\0' && fd <= INT32_MAX ? (int)fd : -1;
+}
+
 static int list_fds(struct thump_target *target, struct thump_arena *arena,
 		    struct thump_fd_facts **facts_ret, size_t *count_ret, struct thump_err *err)
 {
@@ -132,15 +141,14 @@ static int list_fds(struct thump_target *target, struct thump_arena *arena,
 		return thump_fail_errno(err, "open /proc/%d/fd", target->pid);
 	(void)thump_take_fd(&dir_fd);
 	while ((errno = 0, entry = readdir(dir))) {
-		char *end;
-		unsigned long fd = strtoul(entry->d_name, &end, 10);
+		int fd = thump_fd_of_entry(entry);
 
-		if (end == entry->d_name || *end || fd > INT32_MAX)
+		if (fd < 0)
 			continue;
 		facts = thump_arena_grow(arena, facts, count, sizeof(*facts));
 		if (!facts)
 			return thump_fail(err, "out of memory");
-		facts[count++] = (struct thump_fd_facts){ .fd = (int)fd };
+		facts[count++] = (struct thump_fd_facts){ .fd = fd };
 	}
 	if (errno)
 		return thump_fail_errno(err, "read /proc/%d/fd", target->pid);

@@ -31,7 +31,7 @@ static int memfd_capture(struct thump_fd_capture *cap, const struct thump_fd_fac
 	/* The seal leaves such mappings writable, but no new one can be made. */
 	if (ofd->backing_id != THUMP_NO_ID &&
 	    (cap->model->backings[ofd->backing_id].memfd_seals & F_SEAL_FUTURE_WRITE) &&
-	    thump_is_mapped(cap, facts, "rw-s"))
+	    thump_is_mapped(cap, facts, true))
 		thump_refuse_fd(cap, facts, "memfd",
 				"memfd %s: sealed with F_SEAL_FUTURE_WRITE while it is mapped for "
 				"writing: cannot be saved",

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 
 #include "base/fd.h"
+#include "kinds/capture.h"
 #include "kinds/restore.h"
 
 /* F_SETFL ignores all others, see fcntl(2). */
@@ -60,8 +61,8 @@ static int close_all_on_exec(struct thump_err *err)
 	if (!dir)
 		return thump_fail_errno(err, "open /proc/self/fd");
 	while ((entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			(void)fcntl(atoi(entry->d_name), F_SETFD, FD_CLOEXEC);
+		if (thump_fd_of_entry(entry) >= 0)
+			(void)fcntl(thump_fd_of_entry(entry), F_SETFD, FD_CLOEXEC);
 	return 0;
 }
 

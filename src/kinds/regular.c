@@ -52,7 +52,7 @@ static int capture_locks(struct thump_fd_capture *cap, const struct thump_fd_fac
 		thump_refuse_fd(cap, facts, "lease", "file %s: leases cannot be saved",
 				facts->link);
 	/* The descriptor that a mapping is made from is closed afterwards, and with it they end. */
-	if (thump_locks_have(&locks, THUMP_LOCK_POSIX) && thump_is_mapped(cap, facts, NULL))
+	if (thump_locks_have(&locks, THUMP_LOCK_POSIX) && thump_is_mapped(cap, facts, false))
 		thump_refuse_fd(
 			cap, facts, "posix-lock",
 			"file %s: a POSIX lock on a file that is also mapped cannot be saved",

@@ -188,20 +188,21 @@ static int check_opened(struct thump_fd_rebuild *rb, uint32_t id, int fd,
 	return 0;
 }
 
+/* The folder of an absolute path; false when it is too long. */
+static bool folder_of(const char *path, char folder[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+	int len = slash == path ? 1 : (int)thump_min_u64((uint64_t)(slash - path), PATH_MAX);
+
+	return snprintf(folder, PATH_MAX, "%.*s", len, path) < PATH_MAX;
+}
+
 static bool folder_is_there(const char *path)
 {
 	char folder[PATH_MAX];
-	char *slash;
 	struct stat st;
 
-	if (strlen(path) >= sizeof(folder))
-		return false;
-	strcpy(folder, path);
-	slash = strrchr(folder, '/');
-	if (!slash)
-		return false;
-	*slash = '\0';
-	return stat(folder[0] ? folder : "/", &st) == 0 && S_ISDIR(st.st_mode);
+	return folder_of(path, folder) && stat(folder, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 static void check_absent(struct thump_fd_rebuild *rb, uint32_t id, struct thump_problems *problems,
@@ -339,16 +340,8 @@ static int open_unlinked(const char *path)
 	const char *places[] = { NULL, tmpdir && tmpdir[0] ? tmpdir : "/tmp", "/tmp", "/dev/shm" };
 	char folder[PATH_MAX];
 
-	if (strlen(path) < sizeof(folder)) {
-		char *slash;
-
-		strcpy(folder, path);
-		slash = strrchr(folder, '/');
-		if (slash && slash != folder) {
-			*slash = '\0';
-			places[0] = folder;
-		}
-	}
+	if (folder_of(path, folder))
+		places[0] = folder;
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(places); i++) {
 		int fd = places[i] ? open(places[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
 
@@ -365,15 +358,9 @@ static int open_named(const char *path)
 
 	if (fd < 0 && errno == ENOENT) {
 		char folder[PATH_MAX];
-		char *slash;
 
-		if (strlen(path) >= sizeof(folder))
+		if (!folder_of(path, folder))
 			return -1;
-		strcpy(folder, path);
-		slash = strrchr(folder, '/');
-		if (!slash || slash == folder)
-			return -1;
-		*slash = '\0';
 		if (mkdir(folder, 0755) == 0)
 			fd = open(path, flags, 0600);
 	}

@@ -127,7 +127,8 @@ static int timerfd_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obj
 
 static struct timespec to_timespec(uint64_t ns)
 {
-	return (struct timespec){ .tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = ns % NS_PER_S };
+	return (struct timespec){ .tv_sec = (time_t)(ns / NS_PER_S),
+				  .tv_nsec = (long)(ns % NS_PER_S) };
 }
 
 static int arm(int fd, const struct timerfd *timer, struct thump_err *err)
