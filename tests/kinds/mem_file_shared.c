@@ -9,7 +9,7 @@
 
 int main(void)
 {
-	char *writable, *readable, page[PAGE];
+	char *writable, *readable, page[PAGE], saved[2 * PAGE];
 	enum workload_life life;
 	int fd;
 
@@ -23,6 +23,7 @@ int main(void)
 
 	CHECK(has_pattern(readable + PAGE, PAGE, 2));
 	CHECK(has_pattern(writable, PAGE, 1));
+	memcpy(saved, writable + 3 * PAGE, 2 * PAGE);
 	fill_pattern(writable + 3 * PAGE, PAGE, 30 + (uint32_t)life);
 	CHECK(has_pattern(readable + 3 * PAGE, PAGE, 30 + (uint32_t)life));
 	CHECK_EQ(pread(fd, page, PAGE, 3 * PAGE), PAGE);
@@ -30,5 +31,7 @@ int main(void)
 	fill_pattern(page, PAGE, 40 + (uint32_t)life);
 	CHECK_EQ(pwrite(fd, page, PAGE, 4 * PAGE), PAGE);
 	CHECK(has_pattern(writable + 4 * PAGE, PAGE, 40 + (uint32_t)life));
+	/* As it was: another image of this process wants to find the same file. */
+	memcpy(writable + 3 * PAGE, saved, 2 * PAGE);
 	workload_pass();
 }

@@ -26,7 +26,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -38,9 +37,6 @@
 #endif
 #ifndef SYS_memfd_secret
 #define SYS_memfd_secret 447
-#endif
-#ifndef SYS_mseal
-#define SYS_mseal 462
 #endif
 
 #define PAGE ((size_t)4096)
@@ -163,16 +159,6 @@ static void make_sysv_shm(int given)
 	refuse(-1, words);
 }
 
-static void make_signalfd(int given)
-{
-	sigset_t set;
-
-	(void)given;
-	sigemptyset(&set);
-	sigaddset(&set, SIGWINCH);
-	refuse((int)MUST(signalfd(-1, &set, SFD_CLOEXEC)), "signalfd");
-}
-
 static void make_inotify(int given)
 {
 	int fd = (int)MUST(inotify_init1(IN_CLOEXEC));
@@ -286,14 +272,6 @@ static void make_packet(int given)
 	refuse(fd, "packet");
 }
 
-static void make_fifo(int given)
-{
-	(void)given;
-	(void)unlink("named-pipe");
-	MUST(mkfifo("named-pipe", 0600));
-	refuse((int)MUST(open("named-pipe", O_RDWR | O_CLOEXEC)), "named-pipe");
-}
-
 static void make_passed_descriptor(int given)
 {
 	union {
@@ -337,15 +315,17 @@ static void make_large_deleted_file(int given)
 	refuse(fd, "deleted");
 }
 
-static void make_sealed_mapping(int given)
+static void make_closed_memfd(int given)
 {
-	void *at = must_mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = (int)MUST(memfd_create("closed", MFD_CLOEXEC));
 	char words[64];
+	void *at;
 
 	(void)given;
-	if (syscall(SYS_mseal, at, PAGE, 0) != 0)
-		workload_skip("mseal: %s", strerror(errno));
-	snprintf(words, sizeof(words), "sealed\t%lx", (unsigned long)(uintptr_t)at);
+	MUST(ftruncate(fd, PAGE));
+	at = must_mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	MUST(close(fd));
+	snprintf(words, sizeof(words), "memfd:closed\t%lx", (unsigned long)(uintptr_t)at);
 	refuse(-1, words);
 }
 
@@ -437,7 +417,6 @@ static const struct {
 	{ "zombie", make_zombie },
 	{ "io_uring", make_io_uring },
 	{ "sysv_shm", make_sysv_shm },
-	{ "signalfd", make_signalfd },
 	{ "inotify", make_inotify },
 	{ "fanotify", make_fanotify },
 	{ "userfaultfd", make_userfaultfd },
@@ -448,11 +427,10 @@ static const struct {
 	{ "pty", make_pty },
 	{ "netlink", make_netlink },
 	{ "packet", make_packet },
-	{ "fifo", make_fifo },
 	{ "passed_descriptor", make_passed_descriptor },
 	{ "aio", make_aio },
 	{ "large_deleted_file", make_large_deleted_file },
-	{ "sealed_mapping", make_sealed_mapping },
+	{ "closed_memfd", make_closed_memfd },
 	{ "seccomp", make_seccomp },
 	{ "deleted_cwd", make_deleted_cwd },
 	{ "unshared_files", make_unshared_files },

@@ -14,61 +14,10 @@ import pathlib
 import signal
 import sys
 
-from thumptest import snapshot, world as worlds
-from thumptest.events import Failure, Skip, poll_until
+from thumptest import world as worlds
+from thumptest.workload import expect_pass, expect_same, settled, wait_ready
 
 DEADLINE_S = 100
-SETTLE_S = 5
-
-
-def wait_ready(process):
-    """Everything that the workload tells before `ready`, as (key, value)."""
-    told = []
-    while (line := process.line("'ready'")) != "ready":
-        if line is None:
-            status = process.status()
-            if status == 77:
-                raise Skip(process.stderr_text().splitlines()[-1].removeprefix("SKIP "))
-            raise Failure(f"{process.name} ended with {status} before it was ready:\n"
-                          f"{process.stderr_text()}")
-        told.append(tuple(line.split(" ", 1)))
-    return told
-
-
-def settled(pid):
-    """A snapshot that stays as it is: every thread has come to rest."""
-    previous = snapshot.take(pid)
-    for _ in range(200):
-        current = snapshot.take(pid)
-        if current == previous:
-            break
-        previous = current
-    return previous
-
-
-def expect_same(world, before, pid, when, **options):
-    """There is no event for "every thread is blocked again": looks until all is as before."""
-    last = []
-    tries = 0
-
-    def attempt():
-        nonlocal last, tries
-        tries += 1
-        image = options.get("image")
-        after = snapshot.take(pid, image=str(image) if image else None)
-        last = snapshot.compare(before, after, lazy=image is not None,
-                                ignore=options.get("ignore", ()))
-        return True if not last or tries * 0.01 > SETTLE_S else None
-
-    poll_until(world.deadline, when, attempt, pause=0.01)
-    if last:
-        raise Failure(f"{when}:\n    " + "\n    ".join(last[:40]))
-
-
-def expect_pass(process, when):
-    status = process.status()
-    if status != 0:
-        raise Failure(f"{when}: status {status}\n{process.stderr_text()}")
 
 
 class KindTest:

@@ -86,10 +86,10 @@ def mappings(pid, image=None):
                 path = inode = ""
             if not int(inode or 0):
                 offset = 0
-            current = [start, end, permissions, path, offset, frozenset()]
+            current = [start, end, permissions, _without_name(path), offset, []]
             result.append(current)
         elif line.startswith("VmFlags:"):
-            current[5] = frozenset(line.split()[1:]) - NOISE_FLAGS
+            current[5] = sorted(set(line.split()[1:]) - NOISE_FLAGS)
     return merge(result)
 
 
@@ -110,8 +110,19 @@ def without_flags(regions):
     """For lazily restored memory: ranges and permissions only, as file mappings have other flags
     and no names."""
     return merge([[start, end, permissions, "" if path.startswith(("[heap", "[anon")) else path,
-                   offset, frozenset()]
+                   offset, []]
                   for start, end, permissions, path, offset, _ in regions])
+
+
+# Bits that open(2) of a nameless file leaves in its flags; the restored one was opened otherwise.
+O_TMPFILE_BITS = 0o20200000
+
+
+def _without_name(link):
+    """A deleted file was somewhere; that is all that is left of its name."""
+    if link.endswith(" (deleted)") and not link.startswith(("/memfd:", "/dev/zero")):
+        return os.path.dirname(link) + "/ (deleted)"
+    return link
 
 
 def _number_objects(links):
@@ -127,14 +138,17 @@ def _number_objects(links):
     return result
 
 
-def _fdinfo(text):
-    lines = []
+def _fdinfo(text, deleted):
+    lines, periodic = [], re.search(r"^it_interval: (?!\(0, 0\))", text, re.M)
     for line in text.splitlines():
         key = line.split(":", 1)[0].strip()
         if key in FDINFO_NOISE:
             continue
         if key == "it_value":
-            line = "it_value: " + ("none" if re.search(r"\(0, 0\)", line) else "some")
+            # A periodic timer is due now and then.
+            line = "it_value: " + ("none" if "(0, 0)" in line and not periodic else "some")
+        elif key == "flags" and deleted:
+            line = f"flags: {int(line.split()[1], 8) & ~O_TMPFILE_BITS:o}"
         elif key == "ticks":
             continue
         elif key == "tfd":
@@ -151,8 +165,9 @@ def descriptors(pid):
     for name in os.listdir(f"/proc/{pid}/fd"):
         fd = int(name)
         try:
-            links[fd] = os.readlink(f"/proc/{pid}/fd/{name}")
-            infos[fd] = _fdinfo(read(f"/proc/{pid}/fdinfo/{name}"))
+            links[fd] = _without_name(os.readlink(f"/proc/{pid}/fd/{name}"))
+            infos[fd] = _fdinfo(read(f"/proc/{pid}/fdinfo/{name}"),
+                                links[fd].endswith("/ (deleted)"))
         except FileNotFoundError:
             raise Failure(f"descriptor {fd} of process {pid} vanished while we looked") from None
     for fd in STANDARD:
@@ -214,7 +229,7 @@ def _same_syscall(before, after):
 def _describe(value):
     if isinstance(value, list) and len(value) == 6 and isinstance(value[0], int):
         start, end, permissions, path, offset, flags = value
-        return f"{start:x}-{end:x} {permissions} {offset:x} {path} {' '.join(sorted(flags))}"
+        return f"{start:x}-{end:x} {permissions} {offset:x} {path} {' '.join(flags)}"
     return str(value)
 
 
@@ -225,7 +240,7 @@ def _compare_value(name, before, after):
         differences = []
         for key in sorted(set(before) | set(after), key=str):
             if key == "syscall" and key in before and key in after:
-                if not _same_syscall(before[key], after[key]):
+                if before.get("State") != "T" and not _same_syscall(before[key], after[key]):
                     differences.append(f"{name} {key}: {before[key]} became {after[key]}")
             elif key not in after:
                 differences.append(f"{name} {key}: {_describe(before[key])} is gone")
@@ -235,8 +250,9 @@ def _compare_value(name, before, after):
                 differences += _compare_value(f"{name} {key}", before[key], after[key])
         return differences
     if isinstance(before, list):
-        gone = [_describe(item) for item in before if item not in after]
-        new = [_describe(item) for item in after if item not in before]
+        keys = [{str(item) for item in items} for items in (before, after)]
+        gone = [_describe(item) for item in before if str(item) not in keys[1]]
+        new = [_describe(item) for item in after if str(item) not in keys[0]]
         return [f"{name}: gone: {item}" for item in gone] + \
             [f"{name}: new:  {item}" for item in new] or [f"{name}: order changed"]
     return [f"{name}: {before!r} became {after!r}"]

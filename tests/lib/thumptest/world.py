@@ -105,17 +105,32 @@ class World:
             shutil.rmtree(self.directory, ignore_errors=True)
         return False
 
+    def _bases(self):
+        """Where to work, best first: what lies under the temporary directories is no good, because
+        thump carries such files in the image."""
+        if "THUMP_TEST_DIR" in os.environ:
+            yield pathlib.Path(os.environ["THUMP_TEST_DIR"])
+        yield self.thump_path.parent / "t"
+        yield pathlib.Path("/var/lib/thump-test")
+        yield pathlib.Path.home() / ".cache" / "thump-test"
+
     def _make_directory(self):
-        """Not under the temporary directory, whose files travel in the image; below the build when
-        the user can get there."""
-        base = pathlib.Path(os.environ.get("THUMP_TEST_DIR", self.thump_path.parent / "t"))
-        base.mkdir(mode=0o755, exist_ok=True)
-        if not self.can_reach(base):
-            base = pathlib.Path("/var/tmp")
-        directory = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.name}.", dir=base))
-        if self.changes_user():
-            os.chown(directory, USER_ID, USER_ID)
-        return directory
+        for base in self._bases():
+            if str(base).startswith(("/tmp/", "/var/tmp/", "/dev/shm/")):
+                continue
+            try:
+                base.mkdir(mode=0o755, parents=True, exist_ok=True)
+                directory = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.name}.", dir=base))
+            except OSError:
+                continue
+            if not self.can_reach(base):
+                directory.rmdir()
+                continue
+            if self.changes_user():
+                os.chown(directory, USER_ID, USER_ID)
+            return directory
+        raise Skip("no directory outside of the temporary ones that the test's user can reach; "
+                   "set THUMP_TEST_DIR")
 
     def changes_user(self):
         return self.user == "user" and os.getuid() == 0

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JDKs, Maven's libraries and programs that `thump run` gives the agent."""
+import os
+import pathlib
+import re
+import subprocess
+
+from thumptest.events import Failure, Skip
+from thumptest.scenario import ROOT
+
+SOURCES = ROOT / "tests" / "jvm" / "java"
+CRAC = "org.crac:crac:1.5.0"
+
+
+def find_jdk(version):
+    """The home of a JDK of this feature version."""
+    for home in sorted(pathlib.Path("/usr/lib/jvm").glob("*")):
+        release = home / "release"
+        if release.exists() and (home / "bin" / "javac").exists() and \
+                re.search(rf'^JAVA_VERSION="{version}[."]', release.read_text(), re.M):
+            return home.resolve()
+    raise Skip(f"no JDK {version} in /usr/lib/jvm")
+
+
+class Java:
+    """Compiles the test programs with the real org.crac, and starts them as `thump run` does."""
+
+    def __init__(self, world, options):
+        self.world = world
+        self.home = find_jdk(options.jdk)
+        self.version = int(options.jdk)
+        self.crac = options.libraries / "crac-1.5.0.jar"
+        if not self.crac.exists():
+            raise Skip(f"{CRAC} could not be had from Maven Central")
+        self.agent = options.agent
+        self.classes = world.path("classes")
+        self.flags = ["-Xmx256m", "-Xshare:auto"]
+        world.run([self.home / "bin" / "javac", "-Xlint:all", "-Werror", "-d", self.classes,
+                   "-cp", self.crac, *sorted(SOURCES.glob("*.java"))], "javac")
+
+    def command(self, *words):
+        """A java command with the test programs and org.crac on its class path."""
+        return [self.home / "bin" / "java", *self.flags, "-cp", f"{self.classes}:{self.crac}",
+                *words]
+
+    def start(self, image, *words, then=None, name="program", thump_words=(), **options):
+        """Starts a program under `thump run`."""
+        more = ["--then", then] if then else []
+        return self.world.start([self.world.thump_path, "run", "--image", image, *more,
+                                 *thump_words, "--", *self.command(*words)], name, **options)
+
+
+def expect_end(process, status=0):
+    """The program ends with this status; its output is in the failure if not."""
+    output = process.out.rest(process.world.deadline, f"the end of {process.name}")
+    ended = process.status()
+    if ended != status:
+        raise Failure(f"{process.name} ended with {ended}, expected {status}\n{output}\n"
+                      f"{process.stderr_text()}")
+    return output
+
+
+def child_of(process, world):
+    """The pid of the program that `thump run` or `thump restore` has started."""
+    path = f"/proc/{process.pid}/task/{process.pid}/children"
+    with open(path, encoding="ascii") as file:
+        children = file.read().split()
+    if len(children) != 1:
+        raise Failure(f"{process.name} has the children {children} in {world.directory}")
+    return int(children[0])
+
+
+def maven(*words):
+    """Runs mvn, from its cache first: offline it either has everything or fails at once."""
+    for offline in (["-o"], []):
+        done = subprocess.run(["mvn", "-q", "-B", *offline, *words], check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              errors="replace", env={**os.environ, "MAVEN_OPTS": "-Xmx512m"})
+        if done.returncode == 0:
+            return True, done.stdout
+    return False, done.stdout

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients of the web services under test."""
+import http.client
+import threading
+
+from thumptest.events import Failure, connect
+
+
+def ask(port, path="/", method="GET", body=None, deadline=None, process=None):
+    """One request on a connection of its own; the body of the answer, which must be a 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.sock = connect(port, deadline, process)
+    try:
+        connection.request(method, path, body, {"Connection": "close"})
+        answer = connection.getresponse()
+        content = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise Failure(f"{method} {path} on port {port}: {error!r}") from None
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise Failure(f"{method} {path}: status {answer.status}")
+    return content
+
+
+def put_under_load(port, path, wanted, deadline, requests, clients=4):
+    """Some clients at once, each with one connection; every answer must be `wanted`."""
+    failures = []
+
+    def client():
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        try:
+            connection.sock = connect(port, deadline)
+            for _ in range(requests):
+                connection.request("GET", path)
+                if connection.getresponse().read() != wanted:
+                    raise Failure(f"GET {path}: another answer than before")
+        except (Failure, OSError, http.client.HTTPException) as error:
+            failures.append(repr(error))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise Failure(f"{len(failures)} of {clients} clients failed: {failures[0]}")
