@@ -146,13 +146,14 @@ def checkpoint(thump, pid, image, *options):
 
 
 def read_json(descriptor):
-    """The one JSON object at the start of a pipe, which the program's own output follows."""
+    """The JSON object in a pipe that the program writes to, too, before it or after it."""
     data = b""
     while True:
         more = os.read(descriptor, 65536)
         data += more
+        start = data.find(b"{\n")
         try:
-            return json.JSONDecoder().raw_decode(data.decode(errors="replace").lstrip())[0]
+            return json.JSONDecoder().raw_decode(data[start:].decode(errors="replace"))[0]
         except ValueError:
             if not more:
                 raise Failure(f"no JSON: {data!r}") from None
