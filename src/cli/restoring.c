@@ -13,14 +13,19 @@ void thump_restoring_init(struct thump_restoring *restoring, const char *path)
 	thump_problems_init(&restoring->problems);
 }
 
+static void forget_plan(struct thump_restoring *restoring)
+{
+	thump_plan_destroy(restoring->plan);
+	thump_image_destroy(restoring->image);
+	restoring->plan = NULL;
+	restoring->image = NULL;
+}
+
 void thump_restoring_deinit(struct thump_restoring *restoring)
 {
 	thump_close_fd(&restoring->report.control_fd);
-	thump_plan_destroy(restoring->plan);
-	thump_image_destroy(restoring->image);
+	forget_plan(restoring);
 	thump_problems_deinit(&restoring->problems);
-	restoring->plan = NULL;
-	restoring->image = NULL;
 }
 
 static bool have_controlling_terminal(void)
@@ -74,6 +79,8 @@ int thump_restoring_start(struct thump_restoring *restoring, struct thump_err *e
 	report->open_ns = restoring->open_ns;
 	report->check_ns = restoring->check_ns;
 	report->total_ns += restoring->open_ns + restoring->check_ns;
+	/* We stay for as long as the program runs: without its files, ports and image. */
+	forget_plan(restoring);
 	return 0;
 }
 

@@ -9,8 +9,8 @@
 
 struct thump_restoring {
 	const char *path;
-	struct thump_image *image;
-	struct thump_plan *plan;
+	struct thump_image *image; /* until it was started */
+	struct thump_plan *plan;   /* the same */
 	struct thump_problems problems;
 	struct thump_rebuild_report report;
 	uint64_t open_ns, check_ns; /* part of the report once it runs */

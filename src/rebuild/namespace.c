@@ -120,6 +120,7 @@ _Noreturn static void init_main(struct thump_namespace_setup *setup, struct thum
 {
 	struct hello hello = { .report = *report };
 	pid_t program = 0;
+	bool detach;
 
 	if (rebuild_inside(setup, plan, control_fd, &hello.report, &program, &hello.err) < 0) {
 		hello.failed = 1;
@@ -127,7 +128,9 @@ _Noreturn static void init_main(struct thump_namespace_setup *setup, struct thum
 		_exit(THUMP_FAILED); /* whatever is left in the namespace ends with us */
 	}
 	send_hello(control_fd, &hello, program);
-	thump_init_serve(program, control_fd, thump_plan_options(plan)->detach);
+	detach = thump_plan_options(plan)->detach;
+	thump_plan_release(plan);
+	thump_init_serve(program, control_fd, detach);
 }
 
 /* ---- in thump ----------------------------------------------------------------------------- */

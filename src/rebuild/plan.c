@@ -61,6 +61,14 @@ void thump_plan_destroy(struct thump_plan *plan)
 	free(plan);
 }
 
+void thump_plan_release(struct thump_plan *plan)
+{
+	struct thump_image *image = plan->image;
+
+	thump_plan_destroy(plan);
+	thump_image_destroy(image);
+}
+
 enum thump_pid_way thump_plan_way(const struct thump_plan *plan)
 {
 	return plan->way;

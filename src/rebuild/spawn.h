@@ -72,6 +72,10 @@ THUMP_MUST_CHECK int thump_caps_before_exec(const struct thump_caps *final,
 struct thump_caps thump_caps_own(void);
 #define THUMP_CAP_BIT(cap) (UINT64_C(1) << (cap))
 
+/* Destroys the plan and its image in a process that was forked with both: whatever they hold open
+ * (the image, files, a port kept for the child) must not stay open for as long as the program runs.
+ */
+void thump_plan_release(struct thump_plan *plan);
 const struct thump_model *thump_plan_model(const struct thump_plan *plan);
 const struct thump_rebuild_options *thump_plan_options(const struct thump_plan *plan);
 
