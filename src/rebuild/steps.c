@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The whole step list; the order of its parts is what abi.h and plan.h promise. */
-#include <sched.h>
-
 #include "rebuild/jobs.h"
 
 /* Fewer bytes than this for each helper are read before it has started. */
@@ -72,19 +70,16 @@ struct thump_region_needs thump_region_needs(const struct thump_plan *plan)
 	return needs;
 }
 
-static uint32_t count_helpers(const struct thump_model *model, uint64_t eager_bytes)
+static uint32_t count_helpers(const struct thump_plan *plan, uint64_t eager_bytes)
 {
-	cpu_set_t cpus;
 	uint64_t useful = eager_bytes / HELPER_BYTES;
-	uint32_t nr_cpus;
+	uint32_t nr_threads = plan->model->nr_tasks, nr_cpus = 0;
 
-	if (useful == 0 || sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(plan->inherited.affinity); i++)
+		nr_cpus += (uint32_t)__builtin_popcountll(plan->inherited.affinity[i]);
+	if (nr_cpus <= nr_threads)
 		return 0;
-	nr_cpus = (uint32_t)CPU_COUNT(&cpus);
-	if (nr_cpus <= model->nr_tasks)
-		return 0;
-	return (uint32_t)thump_min_u64(thump_min_u64(nr_cpus - model->nr_tasks, useful),
-				       MAX_HELPERS);
+	return (uint32_t)thump_min_u64(thump_min_u64(nr_cpus - nr_threads, useful), MAX_HELPERS);
 }
 
 static enum thump_tid_way blob_tid_way(enum thump_pid_way way)
@@ -114,8 +109,8 @@ int thump_write_steps(struct thump_plan *plan, enum thump_pid_way tid_way,
 	thump_process_setup(plan, region);
 	blob->nr_setup_steps = region->nr_steps - blob->first_setup_step;
 
-	if (thump_threads_describe(plan, caps, count_helpers(plan->model, jobs->total_bytes),
-				   region, err) < 0)
+	if (thump_threads_describe(plan, caps, count_helpers(plan, jobs->total_bytes), region,
+				   err) < 0)
 		return -1;
 
 	blob->first_finish_step = region->nr_steps;

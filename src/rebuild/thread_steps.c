@@ -74,7 +74,7 @@ static bool affinity_matters(const struct thump_model *model, bool same_boot)
 {
 	const struct thump_task *first = &model->tasks[0];
 
-	for (uint32_t i = 1; i < model->nr_tasks; i++) {
+	for (uint32_t i = 1; i < model->nr_tasks && first->nr_affinity_words; i++) {
 		const struct thump_task *task = &model->tasks[i];
 
 		if (task->nr_affinity_words != first->nr_affinity_words ||

@@ -32,8 +32,9 @@
 #define MAX_JOBS    32
 #define OUTPUT_SIZE ((size_t)1 << 20)
 #define CODE_ROOM   ((size_t)16384)
-#define ADDRESS_LOW ((uintptr_t)0x10000000000)
-#define ADDRESS_ODD ((uintptr_t)0x2345678b000)
+/* Above what AddressSanitizer keeps for itself. */
+#define ADDRESS_EVEN ((uintptr_t)0x200000000000)
+#define ADDRESS_ODD  ((uintptr_t)0x23456789b000)
 
 /* The data region of these tests, all of it MAP_SHARED. */
 struct rig {
@@ -139,7 +140,7 @@ static int run_blob_at(struct rig *rig, uintptr_t address)
 
 static void run_blob(struct rig *rig)
 {
-	int status = run_blob_at(rig, ADDRESS_LOW);
+	int status = run_blob_at(rig, ADDRESS_EVEN);
 
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGTRAP);
@@ -204,7 +205,7 @@ static void test_fits(void **state)
 
 static void test_runs_at_any_address(void **state)
 {
-	static const uintptr_t addresses[] = { ADDRESS_LOW, ADDRESS_ODD };
+	static const uintptr_t addresses[] = { ADDRESS_EVEN, ADDRESS_ODD };
 
 	(void)state;
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(addresses); i++) {
@@ -235,7 +236,7 @@ static void test_refuses_other_abi(void **state)
 static void test_runs_steps_in_order(void **state)
 {
 	struct rig *rig = rig_create();
-	const uint64_t at = 0x20000000000;
+	const uint64_t at = 0x210000000000;
 
 	(void)state;
 	add_step(rig, 0,
@@ -335,7 +336,7 @@ static void test_job_of_many_ranges(void **state)
 static void test_huge_pages(void **state)
 {
 	struct rig *rig = rig_create();
-	const uint64_t at = 0x30000000000;
+	const uint64_t at = 0x220000000000;
 	auto_close int fd = pattern_file(THUMP_HUGE_PAGE_SIZE);
 
 	(void)state;
@@ -386,7 +387,7 @@ static void test_bad_address_fails(void **state)
 	auto_close int fd = pattern_file(4096);
 
 	(void)state;
-	add_job(rig, fd, 0, (void *)(uintptr_t)0x40000000000, 4096, 0);
+	add_job(rig, fd, 0, (void *)(uintptr_t)0x230000000000, 4096, 0);
 	run_blob(rig);
 	assert_int_equal(rig->data.failed, 2);
 	assert_int_equal(rig->data.fail_what, THUMP_WHAT_READ);
