@@ -179,6 +179,13 @@ static int read_registers(struct thump_capture *cap, size_t index, struct thump_
 	task->regs = thread->image_regs;
 	task->sigmask = thread->sigmask;
 	task->blocked_syscall = thread->blocked_syscall;
+	/* Stopped before, and nothing tells any more which call it sleeps in (trace/settle.c). */
+	if (thread->blocked_syscall == SYS_restart_syscall)
+		thump_problem_add(
+			cap->problems, true, -1, "interrupted-call",
+			"thread %d waits in a system call that was interrupted before and "
+			"cannot be told: in the restored process the call ends with EINTR",
+			thread->tid);
 	task->xstate_size = thread->xstate_size;
 	task->xstate = thump_arena_memdup(&cap->model.arena, thread->xstate, thread->xstate_size);
 	return task->xstate ? 0 : thump_out_of_memory(err);
