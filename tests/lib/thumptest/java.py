@@ -5,10 +5,10 @@ import pathlib
 import re
 import subprocess
 
+from thumptest import scenario
 from thumptest.events import Failure, Skip
-from thumptest.scenario import ROOT
 
-SOURCES = ROOT / "tests" / "jvm" / "java"
+SOURCES = scenario.ROOT / "tests" / "jvm" / "java"
 CRAC = "org.crac:crac:1.5.0"
 
 
@@ -32,7 +32,7 @@ class Java:
         self.crac = options.libraries / "crac-1.5.0.jar"
         if not self.crac.exists():
             raise Skip(f"{CRAC} could not be had from Maven Central")
-        self.agent = options.agent
+        self.agent = world.thump_path.parent / "libthump-jvm.so"
         self.classes = world.path("classes")
         self.flags = ["-Xmx256m", "-Xshare:auto"]
         world.run([self.home / "bin" / "javac", "-Xlint:all", "-Werror", "-d", self.classes,
@@ -79,3 +79,9 @@ def maven(*words):
         if done.returncode == 0:
             return True, done.stdout
     return False, done.stdout
+
+
+def run(name, test, seconds, **more):
+    """scenario.run with the options that Java needs."""
+    scenario.run(name, test, seconds, jdk={"required": True},
+                 libraries={"type": pathlib.Path, "required": True}, **more)

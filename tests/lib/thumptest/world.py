@@ -109,7 +109,7 @@ class World:
         """Where to work, best first: what lies under the temporary directories is no good, because
         thump carries such files in the image."""
         if "THUMP_TEST_DIR" in os.environ:
-            yield pathlib.Path(os.environ["THUMP_TEST_DIR"])
+            yield pathlib.Path(os.environ["THUMP_TEST_DIR"]).resolve()
         yield self.thump_path.parent / "t"
         yield pathlib.Path("/var/lib/thump-test")
         yield pathlib.Path.home() / ".cache" / "thump-test"
