@@ -50,7 +50,7 @@ static void assert_words(char *const *argv, const char *const *expected)
 	assert_null(argv[i]);
 }
 
-#define WORDS(...)  ((char *const[]){ __VA_ARGS__, NULL })
+#define WORDS(...)  ((char *const *)(const char *const[]){ __VA_ARGS__, NULL })
 #define EXPECT(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 static void other_commands_stay_as_they_are(void **state)
