@@ -10,15 +10,15 @@
 /* How pids and tids are kept; docs/ARCHITECTURE.md, "Who is the restored process". */
 enum thump_pid_way {
 	THUMP_WAY_NONE = 0,
-	THUMP_WAY_SET_TID = 1,   /* clone3(set_tid) in our own pid namespace */
+	THUMP_WAY_SET_TID = 1,	 /* clone3(set_tid) in our own pid namespace */
 	THUMP_WAY_NAMESPACE = 2, /* a fresh user + pid + mount + time namespace */
-	THUMP_WAY_SPIN = 3,      /* start and reap cheap tasks until the wanted pid comes up */
-	THUMP_WAY_OTHER = 4,     /* other pids and tids; the runtime vouches for it */
+	THUMP_WAY_SPIN = 3,	 /* start and reap cheap tasks until the wanted pid comes up */
+	THUMP_WAY_OTHER = 4,	 /* other pids and tids; the runtime vouches for it */
 };
 
 enum thump_memory_mode {
 	THUMP_MEMORY_EAGER = 0,
-	THUMP_MEMORY_LAZY = 1,        /* vouched ranges lazily, the rest eagerly */
+	THUMP_MEMORY_LAZY = 1,	      /* vouched ranges lazily, the rest eagerly */
 	THUMP_MEMORY_LAZY_UNSAFE = 2, /* everything that the kernel can map lazily */
 };
 
@@ -26,14 +26,14 @@ struct thump_rebuild_options {
 	enum thump_memory_mode memory;
 	bool keep_stdio;
 	bool allow_clock_jump;
-	bool verify;              /* check lazily mapped content, too, before the first instruction */
-	uint32_t spin_limit;      /* default 2000 */
-	uint32_t allowed_ways;    /* bit (1 << way); 0 = all that fit */
+	bool verify;	       /* check lazily mapped content, too, before the first instruction */
+	uint32_t spin_limit;   /* default 2000 */
+	uint32_t allowed_ways; /* bit (1 << way); 0 = all that fit */
 	const struct thump_port_map *ports;
 	size_t nr_ports;
-	bool trust_any_owner;     /* restore an image that somebody else may have written */
-	bool new_session;         /* the restored process leads a session of its own */
-	bool detach;              /* it outlives thump; else our init of a namespace ends with thump */
+	bool trust_any_owner; /* restore an image that somebody else may have written */
+	bool new_session;     /* the restored process leads a session of its own */
+	bool detach;	      /* it outlives thump; else our init of a namespace ends with thump */
 };
 
 struct thump_rebuild_report {
@@ -41,10 +41,10 @@ struct thump_rebuild_report {
 	enum thump_memory_mode memory;
 	bool time_namespace;
 	bool user_namespace; /* way 2: a fresh one, so that no capability means anything outside */
-	bool own_proc;  /* way 2: with a /proc of its own */
-	/* Way 2: where our init sends struct thump_init_event (SOCK_SEQPACKET), owned by the caller;
-	 * its end of file is the init's end, and closing it ends an init that is not detached. Else
-	 * -1. */
+	bool own_proc;	     /* way 2: with a /proc of its own */
+	/* Way 2: where our init sends struct thump_init_event (SOCK_SEQPACKET), owned by the
+	 * caller; its end of file is the init's end, and closing it ends an init that is not
+	 * detached. Else -1. */
 	int control_fd;
 	pid_t pid_host; /* of the restored process, as the caller sees it */
 	uint64_t spins;
@@ -73,7 +73,7 @@ THUMP_MUST_CHECK int thump_rebuild_start(struct thump_plan *plan,
 
 /* What our init of a fresh pid namespace tells while its program runs. */
 enum thump_init_event_what {
-	THUMP_INIT_STOPPED = 1,      /* the program was stopped by signal `value` (job control) */
+	THUMP_INIT_STOPPED = 1,	     /* the program was stopped by signal `value` (job control) */
 	THUMP_INIT_CHECKPOINTED = 2, /* `thump checkpoint` is about to end it; base/note.h */
 };
 struct thump_init_event {
@@ -83,9 +83,9 @@ struct thump_init_event {
 
 /* What this machine and user allow, for `doctor` and for choosing a way. */
 struct thump_abilities {
-	bool set_tid;            /* CAP_CHECKPOINT_RESTORE (or CAP_SYS_ADMIN) in our pid namespace */
-	bool user_namespace;     /* an unprivileged user + pid namespace can be made */
-	bool mount_proc;         /* and its own /proc mounted */
+	bool set_tid;	     /* CAP_CHECKPOINT_RESTORE (or CAP_SYS_ADMIN) in our pid namespace */
+	bool user_namespace; /* an unprivileged user + pid namespace can be made */
+	bool mount_proc;     /* and its own /proc mounted */
 	bool time_namespace;
 	bool needs_user_namespace; /* without CAP_SYS_ADMIN here */
 	bool pagemap_scan;
@@ -93,7 +93,7 @@ struct thump_abilities {
 	bool kcmp;
 	bool clone3;
 	bool ptrace;
-	int yama_scope;          /* -1: no yama */
+	int yama_scope; /* -1: no yama */
 	char set_tid_reason[128], user_namespace_reason[128], mount_proc_reason[128],
 		time_namespace_reason[128], ptrace_reason[128];
 	uint32_t last_pid, pid_max;
