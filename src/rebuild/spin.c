@@ -171,9 +171,12 @@ static int spawn_set_tid(pid_t wanted, pid_t *pid_ret, struct thump_err *err)
 	char holder[160];
 	pid_t pid = clone_with_pid(wanted);
 
-	if (pid < 0 && errno == EEXIST)
-		return thump_refuse(err, "pid %d is taken by %s", (int)wanted,
-				    thump_pid_holder(wanted, holder, sizeof(holder)));
+	if (pid < 0 && errno == EEXIST) {
+		(void)thump_refuse(err, "pid %d is taken by %s", (int)wanted,
+				   thump_pid_holder(wanted, holder, sizeof(holder)));
+		err->sys_errno = EEXIST; /* thump_rebuild_start tries another way */
+		return -1;
+	}
 	if (pid < 0 && errno == EINVAL)
 		return thump_refuse(err,
 				    "pid %d is not to be had: it is above pid_max, or the pid "

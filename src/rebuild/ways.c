@@ -285,11 +285,9 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
 }
 
-int thump_rebuild_start(struct thump_plan *plan, struct thump_rebuild_report *report,
-			pid_t *child_ret, struct thump_err *err)
+static int start_by(enum thump_pid_way way, struct thump_plan *plan,
+		    struct thump_rebuild_report *report, pid_t *child_ret, struct thump_err *err)
 {
-	enum thump_pid_way way = thump_plan_way(plan);
-	uint64_t start_ns = now_ns(), whole_ns;
 	int result;
 
 	*report = (struct thump_rebuild_report){
@@ -297,11 +295,38 @@ int thump_rebuild_start(struct thump_plan *plan, struct thump_rebuild_report *re
 		.memory = thump_plan_options(plan)->memory,
 		.control_fd = -1,
 	};
-	if (way == THUMP_WAY_NAMESPACE) {
-		result = thump_rebuild_in_namespace(plan, report, child_ret, err);
-	} else {
-		result = thump_rebuild_here(plan, way, report, child_ret, err);
-		report->pid_host = result == 0 ? *child_ret : 0;
+	if (way == THUMP_WAY_NAMESPACE)
+		return thump_rebuild_in_namespace(plan, report, child_ret, err);
+	result = thump_rebuild_here(plan, way, report, child_ret, err);
+	report->pid_host = result == 0 ? *child_ret : 0;
+	return result;
+}
+
+/* The next way after set_tid; NONE when there is no other. */
+static enum thump_pid_way way_without_set_tid(const struct thump_plan *plan)
+{
+	struct thump_rebuild_options options = *thump_plan_options(plan);
+	const uint32_t all = 1u << THUMP_WAY_SET_TID | 1u << THUMP_WAY_NAMESPACE |
+			     1u << THUMP_WAY_SPIN | 1u << THUMP_WAY_OTHER;
+	struct chooser chooser = { .model = thump_plan_model(plan), .options = &options };
+
+	options.allowed_ways =
+		(options.allowed_ways ? options.allowed_ways : all) & ~(1u << THUMP_WAY_SET_TID);
+	return options.allowed_ways ? choose(&chooser) : THUMP_WAY_NONE;
+}
+
+int thump_rebuild_start(struct thump_plan *plan, struct thump_rebuild_report *report,
+			pid_t *child_ret, struct thump_err *err)
+{
+	enum thump_pid_way way = thump_plan_way(plan);
+	uint64_t start_ns = now_ns(), whole_ns;
+	int result = start_by(way, plan, report, child_ret, err);
+
+	/* Somebody took one of the ids since they were looked at. */
+	if (result < 0 && way == THUMP_WAY_SET_TID && err->sys_errno == EEXIST) {
+		way = way_without_set_tid(plan);
+		if (way != THUMP_WAY_NONE)
+			result = start_by(way, plan, report, child_ret, err);
 	}
 	/* What making the namespaces took is part of making the process. */
 	whole_ns = now_ns() - start_ns;

@@ -42,7 +42,8 @@
 struct thump_plan {
 	struct thump_model model;
 	struct thump_rebuild_options options;
-	const char *then; /* what the program does after its report */
+	const char *then;     /* what the program does after its report */
+	bool planned_set_tid; /* the plan found all ids free ... */
 };
 
 struct found {
@@ -133,8 +134,7 @@ const struct thump_rebuild_options *thump_plan_options(const struct thump_plan *
 
 enum thump_pid_way thump_plan_way(const struct thump_plan *plan)
 {
-	(void)plan;
-	return THUMP_WAY_NAMESPACE;
+	return plan->planned_set_tid ? THUMP_WAY_SET_TID : THUMP_WAY_NAMESPACE;
 }
 
 int thump_rebuild_here(struct thump_plan *plan, enum thump_pid_way tid_way,
@@ -143,6 +143,11 @@ int thump_rebuild_here(struct thump_plan *plan, enum thump_pid_way tid_way,
 	struct thump_caps final = thump_caps_final(&plan->model, report);
 	int status;
 
+	if (plan->planned_set_tid && tid_way == THUMP_WAY_SET_TID &&
+	    report->way == THUMP_WAY_SET_TID) { /* ... but one is taken meanwhile */
+		errno = EEXIST;
+		return thump_fail_errno(err, "thread %d", WANTED_PID + 1);
+	}
 	if (thump_spawn_with_pid(tid_way, plan->model.process.pid, 0, pid_ret, &report->spins,
 				 err) < 0)
 		return -1;
@@ -368,6 +373,21 @@ static void many_at_once_have_the_same_pid(void **state)
 	}
 }
 
+static void an_id_taken_after_the_plan_leads_to_a_namespace(void **state)
+{
+	struct fixture f;
+	int status;
+
+	(void)state;
+	fixture_init(&f, "wait");
+	f.plan.planned_set_tid = true;
+	(void)start(&f);
+	assert_int_equal(f.report.way, THUMP_WAY_NAMESPACE);
+	assert_int_equal(kill(f.report.pid_host, SIGTERM), 0);
+	status = end_status(&f);
+	assert_int_equal(WEXITSTATUS(status), 128 + SIGTERM);
+}
+
 static void a_failure_inside_leaves_nothing(void **state)
 {
 	struct fixture f;
@@ -418,6 +438,7 @@ static int run_group(void)
 		cmocka_unit_test(an_attached_program_ends_with_us),
 		cmocka_unit_test(a_detached_program_goes_on),
 		cmocka_unit_test(many_at_once_have_the_same_pid),
+		cmocka_unit_test(an_id_taken_after_the_plan_leads_to_a_namespace),
 		cmocka_unit_test(a_failure_inside_leaves_nothing),
 	};
 
