@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 6,000 mappings: every other page read-only. */
+/* 2,000 mappings: every other page read-only. */
 #include "workload.h"
 
 #include <sys/mman.h>
 
 #define PAGE	 ((size_t)4096)
-#define NR_PAGES 6000
+#define NR_PAGES 2000
 
 int main(void)
 {

@@ -315,20 +315,6 @@ static void make_large_deleted_file(int given)
 	refuse(fd, "deleted");
 }
 
-static void make_closed_memfd(int given)
-{
-	int fd = (int)MUST(memfd_create("closed", MFD_CLOEXEC));
-	char words[64];
-	void *at;
-
-	(void)given;
-	MUST(ftruncate(fd, PAGE));
-	at = must_mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	MUST(close(fd));
-	snprintf(words, sizeof(words), "memfd:closed\t%lx", (unsigned long)(uintptr_t)at);
-	refuse(-1, words);
-}
-
 static void make_seccomp(int given)
 {
 	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
@@ -430,7 +416,6 @@ static const struct {
 	{ "passed_descriptor", make_passed_descriptor },
 	{ "aio", make_aio },
 	{ "large_deleted_file", make_large_deleted_file },
-	{ "closed_memfd", make_closed_memfd },
 	{ "seccomp", make_seccomp },
 	{ "deleted_cwd", make_deleted_cwd },
 	{ "unshared_files", make_unshared_files },

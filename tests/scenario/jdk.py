@@ -58,8 +58,9 @@ def test(world, options):
     classes = world.path("classes")
     world.run([home / "bin" / "javac", "--release", "11", "-d", classes, SOURCE], "javac")
     process = world.start([home / "bin" / "java", *options.java, "-XX:TieredStopAtLevel=1",
-                           "-Dsun.net.httpserver.nodelay=true", "-cp", classes, "CatalogService",
-                           0, 2000, 64], "original")
+                           # jhsdb walks over garbage, too: little of it.
+                           "-Xmx160m", "-Dsun.net.httpserver.nodelay=true", "-cp", classes,
+                           "CatalogService", 0, 2000, 64], "original")
     ready = process.line("'ready'")
     if ready is None:
         raise Failure(f"java did not start: {process.stderr_text()}")

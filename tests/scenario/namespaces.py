@@ -52,8 +52,9 @@ def into_another(world, workload):
 
 def from_high_pids(world, workload):
     """The next pid in the namespace is set through ns_last_pid, as its owner may."""
-    script = f"echo 4194304 > /proc/sys/kernel/pid_max; " \
-             f"echo {HIGH_PID - 1} > /proc/sys/kernel/ns_last_pid && \"$0\" & wait $!"
+    script = "echo 4194304 > /proc/sys/kernel/pid_max\n" \
+             f"echo {HIGH_PID - 1} > /proc/sys/kernel/ns_last_pid\n" \
+             "\"$0\" & wait $!"
     shell = world.start([*unshare(world), "sh", "-c", script, workload], "original-high")
     wait_ready(shell)
     pid = descendant(world, shell.pid, HIGH_PID)

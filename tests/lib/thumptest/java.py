@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """JDKs, Maven's libraries and programs that `thump run` gives the agent."""
+import json
 import os
 import pathlib
 import re
@@ -55,7 +56,7 @@ def expect_end(process, status=0):
     output = process.out.rest(process.world.deadline, f"the end of {process.name}")
     ended = process.status()
     if ended != status:
-        raise Failure(f"{process.name} ended with {ended}, expected {status}\n{output}\n"
+        raise Failure(f"{process.name} ended with {ended}, expected {status}\n{output[-2000:]}\n"
                       f"{process.stderr_text()}")
     return output
 
@@ -85,3 +86,24 @@ def run(name, test, seconds, **more):
     """scenario.run with the options that Java needs."""
     scenario.run(name, test, seconds, jdk={"required": True},
                  libraries={"type": pathlib.Path, "required": True}, **more)
+
+
+def restore(world, image, name, **options):
+    """world.restore for a program that writes as soon as it runs, perhaps before the report."""
+    process = world.start([world.thump_path, "restore", image, "--json"], name, **options)
+    early, text = [], ""
+    while True:
+        line = process.line("the report")
+        if line is None:
+            raise Failure(f"{name}: status {process.status()}: {text}\n{process.stderr_text()}")
+        if not text and line != "{":
+            early.append(line)
+            continue
+        text += line
+        if line == "}":
+            break
+    process.out.pending = "".join(f"{line}\n" for line in early).encode() + process.out.pending
+    report = json.loads(text)
+    if not report.get("pid"):
+        raise Failure(f"{name}: status {process.status()}: {text}\n{process.stderr_text()}")
+    return process, report
