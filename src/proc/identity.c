@@ -41,33 +41,52 @@ uint32_t thump_build_id_of_notes(const unsigned char *notes, size_t size_bytes,
 	return 0;
 }
 
-static uint32_t build_id_of_segment(int fd, const Elf64_Phdr *phdr, unsigned char build_id[64])
+/* The beginning of a file: headers and build-id nearly always lie in it, so one read does. */
+struct file_head {
+	int fd;
+	size_t size_bytes;
+	unsigned char bytes[4096];
+};
+
+static bool read_at(const struct file_head *head, void *buf, size_t size_bytes, uint64_t offset)
+{
+	if (offset > head->size_bytes || size_bytes > head->size_bytes - offset)
+		return thump_pread_full(head->fd, buf, size_bytes, offset) == 0;
+	memcpy(buf, head->bytes + offset, size_bytes);
+	return true;
+}
+
+static uint32_t build_id_of_segment(const struct file_head *head, const Elf64_Phdr *phdr,
+				    unsigned char build_id[64])
 {
 	auto_free unsigned char *notes = NULL;
 
 	if (phdr->p_type != PT_NOTE || phdr->p_filesz == 0 || phdr->p_filesz > NOTES_LIMIT_BYTES)
 		return 0;
 	notes = malloc(phdr->p_filesz);
-	if (!notes || thump_pread_full(fd, notes, phdr->p_filesz, phdr->p_offset) < 0)
+	if (!notes || !read_at(head, notes, phdr->p_filesz, phdr->p_offset))
 		return 0;
 	return thump_build_id_of_notes(notes, phdr->p_filesz, build_id);
 }
 
 uint32_t thump_build_id_of_fd(int fd, unsigned char build_id[64])
 {
+	struct file_head head = { .fd = fd };
+	ssize_t got = pread(fd, head.bytes, sizeof(head.bytes), 0);
 	Elf64_Ehdr ehdr;
 
-	if (thump_pread_full(fd, &ehdr, sizeof(ehdr), 0) < 0 ||
-	    memcmp(ehdr.e_ident, ELFMAG, SELFMAG) != 0 || ehdr.e_ident[EI_CLASS] != ELFCLASS64 ||
-	    ehdr.e_phentsize != sizeof(Elf64_Phdr) || ehdr.e_phnum > NR_PHDRS_LIMIT)
+	head.size_bytes = got > 0 ? (size_t)got : 0;
+	if (!read_at(&head, &ehdr, sizeof(ehdr), 0) || memcmp(ehdr.e_ident, ELFMAG, SELFMAG) != 0 ||
+	    ehdr.e_ident[EI_CLASS] != ELFCLASS64 || ehdr.e_phentsize != sizeof(Elf64_Phdr) ||
+	    ehdr.e_phnum > NR_PHDRS_LIMIT)
 		return 0;
 	for (size_t i = 0; i < ehdr.e_phnum; i++) {
 		Elf64_Phdr phdr;
 		uint32_t len;
 
-		if (thump_pread_full(fd, &phdr, sizeof(phdr), ehdr.e_phoff + i * sizeof(phdr)) < 0)
+		if (!read_at(&head, &phdr, sizeof(phdr), ehdr.e_phoff + i * sizeof(phdr)))
 			return 0;
-		len = build_id_of_segment(fd, &phdr, build_id);
+		len = build_id_of_segment(&head, &phdr, build_id);
 		if (len)
 			return len;
 	}
