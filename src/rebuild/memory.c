@@ -100,13 +100,23 @@ static uint32_t skipped_extents(const struct thump_plan *plan, const struct thum
 	return 0;
 }
 
+/* Memory is accounted for once it is writable, and stays so (accountable_mapping() in mm/vma.c and
+ * mprotect_fixup()). */
+static bool was_writable(const struct thump_vma *vma)
+{
+	bool private = is_anonymous(vma) || vma->kind == THUMP_VMA_FILE_PRIVATE ||
+		       vma->kind == THUMP_VMA_MEMFD_PRIVATE;
+
+	return private && !(vma->prot & PROT_WRITE) && (vma->traits & THUMP_VMA_ACCOUNT);
+}
+
 /* While it is filled: readable and writable, and never executable unless it may be both. */
 static uint32_t filling_prot(const struct thump_memory *memory, const struct thump_vma *vma)
 {
 	uint32_t count;
 
 	(void)content_of(memory, vma, &count);
-	if (count == 0)
+	if (count == 0 && !was_writable(vma))
 		return vma->prot;
 	if (vma->prot & PROT_WRITE)
 		return vma->prot | PROT_READ;

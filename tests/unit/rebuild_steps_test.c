@@ -191,6 +191,23 @@ static void test_hidden_content_is_written_then_hidden(void **state)
 	assert_int_equal(step_at(rig, 1)->args[2], PROT_NONE);
 }
 
+/* It was written to once: the kernel goes on accounting for it. */
+static void test_accounted_memory_is_writable_first(void **state)
+{
+	struct rig *rig = *state;
+
+	add_vma(rig, THUMP_VMA_ANON, 1, PROT_READ)->traits = THUMP_VMA_ACCOUNT;
+	add_vma(rig, THUMP_VMA_ANON, 1, PROT_NONE);
+	make_memory(rig);
+	assert_int_equal(count_steps(rig), 2);
+	assert_mmap(step_at(rig, 0), BASE, 1, MAX_RW);
+	assert_mmap(step_at(rig, 1), BASE + PAGE, 1, PROT_NONE);
+	thump_memory_finish(rig->memory, &rig->region);
+	assert_int_equal(count_steps(rig), 3);
+	assert_int_equal(step_at(rig, 2)->args[0], BASE);
+	assert_int_equal(step_at(rig, 2)->args[2], PROT_READ);
+}
+
 static void test_secrets_come_back_as_zeros(void **state)
 {
 	struct rig *rig = *state;
@@ -610,6 +627,7 @@ int main(void)
 		TEST(test_different_files_are_not_one_mapping),
 		TEST(test_unchanged_code_stays_unwritable),
 		TEST(test_hidden_content_is_written_then_hidden),
+		TEST(test_accounted_memory_is_writable_first),
 		TEST(test_secrets_come_back_as_zeros),
 		TEST(test_stack_grows),
 		TEST(test_kernel_mappings_are_not_made),
