@@ -260,6 +260,7 @@ static void say(const struct restore *restore, const struct thump_restoring *res
 
 static int start(struct restore *restore, struct thump_restoring *restoring, struct thump_err *err)
 {
+	restore->options.assume_namespaces = !restore->dry_run;
 	if (thump_supervisor_init(&restore->sup, false, err) < 0 ||
 	    thump_restoring_prepare(restoring, &restore->options, err) < 0)
 		return -1;

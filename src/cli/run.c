@@ -221,7 +221,7 @@ static void say_why_not(const struct run *run, const struct thump_restoring *res
 static int restore_image(struct run *run, struct thump_restoring *restoring,
 			 struct thump_outcome *outcome, struct thump_err *err)
 {
-	const struct thump_rebuild_options options = { 0 };
+	const struct thump_rebuild_options options = { .assume_namespaces = true };
 	int control_fd;
 
 	if (thump_restoring_prepare(restoring, &options, err) < 0 ||

@@ -89,8 +89,15 @@ static int enter(struct thump_namespace_setup *setup, const struct thump_plan *p
 	report->user_namespace = setup->user_namespace;
 	report->time_namespace = setup->time_errno == 0;
 	report->own_proc = setup->mount_errno == 0;
-	if (!report->time_namespace && !thump_plan_options(plan)->allow_clock_jump)
-		return thump_check_clocks(model, err);
+	/* Without a /proc of its own spinning is better, if that is possible (ways.c). */
+	if (setup->mount_errno && thump_plan_options(plan)->assume_namespaces && !report->retry) {
+		errno = setup->mount_errno;
+		return thump_fail_errno(err, "mount /proc");
+	}
+	if (!report->time_namespace && !thump_plan_options(plan)->allow_clock_jump &&
+	    thump_check_clocks(model, err) < 0)
+		return -1;
+	report->entered = true;
 	return 0;
 }
 
@@ -223,6 +230,7 @@ int thump_rebuild_in_namespace(struct thump_plan *plan, struct thump_rebuild_rep
 	}
 	thump_close_fd(&fds[1]);
 	if (receive_hello(fds[0], &hello, err) < 0) {
+		report->entered = hello.report.entered;
 		/* Closed before waiting: an init that is still at work ends by it. */
 		thump_close_fd(&fds[0]);
 		wait_gone(pid);

@@ -29,6 +29,9 @@ struct thump_rebuild_options {
 	bool verify;	       /* check lazily mapped content, too, before the first instruction */
 	uint32_t spin_limit;   /* default 2000 */
 	uint32_t allowed_ways; /* bit (1 << way); 0 = all that fit */
+	/* Do not try out whether namespaces can be made before a start that makes them anyway; when
+	 * it cannot, the start looks for another way. Not for a dry run. */
+	bool assume_namespaces;
 	const struct thump_port_map *ports;
 	size_t nr_ports;
 	bool trust_any_owner; /* restore an image that somebody else may have written */
@@ -39,6 +42,8 @@ struct thump_rebuild_options {
 struct thump_rebuild_report {
 	enum thump_pid_way way;
 	enum thump_memory_mode memory;
+	bool entered; /* way 2: the namespaces were made and are as wanted */
+	bool retry;   /* this start follows one whose way was not to be had */
 	bool time_namespace;
 	bool user_namespace; /* way 2: a fresh one, so that no capability means anything outside */
 	bool own_proc;	     /* way 2: with a /proc of its own */

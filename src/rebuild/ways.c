@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/problems.h"
 #include "rebuild/abilities.h"
 #include "rebuild/spin.h"
 
@@ -129,6 +130,11 @@ static bool loses_capabilities(const struct chooser *chooser)
 	return creds->euid != 0 || geteuid() == 0;
 }
 
+static bool may_make_namespaces(void)
+{
+	return thump_caps_own().effective & THUMP_CAP_BIT(CAP_SYS_ADMIN);
+}
+
 static bool namespace_fits(struct chooser *chooser)
 {
 	const enum thump_pid_way way = THUMP_WAY_NAMESPACE;
@@ -140,6 +146,11 @@ static bool namespace_fits(struct chooser *chooser)
 			     "the program was pid 1, and pid 1 of a fresh pid "
 			     "namespace is thump's own init (`thump run` never gives "
 			     "pid 1 to a program)");
+	if (chooser->options->assume_namespaces) {
+		chooser->can.needs_user_namespace = !may_make_namespaces();
+		chooser->can.mount_proc = true;
+		return !loses_capabilities(chooser);
+	}
 	thump_probe_namespaces(&chooser->can);
 	if (!chooser->can.user_namespace)
 		return unfit(chooser, way, "%s", chooser->can.user_namespace_reason);
@@ -285,7 +296,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
 }
 
-static int start_by(enum thump_pid_way way, struct thump_plan *plan,
+static int start_by(enum thump_pid_way way, bool retry, struct thump_plan *plan,
 		    struct thump_rebuild_report *report, pid_t *child_ret, struct thump_err *err)
 {
 	int result;
@@ -294,6 +305,7 @@ static int start_by(enum thump_pid_way way, struct thump_plan *plan,
 		.way = way,
 		.memory = thump_plan_options(plan)->memory,
 		.control_fd = -1,
+		.retry = retry,
 	};
 	if (way == THUMP_WAY_NAMESPACE)
 		return thump_rebuild_in_namespace(plan, report, child_ret, err);
@@ -302,17 +314,28 @@ static int start_by(enum thump_pid_way way, struct thump_plan *plan,
 	return result;
 }
 
-/* The next way after set_tid; NONE when there is no other. */
-static enum thump_pid_way way_without_set_tid(const struct thump_plan *plan)
+/* Another way than the one that failed to begin; REFUSED with all reasons when there is none. */
+static int choose_again(const struct thump_plan *plan, uint32_t without,
+			enum thump_pid_way *way_ret, struct thump_err *err)
 {
 	struct thump_rebuild_options options = *thump_plan_options(plan);
 	const uint32_t all = 1u << THUMP_WAY_SET_TID | 1u << THUMP_WAY_NAMESPACE |
 			     1u << THUMP_WAY_SPIN | 1u << THUMP_WAY_OTHER;
 	struct chooser chooser = { .model = thump_plan_model(plan), .options = &options };
+	struct thump_problems reasons;
 
-	options.allowed_ways =
-		(options.allowed_ways ? options.allowed_ways : all) & ~(1u << THUMP_WAY_SET_TID);
-	return options.allowed_ways ? choose(&chooser) : THUMP_WAY_NONE;
+	options.assume_namespaces = false;
+	options.allowed_ways = (options.allowed_ways ? options.allowed_ways : all) & ~without;
+	/* Bit 0 is no way: "nothing is allowed" must not read as "everything is". */
+	options.allowed_ways |= 1u << THUMP_WAY_NONE;
+	*way_ret = choose(&chooser);
+	if (*way_ret != THUMP_WAY_NONE)
+		return 0;
+	thump_problems_init(&reasons);
+	list_reasons(&chooser, &reasons);
+	(void)thump_refuse(err, "%s", reasons.count ? reasons.list[0].text : "out of memory");
+	thump_problems_deinit(&reasons);
+	return -1;
 }
 
 int thump_rebuild_start(struct thump_plan *plan, struct thump_rebuild_report *report,
@@ -320,14 +343,23 @@ int thump_rebuild_start(struct thump_plan *plan, struct thump_rebuild_report *re
 {
 	enum thump_pid_way way = thump_plan_way(plan);
 	uint64_t start_ns = now_ns(), whole_ns;
-	int result = start_by(way, plan, report, child_ret, err);
+	int result = start_by(way, false, plan, report, child_ret, err);
 
-	/* Somebody took one of the ids since they were looked at. */
+	/* Somebody took one of the ids since they were looked at; */
 	if (result < 0 && way == THUMP_WAY_SET_TID && err->sys_errno == EEXIST) {
-		way = way_without_set_tid(plan);
-		if (way != THUMP_WAY_NONE)
-			result = start_by(way, plan, report, child_ret, err);
+		result = choose_again(plan, 1u << THUMP_WAY_SET_TID, &way, err);
+		if (result == 0)
+			result = start_by(way, true, plan, report, child_ret, err);
 	}
+	/* or the namespaces that were assumed are not to be had. */
+	if (result < 0 && way == THUMP_WAY_NAMESPACE && !report->entered && !report->retry &&
+	    thump_plan_options(plan)->assume_namespaces) {
+		result = choose_again(plan, 1u << THUMP_WAY_SET_TID, &way, err);
+		if (result == 0)
+			result = start_by(way, true, plan, report, child_ret, err);
+	}
+	if (result == 0)
+		*err = THUMP_ERR_INIT; /* what failed before does not matter any more */
 	/* What making the namespaces took is part of making the process. */
 	whole_ns = now_ns() - start_ns;
 	report->fork_ns += whole_ns - report->total_ns;
