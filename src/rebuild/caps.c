@@ -64,7 +64,8 @@ struct thump_caps thump_caps_final(const struct thump_model *model,
 {
 	const struct thump_creds *creds = &model->process.creds;
 	struct thump_caps own = thump_caps_own();
-	struct thump_caps caps = { .bounding = creds->cap_bounding & own.bounding };
+	struct thump_caps caps = { .bounding = creds->cap_bounding & own.bounding &
+					       report->caller_bounding };
 
 	if (report->user_namespace)
 		return caps;

@@ -305,6 +305,7 @@ static int start_by(enum thump_pid_way way, bool retry, struct thump_plan *plan,
 		.way = way,
 		.memory = thump_plan_options(plan)->memory,
 		.control_fd = -1,
+		.caller_bounding = thump_caps_own().bounding,
 		.retry = retry,
 	};
 	if (way == THUMP_WAY_NAMESPACE)
