@@ -25,6 +25,8 @@ struct random_field {
 	enum write_kind kind;
 };
 
+#define ATOMIC_LONG "Ljava/util/concurrent/atomic/AtomicLong;"
+
 /* Of every instance. */
 static const struct random_field instance_fields[] = {
 	{ "sun/security/provider/NativePRNG$RandomIO", "buffered", "I", WRITE_ZERO_INT },
@@ -38,15 +40,24 @@ static const struct random_field instance_fields[] = {
 	{ "sun/security/provider/CtrDrbg", "v", "[B", WRITE_RANDOM_BYTES },
 	{ "java/lang/VirtualThread", "threadLocalRandomSeed", "J", WRITE_RANDOM_LONG },
 };
+enum { NR_INSTANCE_FIELDS = sizeof(instance_fields) / sizeof(instance_fields[0]) };
 
-/* Static fields that hold an AtomicLong from which new generators take their seeds. */
+/* Static fields that hold an AtomicLong from which new generators take their seeds. A class that
+ * ends in '/' stands for the classes of a package. */
 static const struct {
 	const char *class, *field;
 } seed_sources[] = {
 	{ "java/util/concurrent/ThreadLocalRandom", "seeder" },
 	{ "java/util/SplittableRandom", "defaultGen" },
 	{ "java/util/Random", "seedUniquifier" },
+	{ "jdk/random/", "defaultGen" }, /* a module of its own in JDK 17 to 21 */
+	{ "jdk/random/", "DEFAULT_GEN" },
+	{ "jdk/internal/random/", "defaultGen" }, /* the same since then */
+	{ "jdk/internal/random/", "DEFAULT_GEN" },
 };
+
+/* Math.random() has one java.util.Random of its own; no program can have seeded it. */
+#define MATH_RANDOM_HOLDER "java/lang/Math$RandomNumberGeneratorHolder"
 
 struct random_write {
 	jweak object;
@@ -107,46 +118,115 @@ static jint JNICALL tag_instance(jlong class_tag, jlong size, jlong *tag, jint l
 	return 0;
 }
 
-/* 1 + the first index in instance_fields with this class, or 0. "La/B;" is how JVMTI writes it. */
+/* Whether "La/B;", as JVMTI writes a class, is a/B, or is in the package when that ends in '/'. */
+static bool is_class(const char *signature, const char *wanted)
+{
+	size_t len = strlen(wanted);
+
+	return signature[0] == 'L' && strncmp(signature + 1, wanted, len) == 0 &&
+	       (wanted[len - 1] == '/' || strcmp(signature + 1 + len, ";") == 0);
+}
+
+/* 1 + the first index in instance_fields with this class, or 0. */
 static jlong tag_of(const char *signature)
 {
-	for (size_t i = 0; i < sizeof(instance_fields) / sizeof(instance_fields[0]); i++) {
-		size_t len = strlen(instance_fields[i].class);
-
-		if (signature[0] == 'L' &&
-		    strncmp(signature + 1, instance_fields[i].class, len) == 0 &&
-		    strcmp(signature + 1 + len, ";") == 0)
+	for (size_t i = 0; i < NR_INSTANCE_FIELDS; i++)
+		if (is_class(signature, instance_fields[i].class))
 			return (jlong)i + 1;
-	}
 	return 0;
 }
 
-/* Gives the loaded classes of interest their tag, or takes it away; returns whether there are any.
- */
-static bool tag_classes(jvmtiEnv *jvmti, JNIEnv *jni, bool set)
+/* The number inside an AtomicLong. */
+static void add_atomic_long(struct agent *agent, JNIEnv *jni, jobject atomic)
 {
+	jclass class = atomic ? (*jni)->GetObjectClass(jni, atomic) : NULL;
+	jfieldID value = class ? (*jni)->GetFieldID(jni, class, "value", "J") : NULL;
+
+	if (!clear_exception(jni) && value)
+		add_write(jni, agent->random, atomic, value, WRITE_RANDOM_LONG);
+	(*jni)->DeleteLocalRef(jni, class);
+}
+
+static jobject static_object(JNIEnv *jni, jclass class, const char *name, const char *type)
+{
+	jfieldID field = (*jni)->GetStaticFieldID(jni, class, name, type);
+	jobject object = field ? (*jni)->GetStaticObjectField(jni, class, field) : NULL;
+
+	return clear_exception(jni) ? NULL : object;
+}
+
+static void add_seed_source(struct agent *agent, JNIEnv *jni, jclass class, const char *field)
+{
+	jobject atomic = static_object(jni, class, field, ATOMIC_LONG);
+
+	add_atomic_long(agent, jni, atomic);
+	(*jni)->DeleteLocalRef(jni, atomic);
+}
+
+static void add_math_random(struct agent *agent, JNIEnv *jni, jclass holder)
+{
+	jobject random = static_object(jni, holder, "randomNumberGenerator", "Ljava/util/Random;");
+	jclass class = random ? (*jni)->GetObjectClass(jni, random) : NULL;
+	jfieldID seed = class ? (*jni)->GetFieldID(jni, class, "seed", ATOMIC_LONG) : NULL;
+
+	if (!clear_exception(jni) && seed)
+		add_atomic_long(agent, jni, (*jni)->GetObjectField(jni, random, seed));
+}
+
+/* Only of classes that are initialised: to look at others would run their initialisers, and those
+ * may be waiting for a suspended thread. A class initialised later seeds itself by the clock. */
+static void add_statics(struct agent *agent, JNIEnv *jni, jclass class, const char *signature)
+{
+	jint status = 0;
+
+	if ((*agent->jvmti)->GetClassStatus(agent->jvmti, class, &status) != JVMTI_ERROR_NONE ||
+	    !(status & JVMTI_CLASS_STATUS_INITIALIZED))
+		return;
+	for (size_t i = 0; i < sizeof(seed_sources) / sizeof(seed_sources[0]); i++)
+		if (is_class(signature, seed_sources[i].class))
+			add_seed_source(agent, jni, class, seed_sources[i].field);
+	if (is_class(signature, MATH_RANDOM_HOLDER))
+		add_math_random(agent, jni, class);
+}
+
+typedef void (*class_visitor)(struct agent *agent, JNIEnv *jni, jclass class,
+			      const char *signature);
+
+static void visit_classes(struct agent *agent, JNIEnv *jni, class_visitor visit)
+{
+	jvmtiEnv *jvmti = agent->jvmti;
 	jclass *classes = NULL;
 	jint count = 0;
-	bool any = false;
 
 	if ((*jvmti)->GetLoadedClasses(jvmti, &count, &classes) != JVMTI_ERROR_NONE)
-		return false;
+		return;
 	for (jint i = 0; i < count; i++) {
 		char *signature = NULL;
-		jlong tag = 0;
 
 		if ((*jvmti)->GetClassSignature(jvmti, classes[i], &signature, NULL) ==
 		    JVMTI_ERROR_NONE) {
-			tag = tag_of(signature);
+			visit(agent, jni, classes[i], signature);
 			(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)signature);
 		}
-		if (tag)
-			any |= (*jvmti)->SetTag(jvmti, classes[i], set ? tag : 0) ==
-			       JVMTI_ERROR_NONE;
 		(*jni)->DeleteLocalRef(jni, classes[i]);
 	}
 	(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)classes);
-	return any;
+}
+
+static void tag_class(struct agent *agent, JNIEnv *jni, jclass class, const char *signature)
+{
+	jlong tag = tag_of(signature);
+
+	if (tag)
+		(void)(*agent->jvmti)->SetTag(agent->jvmti, class, tag);
+	add_statics(agent, jni, class, signature);
+}
+
+static void untag_class(struct agent *agent, JNIEnv *jni, jclass class, const char *signature)
+{
+	(void)jni;
+	if (tag_of(signature))
+		(void)(*agent->jvmti)->SetTag(agent->jvmti, class, 0);
 }
 
 /* All fields of one instance; `first` is where its class begins in instance_fields. */
@@ -154,7 +234,7 @@ static void add_instance(JNIEnv *jni, struct random_targets *targets, jobject ob
 {
 	jclass class = (*jni)->GetObjectClass(jni, object);
 
-	for (size_t i = first; i < sizeof(instance_fields) / sizeof(instance_fields[0]); i++) {
+	for (size_t i = first; i < NR_INSTANCE_FIELDS; i++) {
 		const struct random_field *wanted = &instance_fields[i];
 		jfieldID field;
 
@@ -169,16 +249,15 @@ static void add_instance(JNIEnv *jni, struct random_targets *targets, jobject ob
 
 static void add_tagged(struct agent *agent, JNIEnv *jni)
 {
-	enum { NR_FIELDS = sizeof(instance_fields) / sizeof(instance_fields[0]) };
-	jlong tags[NR_FIELDS], *found = NULL;
+	jlong tags[NR_INSTANCE_FIELDS], *found = NULL;
 	jobject *objects = NULL;
 	jint count = 0;
 
-	for (size_t i = 0; i < NR_FIELDS; i++)
+	for (size_t i = 0; i < NR_INSTANCE_FIELDS; i++)
 		tags[i] = (jlong)i + 1;
 	if ((*agent->jvmti)
-		    ->GetObjectsWithTags(agent->jvmti, NR_FIELDS, tags, &count, &objects, &found) !=
-	    JVMTI_ERROR_NONE)
+		    ->GetObjectsWithTags(agent->jvmti, NR_INSTANCE_FIELDS, tags, &count, &objects,
+					 &found) != JVMTI_ERROR_NONE)
 		return;
 	for (jint i = 0; i < count; i++) {
 		(void)(*agent->jvmti)->SetTag(agent->jvmti, objects[i], 0);
@@ -189,16 +268,15 @@ static void add_tagged(struct agent *agent, JNIEnv *jni)
 	(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)found);
 }
 
-static void add_instances(struct agent *agent, JNIEnv *jni)
+static void add_from_classes(struct agent *agent, JNIEnv *jni)
 {
 	const jvmtiHeapCallbacks callbacks = { .heap_iteration_callback = tag_instance };
 
-	if (!tag_classes(agent->jvmti, jni, true))
-		return;
+	visit_classes(agent, jni, tag_class);
 	(void)(*agent->jvmti)
 		->IterateThroughHeap(agent->jvmti, JVMTI_HEAP_FILTER_CLASS_UNTAGGED, NULL,
 				     &callbacks, NULL);
-	(void)tag_classes(agent->jvmti, jni, false);
+	visit_classes(agent, jni, untag_class);
 	add_tagged(agent, jni);
 }
 
@@ -219,48 +297,6 @@ static void add_platform_threads(struct agent *agent, JNIEnv *jni)
 	(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)threads);
 }
 
-/* The number inside an AtomicLong, which is the value of a field of `holder` (or static in it). */
-static void add_atomic_long(struct agent *agent, JNIEnv *jni, jobject atomic)
-{
-	jclass class = atomic ? (*jni)->GetObjectClass(jni, atomic) : NULL;
-	jfieldID value = class ? (*jni)->GetFieldID(jni, class, "value", "J") : NULL;
-
-	if (!clear_exception(jni) && value)
-		add_write(jni, agent->random, atomic, value, WRITE_RANDOM_LONG);
-}
-
-static jobject static_object(JNIEnv *jni, const char *class_name, const char *name,
-			     const char *type)
-{
-	jclass class = (*jni)->FindClass(jni, class_name);
-	jfieldID field = class ? (*jni)->GetStaticFieldID(jni, class, name, type) : NULL;
-	jobject object = field ? (*jni)->GetStaticObjectField(jni, class, field) : NULL;
-
-	return clear_exception(jni) ? NULL : object;
-}
-
-static void add_seed_sources(struct agent *agent, JNIEnv *jni)
-{
-	for (size_t i = 0; i < sizeof(seed_sources) / sizeof(seed_sources[0]); i++)
-		add_atomic_long(agent, jni,
-				static_object(jni, seed_sources[i].class, seed_sources[i].field,
-					      "Ljava/util/concurrent/atomic/AtomicLong;"));
-}
-
-/* Math.random() has one java.util.Random of its own; no program can have seeded it. */
-static void add_math_random(struct agent *agent, JNIEnv *jni)
-{
-	jobject random = static_object(jni, "java/lang/Math$RandomNumberGeneratorHolder",
-				       "randomNumberGenerator", "Ljava/util/Random;");
-	jclass class = random ? (*jni)->GetObjectClass(jni, random) : NULL;
-	jfieldID seed = class ? (*jni)->GetFieldID(jni, class, "seed",
-						   "Ljava/util/concurrent/atomic/AtomicLong;")
-			      : NULL;
-
-	if (!clear_exception(jni) && seed)
-		add_atomic_long(agent, jni, (*jni)->GetObjectField(jni, random, seed));
-}
-
 void random_find(struct agent *agent, JNIEnv *jni)
 {
 	if (!agent->random)
@@ -269,9 +305,7 @@ void random_find(struct agent *agent, JNIEnv *jni)
 		return;
 	forget_targets(jni, agent->random);
 	add_platform_threads(agent, jni);
-	add_instances(agent, jni);
-	add_seed_sources(agent, jni);
-	add_math_random(agent, jni);
+	add_from_classes(agent, jni);
 	(void)(*jni)->PopLocalFrame(jni, NULL);
 }
 
