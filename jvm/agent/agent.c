@@ -91,25 +91,14 @@ static void JNICALL on_class_prepare(jvmtiEnv *jvmti, JNIEnv *jni, jthread threa
 	(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)signature);
 }
 
-/* Runs a checkpoint through the coordinator on this thread; says on stderr why there is none. */
+/* Runs a checkpoint on this thread. The Java side says on stderr when there is none. */
 static void request_checkpoint(struct agent *agent, JNIEnv *jni)
 {
-	jstring text =
-		(*jni)->CallStaticObjectMethod(jni, agent->coordinator, agent->request, JNI_FALSE);
-	const char *utf;
-
+	(void)(*jni)->CallStaticObjectMethod(jni, agent->coordinator, agent->request, JNI_FALSE);
 	if ((*jni)->ExceptionCheck(jni)) {
 		(*jni)->ExceptionDescribe(jni);
 		(*jni)->ExceptionClear(jni);
-		return;
 	}
-	if (!text)
-		return;
-	utf = (*jni)->GetStringUTFChars(jni, text, NULL);
-	if (utf)
-		(void)fprintf(stderr, "thump: no checkpoint: %s\n", utf);
-	if (utf)
-		(*jni)->ReleaseStringUTFChars(jni, text, utf);
 }
 
 /* On the thread that enters the trigger method; once. */

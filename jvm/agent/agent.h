@@ -19,7 +19,7 @@
 
 struct agent_options {
 	char *image; /* where checkpoints are written; NULL: the API is not supported */
-	char *thump; /* path of the thump executable */
+	char *thump; /* path of the thump executable; NULL: it was not found */
 	char *trigger_class, *trigger_method, *trigger_signature; /* NULL: none */
 	bool leave_running; /* then=continue: the original goes on after a checkpoint */
 };
@@ -63,8 +63,9 @@ void server_resume(struct agent *agent);
 /* True on the server thread while it serves a request. */
 bool server_is_serving(const struct agent *agent);
 /* When the checkpoint was asked for through the socket: tells thump that the page is ready, closes
- * the connection and returns thump's pid. Else 0: the agent must start thump itself. */
-pid_t server_hand_over(struct agent *agent);
+ * the connection and says thump's pid, 0 when that is in a pid namespace above ours. Else false:
+ * the agent must start thump itself. */
+bool server_hand_over(struct agent *agent, pid_t *pid_ret);
 
 bool server_is_thread(const struct agent *agent, JNIEnv *jni, jthread thread);
 

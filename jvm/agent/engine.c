@@ -105,8 +105,7 @@ static void call_engine(struct agent *agent, bool dry_run)
 	pid_t asking;
 	int rc;
 
-	asking = server_hand_over(agent);
-	if (asking > 0) {
+	if (server_hand_over(agent, &asking)) {
 		__atomic_store_n(&page->helper_pid, (uint32_t)asking, __ATOMIC_RELEASE);
 		return;
 	}

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent.h"
 
@@ -42,6 +44,33 @@ static bool set_option(char *key, const char *value, struct agent_options *optio
 	return false;
 }
 
+/*
+ * Where thump is, when nobody says: beside this library in a build directory, else where `bin` lies
+ * from where the library is installed (lib/thump, or lib/TRIPLET/thump).
+ */
+static char *find_thump(void)
+{
+	static const char *const places[] = {
+		"thump",
+		"../../bin/thump",
+		"../../../bin/thump",
+	};
+	const char *slash;
+	char path[4096];
+	Dl_info self;
+
+	if (!dladdr((const void *)find_thump, &self) || !self.dli_fname)
+		return NULL;
+	slash = strrchr(self.dli_fname, '/');
+	for (size_t i = 0; slash && i < sizeof(places) / sizeof(places[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - self.dli_fname),
+			       self.dli_fname, places[i]);
+		if (access(path, X_OK) == 0)
+			return strdup(path);
+	}
+	return NULL;
+}
+
 bool options_parse(const char *text, struct agent_options *options, char *problem,
 		   size_t problem_size)
 {
@@ -62,5 +91,7 @@ bool options_parse(const char *text, struct agent_options *options, char *proble
 		}
 	}
 	free(copy);
+	if (fine && !options->thump)
+		options->thump = find_thump();
 	return fine;
 }

@@ -224,7 +224,7 @@ bool server_start(struct agent *agent, JNIEnv *jni)
 		free(server);
 		return false;
 	}
-	server->listen_fd = -1;
+	server->listen_fd = open_listener();
 	server->client_fd = -1;
 	(void)pthread_mutex_init(&server->lock, NULL);
 	(void)pthread_cond_init(&server->changed, NULL);
@@ -268,6 +268,9 @@ void server_resume(struct agent *agent)
 		return;
 	(void)pthread_mutex_lock(&server->lock);
 	server->suspended = false;
+	/* Not left to the thread: whoever hears of this checkpoint's end may ask for the next. */
+	if (server->listen_fd < 0)
+		server->listen_fd = open_listener();
 	(void)pthread_cond_broadcast(&server->changed);
 	(void)pthread_mutex_unlock(&server->lock);
 }
@@ -277,16 +280,17 @@ bool server_is_thread(const struct agent *agent, JNIEnv *jni, jthread thread)
 	return agent->server && (*jni)->IsSameObject(jni, agent->server->java_thread, thread);
 }
 
-pid_t server_hand_over(struct agent *agent)
+bool server_hand_over(struct agent *agent, pid_t *pid_ret)
 {
 	struct server *server = agent->server;
 	char line[64];
 
 	if (!server_is_serving(agent))
-		return 0;
+		return false;
 	(void)snprintf(line, sizeof(line), THUMP_COORD_SAY_READY " %lx\n",
 		       (unsigned long)agent->page);
 	send_text(server->client_fd, line);
 	close_client(server);
-	return server->client_pid;
+	*pid_ret = server->client_pid;
+	return true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/coord.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -8,8 +9,12 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 
+#include "base/arena.h"
 #include "base/fd.h"
 #include "coord/abi.h"
+#include "proc/status.h"
+
+#define AGENT_NAME "libthump-jvm.so"
 
 /* ---- the page ----------------------------------------------------------------------------------
  */
@@ -96,8 +101,10 @@ void thump_coord_finish(pid_t pid, uint64_t addr, const struct thump_err *err,
 	char text[THUMP_COORD_TEXT_SIZE] = "";
 
 	for (size_t i = 0; i < problems->count; i++) {
-		if (!problems->list[i].warning)
-			append(text, problems->list[i].text);
+		const struct thump_problem *problem = &problems->list[i];
+
+		if (!problem->warning && strcmp(problem->kind, THUMP_COORD_HOOK_KIND) != 0)
+			append(text, problem->text);
 	}
 	if (code != THUMP_OK && problems->nr_fatal == 0)
 		append(text, err->text);
@@ -111,20 +118,52 @@ void thump_coord_finish(pid_t pid, uint64_t addr, const struct thump_err *err,
 /* ---- the socket --------------------------------------------------------------------------------
  */
 
+/* The pid that a process itself knows, in the innermost of its pid namespaces; -1: it is gone. */
+static pid_t own_pid_of(pid_t pid)
+{
+	struct thump_status status = { 0 };
+	struct thump_err ignored = THUMP_ERR_INIT;
+	struct thump_arena arena;
+	auto_free char *text = NULL;
+	char path[40];
+	pid_t own_pid = -1;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	if (thump_slurp(AT_FDCWD, path, &text, NULL) < 0)
+		return -1;
+	thump_arena_init(&arena);
+	if (thump_status_parse(text, &arena, &status, &ignored) == 0)
+		own_pid = status.nspid_levels ? status.ns_tgid : status.tgid;
+	thump_arena_deinit(&arena);
+	return own_pid;
+}
+
+/* Whether a process has our JVM agent loaded. */
+static bool has_agent(pid_t pid)
+{
+	auto_free char *text = NULL;
+	char path[40];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	return thump_slurp(AT_FDCWD, path, &text, NULL) == 0 && strstr(text, "/" AGENT_NAME "\n");
+}
+
 /* A descriptor; -1 with errno: nobody listens. */
 static int connect_to(pid_t pid)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pid_t own_pid = own_pid_of(pid);
 	struct stat pid_namespace;
 	char path[40];
 	int len;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/ns/pid", pid);
-	if (fd < 0 || stat(path, &pid_namespace) < 0)
+	if (fd < 0 || own_pid < 0 || stat(path, &pid_namespace) < 0)
 		return -1;
 	len = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1,
-		       THUMP_COORD_SOCKET_FORMAT, (unsigned long long)pid_namespace.st_ino, pid);
+		       THUMP_COORD_SOCKET_FORMAT, (unsigned long long)pid_namespace.st_ino,
+		       own_pid);
 	if (connect(fd, (const struct sockaddr *)&address,
 		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len)) < 0)
 		return -1;
@@ -165,6 +204,13 @@ int thump_coord_ask(pid_t pid, bool dry_run, uint64_t *addr_ret, struct thump_er
 	char answer[THUMP_ERR_TEXT_SIZE];
 	const size_t ready_len = strlen(THUMP_COORD_SAY_READY " ");
 
+	if ((fd < 0 || !is_process(fd, pid)) && has_agent(pid))
+		return thump_refuse(
+			err,
+			"the JVM agent of process %d does not answer, and without it no "
+			"hooks run: it is just starting, ending or being checkpointed, or "
+			"it is in another network namespace (run thump in there)",
+			pid);
 	if (fd < 0 || !is_process(fd, pid))
 		return 0;
 	if (send(fd, question, strlen(question), MSG_NOSIGNAL) != (ssize_t)strlen(question))

@@ -11,6 +11,9 @@
 
 struct thump_coord_page;
 
+/* Kind of the problems that the program's own hooks told us. */
+#define THUMP_COORD_HOOK_KIND "hook"
+
 /*
  * Asks process `pid` to run its hooks, when it listens for that. 1: it has, and waits at *addr_ret;
  * 0: it does not listen; -1: its hooks refused, or it went away.
@@ -29,7 +32,8 @@ THUMP_MUST_CHECK int thump_coord_begin(pid_t pid, uint64_t addr, struct thump_er
  * that is made from it the page says RESTORED. */
 void thump_coord_patch(uint64_t addr, uint64_t start, void *buf, size_t size_bytes);
 
-/* Writes the outcome: `err` and all problems as text, one a line. The program may be running. */
+/* Writes the outcome: `err` and all problems as text, one a line, but for those that came from the
+ * program itself. It may be running. */
 void thump_coord_finish(pid_t pid, uint64_t addr, const struct thump_err *err,
 			const struct thump_problems *problems);
 

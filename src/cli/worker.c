@@ -190,7 +190,8 @@ static int begin_coord(struct worker *worker, bool *only_check_ret, struct thump
 		return -1;
 	while ((line = strsep(&rest, "\n"))) {
 		if (*line)
-			thump_problem_add(&worker->problems, false, -1, "hook", "%s", line);
+			thump_problem_add(&worker->problems, false, -1, THUMP_COORD_HOOK_KIND, "%s",
+					  line);
 	}
 	*only_check_ret = page.only_check != 0;
 	return 0;

@@ -14,6 +14,8 @@ import jdk.crac.RestoreException;
 public final class Coordinator {
 
     private static final ReentrantLock LOCK = new ReentrantLock();
+    private static final String NOT_CONFIGURED =
+            "thump: the agent's options name no image file (image=), or thump itself was not found (thump=)";
 
     private Coordinator() {
     }
@@ -28,7 +30,7 @@ public final class Coordinator {
 
     private static void run(boolean dryRun) throws CheckpointException, RestoreException {
         if (!Native.canCheckpoint()) {
-            throw new UnsupportedOperationException("thump: no image file was given (option image= of the agent)");
+            throw new UnsupportedOperationException(NOT_CONFIGURED);
         }
         if (LOCK.isHeldByCurrentThread()) {
             throw new CheckpointException("Recursive checkpoint is not allowed");
@@ -82,7 +84,7 @@ public final class Coordinator {
      * in one go.
      */
     private static Outcome capture(CheckpointException refused, boolean dryRun) {
-        String problems = Native.capture(dryRun, refused != null ? Failures.text(refused) : null);
+        String problems = Native.capture(dryRun, refused != null ? Failures.lines(refused) : null);
         boolean restored = !dryRun && Native.wasRestored();
 
         if (restored) {
@@ -101,20 +103,28 @@ public final class Coordinator {
     }
 
     /**
-     * Called by the agent's native thread for a request from outside.
+     * Called by the agent for whoever cannot catch an exception: a request from outside, or the trigger method. What
+     * went wrong is printed whole on the program's standard error, too.
      *
      * @param dryRun only find out what stands in the way, hooks included
-     * @return null when the image was made (and in the restored process), else what stood in the way, as text
+     * @return null when the image was made (and in the restored process), else what stood in the way, one reason a line
      */
     static String request(boolean dryRun) {
-        if (!LOCK.tryLock()) {
+        if (LOCK.isHeldByCurrentThread() || !LOCK.tryLock()) {
             return "another checkpoint of this program is being made";
         }
         try {
+            if (!Native.canCheckpoint()) {
+                throw new UnsupportedOperationException(NOT_CONFIGURED);
+            }
             locked(dryRun);
             return null;
+        } catch (RestoreException thrown) {
+            System.err.println("thump: restored, but not everything came back: " + Failures.text(thrown));
+            return null;
         } catch (Throwable thrown) {
-            return Failures.text(thrown);
+            System.err.println("thump: no checkpoint was made: " + Failures.text(thrown));
+            return Failures.lines(thrown);
         } finally {
             LOCK.unlock();
         }
