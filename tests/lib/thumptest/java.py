@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 from thumptest import scenario
@@ -11,6 +12,7 @@ from thumptest.events import Failure, Skip
 
 SOURCES = scenario.ROOT / "tests" / "jvm" / "java"
 CRAC = "org.crac:crac:1.5.0"
+AGENT = "libthump-jvm.so"
 
 
 def find_jdk(version):
@@ -30,14 +32,20 @@ class Java:
         self.world = world
         self.home = find_jdk(options.jdk)
         self.version = int(options.jdk)
-        self.crac = options.libraries / "crac-1.5.0.jar"
-        if not self.crac.exists():
+        if not (options.libraries / "crac-1.5.0.jar").exists():
             raise Skip(f"{CRAC} could not be had from Maven Central")
-        self.agent = world.thump_path.parent / "libthump-jvm.so"
+        self.crac = self._own_copy(options.libraries / "crac-1.5.0.jar")
+        self.agent = world.thump_path.parent / AGENT
+        if not self.agent.exists():
+            self.agent = self._own_copy(options.thump.parent / AGENT)
         self.classes = world.path("classes")
         self.flags = ["-Xmx256m", "-Xshare:auto"]
         world.run([self.home / "bin" / "javac", "-Xlint:all", "-Werror", "-d", self.classes,
                    "-cp", self.crac, *sorted(SOURCES.glob("*.java"))], "javac")
+
+    def _own_copy(self, path):
+        """In the test's directory, where its user can reach it, and `thump` may be, too."""
+        return pathlib.Path(shutil.copy(path, self.world.directory))
 
     def command(self, *words):
         """A java command with the test programs and org.crac on its class path."""

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+
+import org.crac.Context;
+import org.crac.Core;
+import org.crac.Resource;
+
+/**
+ * A program that knows nothing of checkpoints but for a hook: what makes them comes from outside. It takes commands on
+ * standard input, one a line: "ready N" calls the trigger method, "fail" and "fine" set what the hook does, "connect"
+ * and "close" open and close a connection, "counts" prints how often the hook was called.
+ */
+public final class Service implements Resource {
+
+    private int before;
+    private int after;
+    private boolean failing;
+    private ServerSocket server;
+    private Socket connection;
+
+    private Service() {
+    }
+
+    @Override
+    public synchronized void beforeCheckpoint(Context<? extends Resource> context) {
+        before++;
+        if (failing) {
+            throw new IllegalStateException("not now", new IOException("the disk is busy"));
+        }
+    }
+
+    @Override
+    public synchronized void afterRestore(Context<? extends Resource> context) {
+        after++;
+        System.out.println("back");
+    }
+
+    static void ready(String why) {
+        System.out.println("ready " + why);
+    }
+
+    static void ready(int number) {
+        System.out.println("ready number " + number);
+    }
+
+    private synchronized void obey(String line) throws IOException {
+        String[] words = line.split(" ");
+        switch (words[0]) {
+            case "ready":
+                ready(words[1]);
+                break;
+            case "number":
+                ready(Integer.parseInt(words[1]));
+                break;
+            case "fail":
+            case "fine":
+                failing = words[0].equals("fail");
+                break;
+            case "connect":
+                server = new ServerSocket(0, 5, InetAddress.getByName("127.0.0.1"));
+                connection = new Socket(server.getInetAddress(), server.getLocalPort());
+                break;
+            case "close":
+                connection.close();
+                server.close();
+                break;
+            default:
+                break;
+        }
+        System.out.println(words[0] + " " + before + " " + after);
+    }
+
+    public static void main(String[] args) throws IOException {
+        Service service = new Service();
+        BufferedReader input = new BufferedReader(new InputStreamReader(System.in));
+        Core.getGlobalContext().register(service);
+        System.out.println("up");
+        for (String line = input.readLine(); line != null; line = input.readLine()) {
+            service.obey(line);
+        }
+    }
+}

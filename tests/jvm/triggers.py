@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints that come from outside the program: the trigger method, and `thump checkpoint PID`
+with its dry run and its refusals. tests/jvm/java/Service.java is the program."""
+import sys
+import pathlib
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+
+import subprocess
+
+from thumptest import java
+from thumptest.events import Failure
+from thumptest.scenario import REFUSED
+
+
+class Service:
+    """The program, seen through its standard input and output."""
+
+    def __init__(self, process):
+        self.process = process
+        process.expect_line("up")
+
+    def tell(self, line, *answers):
+        self.process.popen.stdin.write(f"{line}\n".encode())
+        self.process.popen.stdin.flush()
+        for answer in answers:
+            self.process.expect_line(answer)
+
+    def counts(self, before, after):
+        self.tell("counts", f"counts {before} {after}")
+
+
+def expect_texts(report, *wanted):
+    """Each wanted pair of texts is in one of the problems of a refused checkpoint."""
+    texts = [problem["text"] for problem in report["problems"] if problem["fatal"]]
+    for parts in wanted:
+        if not any(all(part in text for part in parts) for text in texts):
+            raise Failure(f"nothing with {parts} in {texts}")
+    if len(texts) != len(wanted):
+        raise Failure(f"expected {len(wanted)} problems: {texts}")
+
+
+def outside(world, program):
+    """`thump checkpoint PID` runs the hooks; what they throw is refused, with what cannot be saved."""
+    image = world.path("outside")
+    run = program.start(image, "Service", stdin=subprocess.PIPE)
+    service = Service(run)
+    pid = java.child_of(run, world)
+    world.dry_run(pid)
+    run.expect_line("back")
+    service.counts(1, 1)
+
+    service.tell("fail", "fail 1 1")
+    service.tell("connect", "connect 1 1")
+    report = world.thump_json("checkpoint", pid, "-o", image, statuses=(REFUSED,))[1]
+    expect_texts(report, ("java.lang.IllegalStateException: not now",
+                          "caused by java.io.IOException: the disk is busy", "Service.java:"),
+                 ("TCP", "127.0.0.1", "established"))
+    if image.exists():
+        raise Failure("a refused checkpoint left an image")
+    run.expect_line("back")
+    service.counts(2, 2)
+    service.tell("fine", "fine 2 2")
+    service.tell("close", "close 2 2")
+    return image, run, service, pid
+
+
+def take(world, image, run, pid):
+    """A checkpoint that ends the program: `thump run` ends with 0."""
+    world.checkpoint(pid, image)
+    java.expect_end(run)
+
+
+def bring_back(world, image, number, counts):
+    """The restored program says so, counts on, and can be asked for the next checkpoint."""
+    process, report = java.restore(world, image, f"restore-{number}", stdin=subprocess.PIPE)
+    process.expect_line("back")
+    service = object.__new__(Service)
+    service.process = process
+    service.counts(counts, counts)
+    return process, report["pid"]
+
+
+def asked_again(world, image):
+    """Restored twice from one image; each is checkpointed again, the hooks counting on."""
+    for number in (1, 2):
+        process, pid = bring_back(world, image, number, 3)
+        following = world.path(f"outside-{number}")
+        world.checkpoint(pid, following)
+        java.expect_end(process)
+        process, pid = bring_back(world, following, f"{number}-again", 4)
+        process.popen.stdin.close()
+        process.popen.stdin = None
+        java.expect_end(process)
+
+
+def trigger(world, program, method, line, said):
+    """The trigger method makes the checkpoint as it is entered, before it does anything; once."""
+    image = world.path("trigger")
+    command = program.command("Service")
+    agent = f"-agentpath:{program.agent}=image={image},trigger={method}"
+    process = world.start([command[0], agent, *command[1:]], "trigger", stdin=subprocess.PIPE)
+    service = Service(process)
+    service.tell(line)
+    if process.status() != -9:
+        raise Failure(f"the program was not ended by its checkpoint: {process.status()}\n"
+                      f"{process.stderr_text()}")
+    process, _ = java.restore(world, image, "restore-trigger", stdin=subprocess.PIPE)
+    process.expect_line("back")
+    process.expect_line(f"ready {said}")
+    service.process = process
+    process.expect_line(f"{line.split()[0]} 1 1")
+    service.tell(line, f"ready {said}", f"{line.split()[0]} 1 1")
+    image.unlink()
+
+
+def test(world, options):
+    program = java.Java(world, options)
+    image, run, _, pid = outside(world, program)
+    take(world, image, run, pid)
+    asked_again(world, image)
+    trigger(world, program, "Service.ready(I)V", "number 7", "number 7")
+    trigger(world, program, "Service.ready", "ready now", "now")
+
+
+if __name__ == "__main__":
+    java.run("triggers", test, 100)
