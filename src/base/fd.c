@@ -48,6 +48,15 @@ int thump_pread_full(int fd, void *buf, size_t size_bytes, uint64_t offset)
 	return 0;
 }
 
+/* /proc/PID/mem of a process that has ended takes 0 bytes, for ever (mem_rw() in fs/proc/base.c).
+ */
+static int nothing_put(ssize_t put)
+{
+	if (put == 0)
+		errno = EIO;
+	return -1;
+}
+
 int thump_write_full(int fd, const void *buf, size_t size_bytes)
 {
 	const char *at = buf;
@@ -57,8 +66,8 @@ int thump_write_full(int fd, const void *buf, size_t size_bytes)
 
 		if (put < 0 && errno == EINTR)
 			continue;
-		if (put < 0)
-			return -1;
+		if (put <= 0)
+			return nothing_put(put);
 		at += put;
 		size_bytes -= (size_t)put;
 	}
@@ -74,8 +83,8 @@ int thump_pwrite_full(int fd, const void *buf, size_t size_bytes, uint64_t offse
 
 		if (put < 0 && errno == EINTR)
 			continue;
-		if (put < 0)
-			return -1;
+		if (put <= 0)
+			return nothing_put(put);
 		at += put;
 		offset += (uint64_t)put;
 		size_bytes -= (size_t)put;

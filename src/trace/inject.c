@@ -17,7 +17,6 @@
 
 #include "base/fd.h"
 #include "proc/maps.h"
-#include "proc/status.h"
 #include "trace/internal.h"
 
 /* A call that does not end in this time is given up; none that thump makes waits for anything. */
@@ -160,44 +159,10 @@ static int lost(struct thump_target *target, size_t index, struct thump_err *err
 
 /* ---- making the machinery ------------------------------------------------------------------ */
 
-static int read_own_filters(struct thump_arena *arena, uint32_t *filters_ret, struct thump_err *err)
-{
-	auto_free char *text = NULL;
-	struct thump_status own;
-
-	if (thump_slurp(AT_FDCWD, "/proc/self/status", &text, NULL) != 0)
-		return thump_fail_errno(err, "read /proc/self/status");
-	if (thump_status_parse(text, arena, &own, err) != 0)
-		return -1;
-	*filters_ret = own.seccomp_filters;
-	return 0;
-}
-
-/* A system call that is none of its own may be the end of a process with seccomp filters, and
- * rt_sigreturn needs a token on a shadow stack. */
-static int check_calls_allowed(const struct thump_target *target, struct thump_arena *arena,
-			       struct thump_err *err)
-{
-	auto_free char *text = NULL;
-	struct thump_status status;
-	uint32_t own_filters;
-
-	if (thump_slurp(target->proc_fd, "status", &text, NULL) != 0)
-		return thump_fail_errno(err, "read the status of process %d", target->pid);
-	if (thump_status_parse(text, arena, &status, err) != 0 ||
-	    read_own_filters(arena, &own_filters, err) != 0)
-		return -1;
-	if (status.seccomp == 1 || status.seccomp_filters > own_filters)
-		return thump_refuse(err, "process %d has seccomp filters of its own", target->pid);
-	if (status.shadow_stack)
-		return thump_refuse(err, "process %d uses a shadow stack", target->pid);
-	return 0;
-}
-
 static int init_inject(struct thump_target *target, struct thump_inject *inject,
 		       struct thump_err *err)
 {
-	if (check_calls_allowed(target, &inject->arena, err) != 0 ||
+	if (thump_check_calls_allowed(target, &inject->arena, err) != 0 ||
 	    thump_read_maps(target->proc_fd, &inject->maps, err) != 0 ||
 	    thump_find_gadgets(target->mem_fd, &inject->maps, true, &inject->gadgets, err) != 0)
 		return -1;

@@ -91,6 +91,14 @@ THUMP_MUST_CHECK int thump_find_gadgets(int mem_fd, const struct thump_maps *map
 					struct thump_gadgets *gadgets_ret, struct thump_err *err);
 THUMP_MUST_CHECK int thump_read_maps(int proc_fd, struct thump_maps *maps, struct thump_err *err);
 
+/* ---- allowed.c --------------------------------------------------------------------------- */
+
+struct thump_arena;
+
+/* Refuses, by name, when a system call that is none of its own could be the end of the process. */
+THUMP_MUST_CHECK int thump_check_calls_allowed(const struct thump_target *target,
+					       struct thump_arena *arena, struct thump_err *err);
+
 /* ---- inject.c ---------------------------------------------------------------------------- */
 
 void thump_inject_destroy(struct thump_inject *inject);

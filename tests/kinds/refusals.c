@@ -326,6 +326,49 @@ static void make_seccomp(int given)
 	refuse(-1, "seccomp");
 }
 
+/* Only one thread has the filter, and any call that it does not know ends the process. */
+static void *filtered_thread(void *arg)
+{
+	struct sock_filter kill_prctl[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = NR_OF(kill_prctl), .filter = kill_prctl };
+	pthread_barrier_t *barrier = arg;
+
+	MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+	pthread_barrier_wait(barrier);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void make_thread_seccomp(int given)
+{
+	static pthread_barrier_t barrier;
+	pthread_t thread;
+
+	(void)given;
+	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
+	CHECK(pthread_create(&thread, NULL, filtered_thread, &barrier) == 0);
+	pthread_barrier_wait(&barrier);
+	refuse(-1, "seccomp\tthread");
+}
+
+/* On, but the selector lets every call of the program itself through. */
+static void make_syscall_user_dispatch(int given)
+{
+	static char selector; /* SYSCALL_DISPATCH_FILTER_ALLOW */
+
+	(void)given;
+	if (prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, &selector) < 0)
+		workload_skip("PR_SET_SYSCALL_USER_DISPATCH: %s", strerror(errno));
+	refuse(-1, "syscall user dispatch");
+}
+
 static void make_deleted_cwd(int given)
 {
 	(void)given;
@@ -417,6 +460,8 @@ static const struct {
 	{ "aio", make_aio },
 	{ "large_deleted_file", make_large_deleted_file },
 	{ "seccomp", make_seccomp },
+	{ "thread_seccomp", make_thread_seccomp },
+	{ "syscall_user_dispatch", make_syscall_user_dispatch },
 	{ "deleted_cwd", make_deleted_cwd },
 	{ "unshared_files", make_unshared_files },
 	{ "vfork", make_vfork },

@@ -387,6 +387,28 @@ static void a_target_killed_while_held_is_an_error_and_no_hang(void **state)
 	thump_close_fd(&victim.pipe_fd);
 }
 
+static void a_target_killed_between_remote_calls_is_let_go_at_once(void **state)
+{
+	const uint64_t no_args[6] = { 0 };
+	struct victim victim = start(pause_in_three_threads);
+	struct thump_target *target = stopped(victim.pid);
+	struct thump_err err = THUMP_ERR_INIT;
+	struct remote_addr area;
+	long result;
+
+	(void)state;
+	assert_int_equal(thump_remote_area(target, &area, &err), 0);
+	assert_int_equal(thump_remote_syscall(target, SYS_getpid, no_args, &result, &err), 0);
+	assert_int_equal(kill(victim.pid, SIGKILL), 0);
+	/* Its memory takes no bytes any more; putting the stack back may not wait for them. */
+	(void)alarm(30);
+	thump_target_destroy(target);
+	(void)alarm(0);
+	(void)waitpid(victim.pid, NULL, 0);
+	assert_int_equal(kill(victim.pid, 0), -1);
+	thump_close_fd(&victim.pipe_fd);
+}
+
 static void kill_ends_it_for_good(void **state)
 {
 	struct victim victim = start(pause_in_three_threads);
@@ -485,6 +507,7 @@ int main(void)
 		cmocka_unit_test(sigstop_while_held_stops_it_afterwards),
 		cmocka_unit_test(pending_signals_are_listed_in_order),
 		cmocka_unit_test(a_target_killed_while_held_is_an_error_and_no_hang),
+		cmocka_unit_test(a_target_killed_between_remote_calls_is_let_go_at_once),
 		cmocka_unit_test(kill_ends_it_for_good),
 		cmocka_unit_test(what_cannot_be_traced_is_refused_by_name),
 		cmocka_unit_test(a_thread_that_does_not_stop_is_refused),
