@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,8 +24,24 @@ static void print_help(FILE *out)
 		     "restore pass on their program's status and use 121-124 for the last four.\n");
 }
 
+/*
+ * What the caller closed stays free for no file of ours, which would pass for the program's stdio,
+ * or get our messages. Using them fails as before, and they are closed again for what we exec.
+ */
+static void hold_closed_stdio(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int mode = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+		/* The lowest number is taken, so all below are open. */
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode | O_CLOEXEC) != fd)
+			return;
+	}
+}
+
 int main(int argc, char **argv)
 {
+	hold_closed_stdio();
 	if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
 		printf("thump %s\n", THUMP_VERSION);
 		return THUMP_OK;

@@ -36,11 +36,13 @@ static int raise_limit(struct thump_err *err)
 static int move_caller_stdio(struct thump_fd_rebuild *rb, struct thump_err *err)
 {
 	for (int i = 0; i < 3; i++) {
-		int copy = fcntl(i, F_DUPFD_CLOEXEC, 3);
+		int flags = fcntl(i, F_GETFD), copy;
 
 		rb->caller_stdio[i] = -1;
-		if (copy < 0 && errno == EBADF)
+		/* What the caller gave us came through our exec: with CLOEXEC it is our own. */
+		if (flags < 0 || (flags & FD_CLOEXEC))
 			continue;
+		copy = fcntl(i, F_DUPFD_CLOEXEC, 3);
 		if (copy < 0)
 			return thump_fail_errno(err, "duplicate fd %d", i);
 		if (thump_move_away(rb, copy, &rb->caller_stdio[i], err) < 0)
