@@ -379,12 +379,13 @@ static int make_carried(struct thump_fd_rebuild *rb, uint32_t id, struct thump_e
 	}
 	if (fd < 0)
 		return thump_fail_errno(err, "make a file for %s", backing->path);
+	/* In this order: a set-user-ID bit must not be there while the file is ours. */
+	thump_give_to_program(rb, fd, "");
 	if (fill(rb, id, fd, err) < 0 || fchmod(fd, backing->identity.mode & 07777) < 0) {
 		if (named)
 			(void)unlink(backing->path);
 		return err->code ? -1 : thump_fail_errno(err, "chmod %s", backing->path);
 	}
-	thump_give_to_program(rb, fd, "");
 	rb->backing_fds[id] = thump_take_fd(&fd);
 	return 0;
 }
@@ -416,13 +417,17 @@ static int make_log(struct thump_fd_rebuild *rb, uint32_t id, struct thump_err *
 {
 	const struct thump_backing *backing = &rb->model->backings[id];
 	auto_close int fd =
-		open(backing->path, O_CREAT | O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC, 0600);
+		open(backing->path, O_CREAT | O_EXCL | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+	struct stat st;
 
 	if (fd < 0)
 		return thump_fail_errno(err, "make log %s", backing->path);
-	if (fchmod(fd, backing->identity.mode & 07777) < 0)
-		return thump_fail_errno(err, "chmod %s", backing->path);
+	/* In this order: a set-user-ID bit must not be there while the file is ours. */
 	thump_give_to_program(rb, fd, "");
+	if (fchmod(fd, backing->identity.mode & 07777) < 0 || fstat(fd, &st) < 0)
+		return thump_fail_errno(err, "chmod %s", backing->path);
+	rb->plans[id].dev = st.st_dev;
+	rb->plans[id].ino = st.st_ino;
 	return 0;
 }
 
@@ -471,7 +476,7 @@ int thump_open_backing(struct thump_fd_rebuild *rb, uint32_t backing_id, uint32_
 
 	if (fd < 0)
 		return thump_fail_errno(err, "open %s", path);
-	if (by_path && plan->how == THUMP_BACKING_OPEN) {
+	if (by_path && (plan->how == THUMP_BACKING_OPEN || plan->how == THUMP_BACKING_MAKE_LOG)) {
 		if (fstat(fd, &st) < 0)
 			return thump_fail_errno(err, "fstat %s", path);
 		if (st.st_dev != plan->dev || st.st_ino != plan->ino)

@@ -282,7 +282,7 @@ static void check_cwd(const struct thump_plan *plan, struct thump_problems *prob
 int thump_check_files(struct thump_plan *plan, struct thump_problems *problems,
 		      struct thump_err *err)
 {
-	if (thump_check_fds(&plan->rb, problems, err) < 0)
+	if (thump_check_fds_as_program(plan, problems, err) < 0)
 		return -1;
 	check_exe(plan, problems);
 	check_noexec(plan, problems);

@@ -2,9 +2,8 @@
 /*
  * The child between fork and exec: everything that ordinary code can do, and that survives an
  * exec, is done here. Order:
- *   session and limits -> descriptors -> umask, working directory -> ids -> no_new_privs ->
- *   capabilities -> wait until the parent traces us -> exec
- * Files are opened with the caller's rights, before ids change.
+ *   session and limits -> working directory -> the program's rights to files -> descriptors ->
+ *   umask -> ids -> no_new_privs -> capabilities -> wait until the parent traces us -> exec
  */
 #include <fcntl.h>
 #include <grp.h>
@@ -152,14 +151,21 @@ static int set_ids(const struct thump_plan *plan, struct thump_err *err)
 	return keep_capabilities(err);
 }
 
+/* With our rights: the program may have been started where its user may not go. */
+static int change_directory(const struct thump_plan *plan, struct thump_err *err)
+{
+	const char *cwd = plan->model->process.cwd;
+
+	return chdir(cwd) < 0 ? thump_fail_errno(err, "change to the working directory %s", cwd)
+			      : 0;
+}
+
 static int become(const struct thump_plan *plan, enum thump_pid_way tid_way,
 		  const struct thump_caps *final, struct thump_err *err)
 {
 	const struct thump_process *process = &plan->model->process;
 
 	(void)umask((mode_t)process->umask);
-	if (chdir(process->cwd) < 0)
-		return thump_fail_errno(err, "change to the working directory %s", process->cwd);
 	if (set_ids(plan, err) < 0)
 		return -1;
 	if (process->creds.no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -195,7 +201,8 @@ static int child_run(struct thump_plan *plan, enum thump_pid_way tid_way,
 
 	reset_dispositions();
 	if (enter_session(plan, err) < 0 || raise_limits(plan, err) < 0 ||
-	    set_oom_score(plan, err) < 0 || rebuild_fds(plan, region, keep, err) < 0 ||
+	    set_oom_score(plan, err) < 0 || change_directory(plan, err) < 0 ||
+	    thump_act_as_program(plan, err) < 0 || rebuild_fds(plan, region, keep, err) < 0 ||
 	    become(plan, tid_way, final, err) < 0)
 		return -1;
 	region->blob->ticks_exec = thump_ticks();

@@ -156,6 +156,16 @@ THUMP_MUST_CHECK int thump_write_steps(struct thump_plan *plan, enum thump_pid_w
 				       const struct thump_caps *caps, struct thump_jobs *jobs,
 				       struct thump_region *region, struct thump_err *err);
 
+/* ---- whose rights open files (rights.c) ------------------------------------------------------ */
+
+/* Files are the program's from now on: where ids are THUMP_IDS_SET, this process opens them with
+ * the program's rights until it takes on its ids or execs. */
+THUMP_MUST_CHECK int thump_act_as_program(const struct thump_plan *plan, struct thump_err *err);
+/* thump_check_fds with these rights; ours are back afterwards. */
+THUMP_MUST_CHECK int thump_check_fds_as_program(struct thump_plan *plan,
+						struct thump_problems *problems,
+						struct thump_err *err);
+
 /* What the region of this plan needs. */
 struct thump_region_needs thump_region_needs(const struct thump_plan *plan);
 

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""root restores what somebody else could tamper with: links in the paths of a user's program, an
+image of a stranger; and a restore whose own stdio was closed by the caller."""
+import sys
+import pathlib
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+
+import os
+import signal
+import subprocess
+
+from thumptest import scenario, world as worlds
+from thumptest.events import Failure
+
+REFUSED = 3
+SECRET = "of root\n"
+
+
+def image_of_logger(world, name):
+    """A program of an ordinary user that appends to a log; checkpointed and ended by root."""
+    world.directory.chmod(0o755)
+    folder = world.path(name)
+    folder.mkdir()
+    os.chown(folder, worlds.USER_ID, worlds.USER_ID)
+    program = world.start([*worlds.AS_USER, "sh", "-c",
+                           f"exec 5>>{folder}/log; echo ready; exec sleep 1000"], name)
+    program.expect_line("ready")
+    image = world.path(f"{name}.thump")
+    world.checkpoint(program.pid, image)
+    program.status()
+    return folder, image
+
+
+def link_to_folder_of_root(world):
+    """The log's folder becomes a link: no descriptor of root's file, and no new file there."""
+    folder, image = image_of_logger(world, "linked")
+    roots = world.path("roots")
+    roots.mkdir(mode=0o755)
+    folder.rename(world.path("linked.old"))
+    folder.symlink_to(roots)
+    status, _ = world.thump("restore", image, statuses=None)
+    if status < 121 or os.listdir(roots):
+        raise Failure(f"restore: {status}, made {os.listdir(roots)} with root's rights")
+    (roots / "log").write_text(SECRET)
+    status, report = world.thump_json("restore", image, "--dry-run", statuses=(REFUSED,))
+    if not any(problem["fd"] == 5 and problem["fatal"] for problem in report["problems"]):
+        raise Failure(f"a file of root's is no problem: {report['problems']}")
+
+
+def image_of_a_stranger(world):
+    """Nothing is looked up on its word: its missing log is not even noticed."""
+    folder, image = image_of_logger(world, "stranger")
+    (folder / "log").unlink()
+    folder.rmdir()
+    os.chown(image, worlds.USER_ID, worlds.USER_ID)
+    _, report = world.thump_json("restore", image, "--dry-run", statuses=(REFUSED,))
+    kinds = {problem["kind"] for problem in report["problems"] if problem["fatal"]}
+    if kinds != {"owner"}:
+        raise Failure(f"files of a stranger's image were looked up: {report['problems']}")
+
+
+def closed_stdio(world):
+    """The program gets /dev/null for what the caller closed, and nothing of thump's own."""
+    program = world.start(["sh", "-c", "echo ready; exec sleep 1000"], "piped",
+                          stdin=subprocess.PIPE)
+    program.expect_line("ready")
+    image = world.path("piped.thump")
+    world.checkpoint(program.pid, image)
+    program.status()
+    pid_file = world.path("pid")
+    restore = world.start(["sh", "-c", f"exec 0<&- 2>&-; exec {world.thump_path} restore --json "
+                           f"--pid-file {pid_file} {image}"], "restore-closed")
+    pid = restore.json()["pid"]
+    for fd in (0, 2):
+        target = os.readlink(f"/proc/{pid}/fd/{fd}")
+        if target != "/dev/null":
+            raise Failure(f"fd {fd} of the program is {target}")
+    os.kill(pid, signal.SIGTERM)
+    restore.status()
+
+
+def test(world, options):
+    for case in (link_to_folder_of_root, image_of_a_stranger, closed_stdio):
+        case(world)
+
+
+if __name__ == "__main__":
+    scenario.run("hostile_places", test, 60)
