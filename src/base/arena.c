@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define BLOCK_SIZE_BYTES ((size_t)64 << 10)
-#define ALIGN_BYTES      ((size_t)16)
+#define ALIGN_BYTES	 ((size_t)16)
 
 struct thump_arena_block {
 	struct thump_arena_block *next;

@@ -39,10 +39,10 @@ void thump_err_set(struct thump_err *err, int code, int sys_errno, const char *f
 void thump_err_context(struct thump_err *err, const char *fmt, ...) THUMP_PRINTF(2, 3);
 
 /* All of these have the value -1, so that static analysis follows `return thump_fail(...)`. */
-#define thump_fail(err, ...)       (thump_err_set((err), THUMP_FAILED, 0, __VA_ARGS__), -1)
-#define thump_fail_errno(err, ...) (thump_err_set((err), THUMP_FAILED, errno, __VA_ARGS__), -1)
-#define thump_refuse(err, ...)     (thump_err_set((err), THUMP_REFUSED, 0, __VA_ARGS__), -1)
-#define thump_damaged(err, ...)    (thump_err_set((err), THUMP_DAMAGED, 0, __VA_ARGS__), -1)
+#define thump_fail(err, ...)	    (thump_err_set((err), THUMP_FAILED, 0, __VA_ARGS__), -1)
+#define thump_fail_errno(err, ...)  (thump_err_set((err), THUMP_FAILED, errno, __VA_ARGS__), -1)
+#define thump_refuse(err, ...)	    (thump_err_set((err), THUMP_REFUSED, 0, __VA_ARGS__), -1)
+#define thump_damaged(err, ...)	    (thump_err_set((err), THUMP_DAMAGED, 0, __VA_ARGS__), -1)
 #define thump_add_context(err, ...) (thump_err_context((err), __VA_ARGS__), -1)
 
 #endif

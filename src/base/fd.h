@@ -72,8 +72,7 @@ static inline void thump_close_file(FILE **file)
 THUMP_MUST_CHECK int thump_read_full(int fd, void *buf, size_t size_bytes);
 THUMP_MUST_CHECK int thump_pread_full(int fd, void *buf, size_t size_bytes, uint64_t offset);
 THUMP_MUST_CHECK int thump_write_full(int fd, const void *buf, size_t size_bytes);
-THUMP_MUST_CHECK int thump_pwrite_full(int fd, const void *buf, size_t size_bytes,
-				       uint64_t offset);
+THUMP_MUST_CHECK int thump_pwrite_full(int fd, const void *buf, size_t size_bytes, uint64_t offset);
 
 /*
  * Reads a whole (proc) file relative to dir_fd (or AT_FDCWD) into a NUL-terminated heap string,

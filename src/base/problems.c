@@ -57,6 +57,5 @@ int thump_problems_check(const struct thump_problems *problems, const char *what
 	if (problems->nr_fatal == 0 && !problems->incomplete)
 		return 0;
 	return thump_refuse(err, "%s: %zu problem%s stand%s in the way", what, problems->nr_fatal,
-			    problems->nr_fatal == 1 ? "" : "s",
-			    problems->nr_fatal == 1 ? "s" : "");
+			    problems->nr_fatal == 1 ? "" : "s", problems->nr_fatal == 1 ? "s" : "");
 }

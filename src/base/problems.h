@@ -10,8 +10,8 @@
 #include "base/err.h"
 
 struct thump_problem {
-	bool warning;     /* said, but no reason to stop */
-	int fd;           /* the descriptor it is about, or -1 */
+	bool warning;	  /* said, but no reason to stop */
+	int fd;		  /* the descriptor it is about, or -1 */
 	const char *kind; /* a short stable word for scripts: "tcp-connection", "io_uring" */
 	const char *text; /* what, on what, why, what to do */
 };

@@ -36,6 +36,6 @@ static inline uint64_t thump_min_u64(uint64_t a, uint64_t b)
 }
 
 #define THUMP_PRINTF(fmt_index, first) __attribute__((format(printf, fmt_index, first)))
-#define THUMP_MUST_CHECK               __attribute__((warn_unused_result))
+#define THUMP_MUST_CHECK	       __attribute__((warn_unused_result))
 
 #endif

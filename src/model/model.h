@@ -15,24 +15,24 @@
 #include "base/arena.h"
 #include "base/types.h"
 
-#define THUMP_NR_SIGNALS    64
-#define THUMP_NR_RLIMITS    16
-#define THUMP_NR_ITIMERS    3
-#define THUMP_COMM_SIZE     16
-#define THUMP_SIGINFO_SIZE  128
-#define THUMP_NO_ID         UINT32_MAX
+#define THUMP_NR_SIGNALS   64
+#define THUMP_NR_RLIMITS   16
+#define THUMP_NR_ITIMERS   3
+#define THUMP_COMM_SIZE	   16
+#define THUMP_SIGINFO_SIZE 128
+#define THUMP_NO_ID	   UINT32_MAX
 
 /* ---- where and when ------------------------------------------------------------------- */
 
 struct thump_machine {
 	char *hostname;
-	char *kernel_release;     /* uname -r */
+	char *kernel_release; /* uname -r */
 	char *thump_version;
-	uint64_t boottime_ns;     /* CLOCK_BOOTTIME at the capture, as the target sees it */
-	uint64_t monotonic_ns;    /* CLOCK_MONOTONIC, as the target sees it */
-	uint64_t realtime_ns;     /* CLOCK_REALTIME */
-	char *boot_id;            /* /proc/sys/kernel/random/boot_id: same boot, same clocks */
-	uint64_t xcr0;            /* xsave features in use (XCR0), 0 if unknown */
+	uint64_t boottime_ns;	   /* CLOCK_BOOTTIME at the capture, as the target sees it */
+	uint64_t monotonic_ns;	   /* CLOCK_MONOTONIC, as the target sees it */
+	uint64_t realtime_ns;	   /* CLOCK_REALTIME */
+	char *boot_id;		   /* /proc/sys/kernel/random/boot_id: same boot, same clocks */
+	uint64_t xcr0;		   /* xsave features in use (XCR0), 0 if unknown */
 	uint32_t xsave_size_bytes; /* size of NT_X86_XSTATE */
 	/* CPUID words that programs select code by; see arch/cpu.h for their order. */
 	uint32_t *cpuid_words;
@@ -44,16 +44,16 @@ struct thump_machine {
 /* ---- memory --------------------------------------------------------------------------- */
 
 enum thump_vma_kind {
-	THUMP_VMA_ANON = 1,      /* private anonymous, brk heap and stacks included */
-	THUMP_VMA_FILE_PRIVATE,  /* MAP_PRIVATE of a regular file */
-	THUMP_VMA_FILE_SHARED,   /* MAP_SHARED of a regular file: content is the file's */
-	THUMP_VMA_SHMEM_ANON,    /* MAP_SHARED|MAP_ANONYMOUS ("/dev/zero (deleted)") */
-	THUMP_VMA_MEMFD_SHARED,  /* MAP_SHARED of a memfd */
+	THUMP_VMA_ANON = 1,	 /* private anonymous, brk heap and stacks included */
+	THUMP_VMA_FILE_PRIVATE,	 /* MAP_PRIVATE of a regular file */
+	THUMP_VMA_FILE_SHARED,	 /* MAP_SHARED of a regular file: content is the file's */
+	THUMP_VMA_SHMEM_ANON,	 /* MAP_SHARED|MAP_ANONYMOUS ("/dev/zero (deleted)") */
+	THUMP_VMA_MEMFD_SHARED,	 /* MAP_SHARED of a memfd */
 	THUMP_VMA_MEMFD_PRIVATE, /* MAP_PRIVATE of a memfd */
 	THUMP_VMA_VDSO,
-	THUMP_VMA_VVAR,          /* [vvar] and [vvar_vclock] */
-	THUMP_VMA_VSYSCALL,      /* recorded only; every process has it */
-	THUMP_VMA_DEVICE_ZERO,   /* MAP_PRIVATE of /dev/zero: anonymous in all but name */
+	THUMP_VMA_VVAR,	       /* [vvar] and [vvar_vclock] */
+	THUMP_VMA_VSYSCALL,    /* recorded only; every process has it */
+	THUMP_VMA_DEVICE_ZERO, /* MAP_PRIVATE of /dev/zero: anonymous in all but name */
 };
 
 /* smaps VmFlags that mmap's prot and flags do not carry; bits of thump_vma.traits. */
@@ -75,11 +75,11 @@ enum thump_vma_trait {
 	THUMP_VMA_ACCOUNT = 1u << 14,
 	THUMP_VMA_SHADOW_STACK = 1u << 15,
 	THUMP_VMA_HUGETLB = 1u << 16,
-	THUMP_VMA_IO = 1u << 17,       /* VM_IO or VM_PFNMAP: a device's memory */
-	THUMP_VMA_UFFD = 1u << 18,     /* registered with userfaultfd */
-	THUMP_VMA_MAYWRITE = 1u << 19, /* mw */
-	THUMP_VMA_MAYEXEC = 1u << 20,  /* me */
-	THUMP_VMA_MAYREAD = 1u << 21,  /* mr */
+	THUMP_VMA_IO = 1u << 17,	 /* VM_IO or VM_PFNMAP: a device's memory */
+	THUMP_VMA_UFFD = 1u << 18,	 /* registered with userfaultfd */
+	THUMP_VMA_MAYWRITE = 1u << 19,	 /* mw */
+	THUMP_VMA_MAYEXEC = 1u << 20,	 /* me */
+	THUMP_VMA_MAYREAD = 1u << 21,	 /* mr */
 	THUMP_VMA_LAZY_IMAGE = 1u << 22, /* was mapped from a thump image; recorded as ANON */
 };
 
@@ -92,12 +92,12 @@ struct thump_extent {
 
 struct thump_vma {
 	uint64_t start, end;
-	uint32_t prot;         /* PROT_* */
-	uint32_t kind;         /* enum thump_vma_kind */
-	uint32_t traits;       /* bits of enum thump_vma_trait */
-	uint32_t backing_id;   /* index into backings, or THUMP_NO_ID */
-	uint64_t offset;       /* into the backing */
-	char *anon_name;       /* PR_SET_VMA_ANON_NAME, or NULL */
+	uint32_t prot;	     /* PROT_* */
+	uint32_t kind;	     /* enum thump_vma_kind */
+	uint32_t traits;     /* bits of enum thump_vma_trait */
+	uint32_t backing_id; /* index into backings, or THUMP_NO_ID */
+	uint64_t offset;     /* into the backing */
+	char *anon_name;     /* PR_SET_VMA_ANON_NAME, or NULL */
 	/* Pages whose content must travel in the image; found by capture, page aligned. */
 	struct thump_extent *extents;
 	uint32_t nr_extents;
@@ -110,25 +110,25 @@ struct thump_vma {
  * 64 KiB. mtime and dev:inode are hints for messages only. */
 struct thump_file_identity {
 	uint64_t size_bytes;
-	uint64_t edge_hash;          /* xxh3 of the first and last 64 KiB, 0 if not taken */
+	uint64_t edge_hash; /* xxh3 of the first and last 64 KiB, 0 if not taken */
 	unsigned char build_id[64];
-	uint32_t build_id_len;       /* 0 when not ELF or without build-id */
-	uint32_t mode;               /* st_mode */
+	uint32_t build_id_len; /* 0 when not ELF or without build-id */
+	uint32_t mode;	       /* st_mode */
 	uint64_t mtime_ns, dev, ino;
 };
 
 enum thump_backing_kind {
 	THUMP_BACKING_FILE = 1, /* a path to be opened again */
-	THUMP_BACKING_CARRIED,  /* a deleted or temporary file: content travels in the image */
+	THUMP_BACKING_CARRIED,	/* a deleted or temporary file: content travels in the image */
 	THUMP_BACKING_MEMFD,
-	THUMP_BACKING_SHMEM,    /* anonymous shared memory */
+	THUMP_BACKING_SHMEM, /* anonymous shared memory */
 };
 
 /* What mappings and regular-file descriptors refer to: an inode, once each. */
 struct thump_backing {
 	uint32_t kind;
-	char *path;      /* as the target sees it; for memfds the name */
-	bool deleted;    /* no name left: carried */
+	char *path;   /* as the target sees it; for memfds the name */
+	bool deleted; /* no name left: carried */
 	struct thump_file_identity identity;
 	uint32_t memfd_seals;
 	uint32_t memfd_flags; /* MFD_* that matter at creation */
@@ -142,17 +142,17 @@ struct thump_backing {
 
 /* An open file description: shared by every descriptor dup'ed from it. */
 struct thump_ofd {
-	uint16_t kind_id;     /* of src/kinds */
-	uint16_t version;     /* of the record's layout */
-	uint32_t open_flags;  /* O_* as F_GETFL shows them, without O_CLOEXEC */
+	uint16_t kind_id;    /* of src/kinds */
+	uint16_t version;    /* of the record's layout */
+	uint32_t open_flags; /* O_* as F_GETFL shows them, without O_CLOEXEC */
 	uint64_t pos;
-	uint32_t backing_id;  /* or THUMP_NO_ID */
-	int32_t owner;        /* F_GETOWN_EX value, 0 if none */
+	uint32_t backing_id; /* or THUMP_NO_ID */
+	int32_t owner;	     /* F_GETOWN_EX value, 0 if none */
 	int32_t owner_type;
-	int32_t owner_signal; /* F_GETSIG */
+	int32_t owner_signal;  /* F_GETSIG */
 	unsigned char *record; /* the kind's own bytes, decoded only by the kind */
 	uint32_t record_size;
-	char *text;           /* for people: "pipe:[4711]", "TCP 127.0.0.1:8080 listening" */
+	char *text; /* for people: "pipe:[4711]", "TCP 127.0.0.1:8080 listening" */
 };
 
 struct thump_fd {
@@ -184,7 +184,7 @@ struct thump_posix_timer {
 	int32_t notify; /* sigevent.sigev_notify, SIGEV_THREAD_ID included */
 	int32_t signo;
 	uint64_t sigval;
-	int32_t tid;    /* for SIGEV_THREAD_ID */
+	int32_t tid;			/* for SIGEV_THREAD_ID */
 	uint64_t interval_ns, value_ns; /* remaining */
 	uint32_t overrun;
 };
@@ -201,7 +201,7 @@ struct thump_task {
 	uint32_t state;
 	char comm[THUMP_COMM_SIZE];
 	struct user_regs_struct regs; /* already corrected: resumes its system call by itself */
-	unsigned char *xstate;        /* NT_X86_XSTATE, uncompacted */
+	unsigned char *xstate;	      /* NT_X86_XSTATE, uncompacted */
 	uint32_t xstate_size;
 	uint64_t sigmask;
 	struct thump_siginfo *pending;
@@ -259,8 +259,8 @@ struct thump_creds {
 
 struct thump_process {
 	int32_t pid, ppid, pgid, sid; /* in the target's own pid namespace */
-	int32_t pid_host;             /* as thump saw it; for people */
-	uint32_t tty_nr;              /* controlling terminal, 0 if none */
+	int32_t pid_host;	      /* as thump saw it; for people */
+	uint32_t tty_nr;	      /* controlling terminal, 0 if none */
 	char *exe_path;
 	struct thump_file_identity exe_identity;
 	char *cwd, *root;
@@ -271,10 +271,10 @@ struct thump_process {
 	struct thump_creds creds;
 	struct thump_rlimit rlimits[THUMP_NR_RLIMITS];
 	struct thump_sigaction sigactions[THUMP_NR_SIGNALS]; /* [signo - 1] */
-	struct thump_siginfo *pending; /* process-directed */
+	struct thump_siginfo *pending;			     /* process-directed */
 	uint32_t nr_pending;
 	struct thump_itimer itimers[THUMP_NR_ITIMERS];
-	char *cmdline; /* arguments joined by spaces; for people */
+	char *cmdline;	   /* arguments joined by spaces; for people */
 	bool user_vouched; /* a runtime vouched for lazily mapped ranges (JVM agent) */
 };
 
