@@ -3,12 +3,19 @@
 #include "capture/modes.h"
 
 #include <linux/membarrier.h>
+#include <linux/capability.h>
 #include <linux/mempolicy.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #ifndef PR_GET_MDWE
 #define PR_GET_MDWE 66
+#endif
+#ifndef PR_GET_MEMORY_MERGE /* Linux 6.4 */
+#define PR_GET_MEMORY_MERGE 68
 #endif
 #ifndef MEMBARRIER_CMD_GET_REGISTRATIONS /* Linux 6.3 */
 #define MEMBARRIER_CMD_GET_REGISTRATIONS (1 << 9)
@@ -71,6 +78,61 @@ static void take_io_flusher(struct thump_capture *cap, const struct thump_mode_a
 		thump_capture_refuse(cap, "io-flusher", "PR_SET_IO_FLUSHER: cannot be saved");
 }
 
+static void take_mce_kill(struct thump_capture *cap, const struct thump_mode_answer *answer)
+{
+	if (answer->result >= 0 && answer->result != PR_MCE_KILL_DEFAULT)
+		thump_capture_refuse(cap, "mce-kill",
+				     "machine check policy %ld (PR_MCE_KILL): cannot be saved",
+				     answer->result);
+}
+
+static void take_memory_merge(struct thump_capture *cap, const struct thump_mode_answer *answer)
+{
+	if (answer->result > 0)
+		thump_capture_refuse(
+			cap, "memory-merge",
+			"merging of all memory (PR_SET_MEMORY_MERGE): cannot be saved");
+}
+
+static bool everything_is_locked(const struct thump_capture *cap)
+{
+	size_t locked = 0;
+
+	for (size_t i = 0; i < cap->maps.count; i++) {
+		const struct thump_map *map = &cap->maps.list[i];
+
+		if (strncmp(map->path, "[v", 2) == 0)
+			continue;
+		if (!(map->traits & THUMP_VMA_LOCKED))
+			return false;
+		locked++;
+	}
+	return locked > 0;
+}
+
+/*
+ * do_mmap() in mm/mmap.c looks at RLIMIT_MEMLOCK, where new memory is to be locked (EAGAIN), before
+ * it looks at the type of the mapping: so the call below never maps anything. Who is above that
+ * limit cannot be told from one without MCL_FUTURE.
+ */
+#define BEYOND_MEMLOCK (UINT64_C(1) << 44)
+
+static void take_lock_future(struct thump_capture *cap, const struct thump_mode_answer *answer)
+{
+	const bool capable = cap->status.cap_effective >> CAP_IPC_LOCK & 1;
+	const uint64_t limit = cap->model.process.rlimits[RLIMIT_MEMLOCK].soft;
+
+	if (answer->result == -EAGAIN)
+		thump_capture_refuse(
+			cap, "mlockall",
+			"mlockall(MCL_FUTURE): that new memory is locked cannot be saved");
+	else if ((capable || limit >= BEYOND_MEMLOCK) && everything_is_locked(cap))
+		thump_capture_warn(
+			cap, "mlockall",
+			"mlockall(2): memory that the restored process maps later is not "
+			"locked, whether MCL_FUTURE was given or not");
+}
+
 static const struct thump_mode modes[] = {
 	{ SYS_brk, { 0 }, take_brk },
 	{ SYS_prctl, { PR_GET_DUMPABLE }, take_dumpable },
@@ -80,6 +142,11 @@ static const struct thump_mode modes[] = {
 	{ SYS_membarrier, { MEMBARRIER_CMD_GET_REGISTRATIONS }, take_membarrier },
 	{ SYS_prctl, { PR_GET_MDWE }, take_mdwe },
 	{ SYS_prctl, { PR_GET_IO_FLUSHER }, take_io_flusher },
+	{ SYS_prctl, { PR_MCE_KILL_GET }, take_mce_kill },
+	{ SYS_prctl, { PR_GET_MEMORY_MERGE }, take_memory_merge },
+	{ SYS_mmap,
+	  { 0, BEYOND_MEMLOCK, PROT_NONE, MAP_ANONYMOUS, UINT64_MAX, 0 },
+	  take_lock_future },
 	{ SYS_get_mempolicy, { THUMP_AREA, 0, 0, 0, 0 }, take_mempolicy },
 };
 

@@ -5,12 +5,18 @@
 #include <linux/kcmp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "base/fd.h"
 #include "capture/context.h"
 #include "proc/process.h"
+
+#ifndef PR_SCHED_CORE /* Linux 5.14 */
+#define PR_SCHED_CORE	  62
+#define PR_SCHED_CORE_GET 0
+#endif
 
 /* ---- children --------------------------------------------------------------------------- */
 
@@ -160,11 +166,108 @@ static void refuse_unshared(struct thump_capture *cap)
 	}
 }
 
+/* ---- namespaces ----------------------------------------------------------------------------- */
+
+/* 0: cannot be told, or not known to this kernel. */
+static ino_t namespace_of(int dir_fd, const char *folder, const char *name)
+{
+	char path[64];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return fstatat(dir_fd, path, &st, 0) == 0 ? st.st_ino : 0;
+}
+
+/* setns(2) and unshare(2) move one thread alone. CLONE_NEWNS comes with CLONE_FS, see above. */
+static const char *const thread_namespaces[] = { "net", "uts", "ipc", "pid_for_children" };
+
+static void refuse_foreign_namespaces(struct thump_capture *cap)
+{
+	for (size_t k = 0; k < THUMP_ARRAY_SIZE(thread_namespaces); k++) {
+		const char *name = thread_namespaces[k];
+		const ino_t leaders = namespace_of(cap->proc_fd, "ns", name);
+
+		for (size_t i = 1; leaders && i < cap->target->nr_threads; i++) {
+			pid_t tid = cap->target->threads[i].tid;
+			char folder[32];
+			ino_t own;
+
+			(void)snprintf(folder, sizeof(folder), "task/%d/ns", tid);
+			own = namespace_of(cap->proc_fd, folder, name);
+			if (own && own != leaders)
+				thump_capture_refuse(cap, "thread-namespace",
+						     "thread %d: is in a namespace of its own "
+						     "(%s), which cannot be saved",
+						     tid, name);
+		}
+	}
+}
+
+static void warn_about_namespaces(struct thump_capture *cap)
+{
+	static const char *const names[] = { "user", "net", "ipc", "uts" };
+	char differ[64] = "";
+
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(names); i++) {
+		const ino_t theirs = namespace_of(cap->proc_fd, "ns", names[i]);
+		const ino_t ours = namespace_of(AT_FDCWD, "/proc/self/ns", names[i]);
+
+		if (theirs && ours && theirs != ours) {
+			(void)strcat(differ, " ");
+			(void)strcat(differ, names[i]);
+		}
+	}
+	if (differ[0])
+		thump_capture_warn(cap, "namespace",
+				   "namespaces other than thump's own are not saved (%s): the "
+				   "restored process is in those of thump restore",
+				   differ + 1);
+}
+
+/* ---- what others set for it --------------------------------------------------------------- */
+
+/* prctl(2), PR_SCHED_CORE: whom a thread may share a core with; ENODEV, EINVAL: not here. */
+static void refuse_core_cookies(struct thump_capture *cap)
+{
+	unsigned long ours = 0;
+
+	if (prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, 0, 0, &ours) < 0)
+		return;
+	for (size_t i = 0; i < cap->target->nr_threads; i++) {
+		pid_t tid = cap->target->threads[i].tid;
+		unsigned long cookie = ours;
+
+		if (prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, tid, 0, &cookie) == 0 && cookie != ours)
+			thump_capture_refuse(cap, "core-scheduling",
+					     "thread %d: core scheduling (PR_SCHED_CORE) cannot be "
+					     "saved",
+					     tid);
+	}
+}
+
+static void warn_about_coredump_filter(struct thump_capture *cap)
+{
+	auto_free char *theirs = NULL, *ours = NULL;
+
+	if (thump_slurp(cap->proc_fd, "coredump_filter", &theirs, NULL) < 0 ||
+	    thump_slurp(AT_FDCWD, "/proc/self/coredump_filter", &ours, NULL) < 0 ||
+	    strcmp(theirs, ours) == 0)
+		return;
+	thump_capture_warn(cap, "coredump-filter",
+			   "coredump_filter %.8s is not saved: the restored process has that of "
+			   "thump restore",
+			   theirs);
+}
+
 int thump_capture_relations(struct thump_capture *cap, struct thump_err *err)
 {
 	if (refuse_children(cap, err) < 0)
 		return -1;
 	refuse_modes(cap);
 	refuse_unshared(cap);
+	refuse_foreign_namespaces(cap);
+	warn_about_namespaces(cap);
+	refuse_core_cookies(cap);
+	warn_about_coredump_filter(cap);
 	return 0;
 }

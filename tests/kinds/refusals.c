@@ -369,6 +369,45 @@ static void make_syscall_user_dispatch(int given)
 	refuse(-1, "syscall user dispatch");
 }
 
+/* For whoever has CAP_IPC_LOCK this is only a warning: then the kernel does not tell. */
+static void make_mlockall_future(int given)
+{
+	(void)given;
+	if (mlockall(MCL_FUTURE) < 0)
+		workload_skip("mlockall: %s", strerror(errno));
+	refuse(-1, "MCL_FUTURE");
+}
+
+static void make_mce_kill(int given)
+{
+	(void)given;
+	MUST(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0));
+	refuse(-1, "PR_MCE_KILL");
+}
+
+static void *thread_of_another_host(void *arg)
+{
+	pthread_barrier_t *barrier = arg;
+
+	MUST(unshare(CLONE_NEWUTS));
+	pthread_barrier_wait(barrier);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void make_thread_namespace(int given)
+{
+	static pthread_barrier_t barrier;
+	pthread_t thread;
+
+	(void)given;
+	CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
+	CHECK(pthread_create(&thread, NULL, thread_of_another_host, &barrier) == 0);
+	pthread_barrier_wait(&barrier);
+	refuse(-1, "namespace\tuts");
+}
+
 static void make_deleted_cwd(int given)
 {
 	(void)given;
@@ -460,6 +499,9 @@ static const struct {
 	{ "aio", make_aio },
 	{ "large_deleted_file", make_large_deleted_file },
 	{ "seccomp", make_seccomp },
+	{ "mlockall_future", make_mlockall_future },
+	{ "mce_kill", make_mce_kill },
+	{ "thread_namespace", make_thread_namespace },
 	{ "thread_seccomp", make_thread_seccomp },
 	{ "syscall_user_dispatch", make_syscall_user_dispatch },
 	{ "deleted_cwd", make_deleted_cwd },
