@@ -160,13 +160,35 @@ static bool ids_are_ours(const struct thump_creds *creds)
 	       suid == creds->uid && gid == creds->gid && egid == creds->gid && sgid == creds->gid;
 }
 
+/* Whether an id exists in our user namespace: lines of "inside outside count" (user_namespaces(7)).
+ */
+static bool is_mapped(const char *map_path, uint32_t id)
+{
+	auto_free char *text = NULL;
+	char *rest, *line;
+
+	if (thump_slurp(AT_FDCWD, map_path, &text, NULL) < 0)
+		return true; /* setresuid(2) will tell */
+	rest = text;
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		unsigned long inside, count;
+
+		if (sscanf(line, "%lu %*u %lu", &inside, &count) == 2 && id >= inside &&
+		    id - inside < count)
+			return true;
+	}
+	return false;
+}
+
 /* Taking on the image's ids is never more than we may: we could run the program so ourselves. */
-static bool may_set_ids(void)
+static bool may_set_ids(const struct thump_creds *creds)
 {
 	const uint64_t needed = THUMP_CAP_BIT(CAP_SETUID) | THUMP_CAP_BIT(CAP_SETGID) |
 				THUMP_CAP_BIT(CAP_SYS_PTRACE);
 
-	return (thump_caps_own().effective & needed) == needed;
+	return (thump_caps_own().effective & needed) == needed &&
+	       is_mapped("/proc/self/uid_map", creds->uid) &&
+	       is_mapped("/proc/self/gid_map", creds->gid);
 }
 
 void thump_check_ids(struct thump_plan *plan, struct thump_problems *problems)
@@ -180,7 +202,7 @@ void thump_check_ids(struct thump_plan *plan, struct thump_problems *problems)
 				  creds->securebits);
 	if (ids_are_ours(creds)) {
 		plan->ids = THUMP_IDS_SAME;
-	} else if (may_set_ids() && one_identity(creds)) {
+	} else if (one_identity(creds) && may_set_ids(creds)) {
 		plan->ids = THUMP_IDS_SET;
 	} else if (one_identity(creds)) {
 		plan->ids = THUMP_IDS_CALLER;

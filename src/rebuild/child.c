@@ -140,8 +140,7 @@ static int set_ids(const struct thump_plan *plan, struct thump_err *err)
 
 	if (plan->ids != THUMP_IDS_SET)
 		return 0;
-	if (setgroups(creds->nr_groups, creds->groups) < 0)
-		return thump_fail_errno(err, "setgroups");
+	/* The groups are the image's since thump_act_as_program(). */
 	if (setresgid(creds->gid, creds->egid, creds->sgid) < 0)
 		return thump_fail_errno(err, "setresgid(%u)", creds->gid);
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
