@@ -8,7 +8,8 @@
 #include "proc/status.h"
 #include "trace/internal.h"
 
-#define MAX_ANCESTORS 4096 /* a bound for the walk; pid namespaces nest 32 deep at most */
+#define PF_USER_WORKER 0x4000 /* include/linux/sched.h of the kernel, since Linux 6.4 */
+#define MAX_ANCESTORS  4096   /* a bound for the walk; pid namespaces nest 32 deep at most */
 
 static int read_status(int proc_fd, const char *path, struct thump_arena *arena,
 		       struct thump_status *status_ret, struct thump_err *err)
@@ -83,6 +84,28 @@ static int check_status(pid_t pid, const struct thump_status *status, struct thu
 	return 0;
 }
 
+int thump_refuse_kernel_worker(pid_t pid, pid_t tid, struct thump_err *err)
+{
+	return thump_refuse(err,
+			    "thread %d of process %d is a worker of the kernel for io_uring, which "
+			    "cannot be saved",
+			    tid, pid);
+}
+
+/* Before anything is stopped: that would wake them up and show in what they count. */
+static int check_no_kernel_worker(pid_t pid, int proc_fd, struct thump_err *err)
+{
+	auto_free pid_t *tids = NULL;
+	size_t count;
+
+	if (thump_list_tasks(proc_fd, pid, &tids, &count, err) != 0)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		if (thump_is_kernel_worker(proc_fd, tids[i]))
+			return thump_refuse_kernel_worker(pid, tids[i], err);
+	return 0;
+}
+
 int thump_check_process(pid_t pid, int proc_fd, uint64_t *start_time_ret, struct thump_err *err)
 {
 	struct thump_status status;
@@ -98,6 +121,7 @@ int thump_check_process(pid_t pid, int proc_fd, uint64_t *start_time_ret, struct
 		result = check_status(pid, &status, err);
 	thump_arena_deinit(&arena);
 	if (result != 0 || check_no_ancestor(pid, err) != 0 ||
+	    check_no_kernel_worker(pid, proc_fd, err) != 0 ||
 	    read_stat(proc_fd, "stat", &stat, err) != 0)
 		return -1;
 	*start_time_ret = stat.start_time_ticks;
@@ -118,6 +142,16 @@ pid_t thump_tracer_of(int proc_fd, pid_t tid)
 		tracer = status.tracer_pid;
 	thump_arena_deinit(&arena);
 	return tracer;
+}
+
+bool thump_is_kernel_worker(int proc_fd, pid_t tid)
+{
+	struct thump_stat stat = { .flags = 0 };
+	struct thump_err ignored;
+	char path[48];
+
+	(void)snprintf(path, sizeof(path), "task/%d/stat", tid);
+	return read_stat(proc_fd, path, &stat, &ignored) == 0 && (stat.flags & PF_USER_WORKER);
 }
 
 int thump_explain_eperm(pid_t pid, pid_t tid, int proc_fd, struct thump_err *err)

@@ -21,6 +21,9 @@ int thump_explain_eperm(pid_t pid, pid_t tid, int proc_fd, struct thump_err *err
 /* A thread did not stop in time: says what it is doing. */
 int thump_explain_laggard(pid_t pid, pid_t tid, int proc_fd, unsigned patience_ms,
 			  struct thump_err *err);
+/* A thread that the kernel made inside the process and that never runs its code: io_uring(7). */
+bool thump_is_kernel_worker(int proc_fd, pid_t tid);
+int thump_refuse_kernel_worker(pid_t pid, pid_t tid, struct thump_err *err);
 /* TracerPid of a thread, 0 when there is none or the thread is gone. */
 pid_t thump_tracer_of(int proc_fd, pid_t tid);
 

@@ -76,6 +76,10 @@ int thump_settle(struct thump_target *target, struct thump_target_thread *thread
 {
 	if (thump_ptrace_get_regs(thread->tid, &thread->regs) != 0)
 		return thump_fail_errno(err, "read the registers of thread %d", thread->tid);
+	/* One made since the check: stopped like others, it would never make a call for us. */
+	if (thump_arch_pc(&thread->regs) == 0 &&
+	    thump_is_kernel_worker(target->proc_fd, thread->tid))
+		return thump_refuse_kernel_worker(target->pid, thread->tid, err);
 	if (thump_arch_undo_eintr(&thread->regs) &&
 	    thump_ptrace_set_regs(thread->tid, &thread->regs) != 0)
 		return thump_fail_errno(err, "write the registers of thread %d", thread->tid);

@@ -146,6 +146,17 @@ static void make_io_uring(int given)
 	refuse(fd, "io_uring");
 }
 
+/* With IORING_SETUP_SQPOLL the kernel puts a thread of its own into the process. */
+static void make_io_uring_thread(int given)
+{
+	uint32_t params[30] = { [2] = 2 }; /* struct io_uring_params: flags */
+
+	(void)given;
+	if (syscall(SYS_io_uring_setup, 4, params) < 0)
+		workload_skip("io_uring_setup: %s", strerror(errno));
+	refuse(-1, "io_uring\tthread");
+}
+
 static void make_sysv_shm(int given)
 {
 	int id = (int)MUST(shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600));
@@ -502,6 +513,7 @@ static const struct {
 	{ "mlockall_future", make_mlockall_future },
 	{ "mce_kill", make_mce_kill },
 	{ "thread_namespace", make_thread_namespace },
+	{ "io_uring_thread", make_io_uring_thread },
 	{ "thread_seccomp", make_thread_seccomp },
 	{ "syscall_user_dispatch", make_syscall_user_dispatch },
 	{ "deleted_cwd", make_deleted_cwd },
