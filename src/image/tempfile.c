@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/tempfile.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
@@ -41,9 +44,14 @@ static int check_replaceable(const struct image_tempfile *file, struct thump_err
 	return 0;
 }
 
+/* By chance, not by pid: processes of other pid namespaces and hosts may use the same folder, and
+ * nobody may ever remove or rename what another one is writing. */
 static int hidden_name(struct image_tempfile *file, struct thump_err *err)
 {
-	if (asprintf(&file->hidden, ".%s.%d.tmp", file->name, (int)getpid()) >= 0)
+	uint64_t number = 0;
+
+	if (getrandom(&number, sizeof(number), 0) == (ssize_t)sizeof(number) &&
+	    asprintf(&file->hidden, ".%.200s.%016" PRIx64 ".tmp", file->name, number) >= 0)
 		return 0;
 	file->hidden = NULL;
 	return thump_fail_errno(err, "temporary name");
@@ -59,7 +67,6 @@ static int open_file(struct image_tempfile *file, struct thump_err *err)
 		return thump_fail_errno(err, "make a file");
 	if (hidden_name(file, err) < 0)
 		return -1;
-	(void)unlinkat(file->dir_fd, file->hidden, 0); /* left by a process that died */
 	file->fd = openat(file->dir_fd, file->hidden, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (file->fd < 0) {
 		(void)thump_fail_errno(err, "make %s", file->hidden);
@@ -102,7 +109,6 @@ static int link_file(struct image_tempfile *file, bool *done_ret, struct thump_e
 		return thump_fail_errno(err, "link %s", file->name);
 	if (hidden_name(file, err) < 0)
 		return -1;
-	(void)unlinkat(file->dir_fd, file->hidden, 0);
 	if (link_as(file, file->hidden) == 0)
 		return 0;
 	(void)thump_fail_errno(err, "link %s", file->hidden);
@@ -123,7 +129,8 @@ int image_tempfile_commit(struct image_tempfile *file, bool sync, struct thump_e
 		return thump_fail_errno(err, "rename %s to %s", file->hidden, file->name);
 	free(file->hidden);
 	file->hidden = NULL;
-	if (sync && fsync(file->dir_fd) < 0)
+	/* fsync(2): EINVAL where a file system knows nothing of the kind for directories. */
+	if (sync && fsync(file->dir_fd) < 0 && errno != EINVAL)
 		return thump_fail_errno(err, "fsync of the directory of %s", file->name);
 	return 0;
 }

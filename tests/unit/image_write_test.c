@@ -104,6 +104,29 @@ static void an_old_image_is_replaced_and_stays_usable_to_who_has_it_open(void **
 	thump_image_destroy(new);
 }
 
+/* A process of another pid namespace, with our pid, writes the same image into the same folder. */
+static void the_hidden_file_of_another_writer_is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct thump_image_writer *writer = NULL;
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_image_stats stats;
+	char theirs[sizeof(f->path) + 32];
+	int fd;
+
+	sample_write(&f->model, f->path, &stats);
+	(void)snprintf(theirs, sizeof(theirs), "%s/.%s.%d.tmp", f->dir, strrchr(f->path, '/') + 1,
+		       (int)getpid());
+	fd = open(theirs, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write_image(f, &sample_source, &writer, &err), 0);
+	assert_int_equal(thump_image_commit(writer, &err), 0);
+	thump_image_writer_destroy(writer);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(unlink(theirs), 0);
+	assert_int_equal(nr_files(f), 1);
+}
+
 static int failing_read(void *ctx, uint64_t addr, void *buf, size_t size_bytes,
 			struct thump_err *err)
 {
@@ -313,6 +336,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_has_the_name_before_commit),
+		TEST(the_hidden_file_of_another_writer_is_left_alone),
 		TEST(an_old_image_is_replaced_and_stays_usable_to_who_has_it_open),
 		TEST(a_failing_source_leaves_nothing_and_the_old_image),
 		TEST(a_full_disk_leaves_nothing),
