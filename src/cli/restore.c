@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -258,6 +259,15 @@ static void say(const struct restore *restore, const struct thump_restoring *res
 
 /* ---- doing it ----------------------------------------------------------------------------- */
 
+/* Our child, which nobody else can have reaped: its pid cannot mean another process. When it is our
+ * init of a pid namespace, the program ends with it (pid_namespaces(7)). */
+static void end_program(struct thump_restoring *restoring)
+{
+	(void)kill(restoring->child, SIGKILL);
+	while (waitpid(restoring->child, NULL, 0) < 0 && errno == EINTR)
+		continue;
+}
+
 static int start(struct restore *restore, struct thump_restoring *restoring, struct thump_err *err)
 {
 	restore->options.assume_namespaces = !restore->dry_run;
@@ -271,7 +281,7 @@ static int start(struct restore *restore, struct thump_restoring *restoring, str
 	if (write_pid_file(restore, restoring->report.pid_host, err) == 0)
 		return 0;
 	/* A caller that finds no pid file could never find the program again. */
-	(void)kill(restoring->report.pid_host, SIGKILL);
+	end_program(restoring);
 	return -1;
 }
 

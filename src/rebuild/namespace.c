@@ -148,6 +148,7 @@ static void wait_gone(pid_t pid)
 		continue;
 }
 
+/* 0 when there are none, or when the process is not to be seen from here. */
 static pid_t creds_pid(struct msghdr *message)
 {
 	struct ucred creds = { 0 };
@@ -184,6 +185,10 @@ static int receive_hello(int control_fd, struct hello *hello, struct thump_err *
 		return -1;
 	}
 	hello->report.pid_host = creds_pid(&message);
+	/* To kill(2), 0 is the group of the caller, and -1 is everybody. */
+	if (hello->report.pid_host <= 0)
+		return thump_fail(err, "our init of the pid namespace did not say which process "
+				       "the program is");
 	return 0;
 }
 
@@ -231,8 +236,9 @@ int thump_rebuild_in_namespace(struct thump_plan *plan, struct thump_rebuild_rep
 	thump_close_fd(&fds[1]);
 	if (receive_hello(fds[0], &hello, err) < 0) {
 		report->entered = hello.report.entered;
-		/* Closed before waiting: an init that is still at work ends by it. */
+		/* It ends by itself, unless it believes that all went well. */
 		thump_close_fd(&fds[0]);
+		(void)kill(pid, SIGKILL);
 		wait_gone(pid);
 		return -1;
 	}

@@ -14,6 +14,7 @@ from thumptest import scenario, world as worlds
 from thumptest.events import Failure
 
 REFUSED = 3
+FAILED = 121
 SECRET = "of root\n"
 
 
@@ -80,8 +81,42 @@ def closed_stdio(world):
     restore.status()
 
 
+def runs(words):
+    """Whether any process has these words as its command line."""
+    wanted = "".join(f"{word}\0" for word in words).encode()
+    for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if entry.read_bytes() == wanted:
+                return True
+        except OSError:
+            continue  # it has ended
+    return False
+
+
+def pid_file_cannot_be_written(world):
+    """A folder in its place is found out when the program runs already, which has to end then; with
+    its own pid, and inside a pid namespace, as an ordinary user."""
+    words = ["sleep", f"1000.{os.getpid()}"]
+    program = world.start(["sh", "-c", f"echo ready; exec {' '.join(words)}"], "unnamed")
+    program.expect_line("ready")
+    image = world.path("unnamed.thump")
+    world.checkpoint(program.pid, image)
+    program.status()
+    folder = world.path("folder")
+    (folder / "pid").mkdir(parents=True)
+    for path in (image, folder):
+        os.chown(path, worlds.USER_ID, worlds.USER_ID)
+    for prefix, name in (([], "root"), (worlds.AS_USER, "user")):
+        _, output = world.run([*prefix, world.thump_path, "restore", "--json", "--trust-any-owner",
+                               "--pid-file", folder / "pid", image], f"unnamed-{name}",
+                              statuses=(FAILED,))
+        if "write the pid file" not in output or runs(words):
+            raise Failure(f"restore as {name}: the program runs: {runs(words)}\n{output}")
+
+
 def test(world, options):
-    for case in (link_to_folder_of_root, image_of_a_stranger, closed_stdio):
+    for case in (link_to_folder_of_root, image_of_a_stranger, closed_stdio,
+                 pid_file_cannot_be_written):
         case(world)
 
 
