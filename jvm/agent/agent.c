@@ -125,7 +125,7 @@ static void JNICALL on_vm_init(jvmtiEnv *jvmti, JNIEnv *jni, jthread thread)
 			       JVMTI_ERROR_NONE);
 		return;
 	}
-	if (!server_start(agent, jni))
+	if (!server_start(agent))
 		agent_complain(agent, "no checkpoint from outside: the agent thread did not start",
 			       JVMTI_ERROR_NONE);
 	if (agent->options.trigger_class) {

@@ -56,7 +56,7 @@ struct agent *agent_get(void);
 void agent_complain(struct agent *agent, const char *what, jvmtiError error);
 
 /* The socket for requests from outside; see server.c. */
-bool server_start(struct agent *agent, JNIEnv *jni);
+bool server_start(struct agent *agent);
 /* Closes the socket, and any connection, and waits until they are closed. */
 void server_suspend(struct agent *agent);
 void server_resume(struct agent *agent);
@@ -66,8 +66,6 @@ bool server_is_serving(const struct agent *agent);
  * the connection and says thump's pid, 0 when that is in a pid namespace above ours. Else false:
  * the agent must start thump itself. */
 bool server_hand_over(struct agent *agent, pid_t *pid_ret);
-
-bool server_is_thread(const struct agent *agent, JNIEnv *jni, jthread thread);
 
 /* Suspends all application threads but the caller; see threads.c. NULL without memory. */
 struct suspended_threads *threads_suspend(struct agent *agent, JNIEnv *jni);

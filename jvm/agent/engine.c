@@ -23,6 +23,12 @@ extern char **environ;
 /* How often to look whether the engine is still there, while it has not answered. */
 #define LIVENESS_CHECK_NS 50000000L
 
+/*
+ * So many looks (30 s in which nobody has stopped us: a stop ends a look) are given to an engine
+ * that has not said who it is, because it did not get so far or is in a pid namespace above ours.
+ */
+#define PATIENCE_CHECKS 600
+
 static uint32_t load_state(const struct thump_coord_page *page)
 {
 	return __atomic_load_n(&page->state, __ATOMIC_ACQUIRE);
@@ -76,23 +82,26 @@ static int start_engine(const struct agent *agent, bool dry_run)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
-/* True while the engine, once it has said who it is, is alive. */
-static bool engine_alive(const struct thump_coord_page *page)
+/* True while the engine is known to be alive, or may still be expected. */
+static bool engine_alive(const struct thump_coord_page *page, int nr_checks)
 {
 	uint32_t pid = __atomic_load_n(&page->helper_pid, __ATOMIC_ACQUIRE);
 
-	return pid == 0 || kill((pid_t)pid, 0) == 0 || errno == EPERM;
+	if (pid == 0)
+		return nr_checks < PATIENCE_CHECKS;
+	return kill((pid_t)pid, 0) == 0 || errno == EPERM;
 }
 
 static void wait_for_outcome(struct thump_coord_page *page)
 {
 	const struct timespec pause = { .tv_nsec = LIVENESS_CHECK_NS };
+	int nr_checks = 0;
 
 	while (load_state(page) == THUMP_COORD_WAITING) {
 		long rc = syscall(SYS_futex, &page->state, FUTEX_WAIT_PRIVATE, THUMP_COORD_WAITING,
 				  &pause, NULL, 0);
 
-		if (rc < 0 && errno == ETIMEDOUT && !engine_alive(page) &&
+		if (rc < 0 && errno == ETIMEDOUT && !engine_alive(page, nr_checks++) &&
 		    load_state(page) == THUMP_COORD_WAITING)
 			fail_page(page, "thump checkpoint", "it ended before it had answered");
 	}

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The agent's socket: how `thump checkpoint PID` gets the hooks run before it captures. One thread,
- * an agent thread of the JVM. The socket is closed before every capture, so that no image holds it,
- * and opened again after it, in the original and in the restored process; coord/abi.h has the
- * protocol.
+ * which is a Java thread only while it serves a request: a JVM that ends waits up to 300 ms for
+ * Java threads that are in native code (VM_Exit::wait_for_threads_in_native_to_block). The socket
+ * is closed before every capture, so that no image holds it, and opened again after it, in the
+ * original and in the restored process; coord/abi.h has the protocol.
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +22,6 @@
 
 struct server {
 	pthread_t thread;
-	jobject java_thread; /* global reference */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	int listen_fd;	/* -1 while closed */
@@ -188,51 +189,67 @@ static void serve(struct agent *agent, JNIEnv *jni, int fd)
 	close_client(server);
 }
 
-static void JNICALL server_main(jvmtiEnv *jvmti, JNIEnv *jni, void *arg)
+/* Serves a request as a daemon thread of the JVM. */
+static void serve_attached(struct agent *agent, int fd)
+{
+	JavaVMAttachArgs args = { .version = JNI_VERSION_9, .name = (char *)"thump" };
+	JNIEnv *jni = NULL;
+
+	if ((*agent->vm)->AttachCurrentThreadAsDaemon(agent->vm, (void **)&jni, &args) != JNI_OK) {
+		(void)close(fd);
+		return;
+	}
+	serve(agent, jni, fd);
+	(void)(*agent->vm)->DetachCurrentThread(agent->vm);
+}
+
+static void *server_main(void *arg)
 {
 	struct agent *agent = arg;
 
-	(void)jvmti;
-	agent->server->thread = pthread_self();
+	(void)pthread_setname_np(pthread_self(), "thump");
 	for (;;) {
 		int fd = accept_client(agent->server);
 
 		if (fd >= 0)
-			serve(agent, jni, fd);
+			serve_attached(agent, fd);
 		else if (errno != EINTR && errno != ECONNABORTED && !was_suspended(agent->server))
-			return; /* no socket to be had: triggers from inside still work */
+			return NULL; /* no socket to be had: triggers from inside still work */
 	}
 }
 
-/* A java.lang.Thread for the agent thread; daemon, so that it never keeps the JVM alive. */
-static jthread make_thread(JNIEnv *jni)
+/* With all signals blocked: those of the process are for the JVM's and the program's threads. */
+static int create_thread(struct agent *agent)
 {
-	jclass class = (*jni)->FindClass(jni, "java/lang/Thread");
-	jmethodID init =
-		class ? (*jni)->GetMethodID(jni, class, "<init>", "(Ljava/lang/String;)V") : NULL;
-	jstring name = init ? (*jni)->NewStringUTF(jni, "thump") : NULL;
+	sigset_t all, old;
+	int rc;
 
-	return name ? (*jni)->NewObject(jni, class, init, name) : NULL;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&agent->server->thread, NULL, server_main, agent);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc == 0)
+		(void)pthread_detach(agent->server->thread);
+	return rc;
 }
 
-bool server_start(struct agent *agent, JNIEnv *jni)
+bool server_start(struct agent *agent)
 {
 	struct server *server = calloc(1, sizeof(*server));
-	jthread thread = server ? make_thread(jni) : NULL;
 
-	if (!thread) {
-		free(server);
+	if (!server)
 		return false;
-	}
 	server->listen_fd = open_listener();
 	server->client_fd = -1;
 	(void)pthread_mutex_init(&server->lock, NULL);
 	(void)pthread_cond_init(&server->changed, NULL);
-	server->java_thread = (*jni)->NewGlobalRef(jni, thread);
 	agent->server = server;
-	return (*agent->jvmti)
-		       ->RunAgentThread(agent->jvmti, thread, server_main, agent,
-					JVMTI_THREAD_NORM_PRIORITY) == JVMTI_ERROR_NONE;
+	if (create_thread(agent) == 0)
+		return true;
+	close_listener_locked(server);
+	agent->server = NULL;
+	free(server);
+	return false;
 }
 
 bool server_is_serving(const struct agent *agent)
@@ -273,11 +290,6 @@ void server_resume(struct agent *agent)
 		server->listen_fd = open_listener();
 	(void)pthread_cond_broadcast(&server->changed);
 	(void)pthread_mutex_unlock(&server->lock);
-}
-
-bool server_is_thread(const struct agent *agent, JNIEnv *jni, jthread thread)
-{
-	return agent->server && (*jni)->IsSameObject(jni, agent->server->java_thread, thread);
 }
 
 bool server_hand_over(struct agent *agent, pid_t *pid_ret)

@@ -3,9 +3,9 @@
  * Nobody but the requesting thread runs Java code from before the capture until the restored
  * process has fresh randomness: all application threads are suspended, platform and virtual ones.
  *
- * Never suspended: the caller and its carrier, the agent's own thread, and the JDK's service
- * threads (Reference Handler, Finalizer, Common-Cleaner, the virtual threads' unparker), which the
- * caller itself may have to wait for. They live in the groups named below.
+ * Never suspended: the caller and its carrier, and the JDK's service threads (Reference Handler,
+ * Finalizer, Common-Cleaner, the virtual threads' unparker), which the caller itself may have to
+ * wait for. They live in the groups named below.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -102,7 +102,6 @@ static jint choose(struct agent *agent, JNIEnv *jni, jthread self, jthread *thre
 
 	for (jint i = 0; i < count; i++) {
 		if ((*jni)->IsSameObject(jni, threads[i], self) ||
-		    server_is_thread(agent, jni, threads[i]) ||
 		    in_service_group(agent->jvmti, jni, threads[i]))
 			(*jni)->DeleteLocalRef(jni, threads[i]);
 		else

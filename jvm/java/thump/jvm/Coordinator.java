@@ -113,6 +113,10 @@ public final class Coordinator {
         if (LOCK.isHeldByCurrentThread() || !LOCK.tryLock()) {
             return "another checkpoint of this program is being made";
         }
+        Thread self = Thread.currentThread();
+        if (self.getContextClassLoader() == null) {
+            self.setContextClassLoader(ClassLoader.getSystemClassLoader()); // of a thread that the agent attached
+        }
         try {
             if (!Native.canCheckpoint()) {
                 throw new UnsupportedOperationException(NOT_CONFIGURED);
