@@ -25,12 +25,12 @@ public final class Daemon implements Resource {
     @Override
     public void afterRestore(Context<? extends Resource> context) {
         Expect.that(!main.isAlive(), "main came back");
+        System.out.println("passed"); // later nothing keeps the program from ending
     }
 
     private static void checkpoint() {
         try {
             Core.checkpointRestore();
-            System.out.println("passed");
         } catch (Throwable failure) {
             failure.printStackTrace();
         }
