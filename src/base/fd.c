@@ -2,6 +2,8 @@
 #include "base/fd.h"
 
 #include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #define SLURP_LIMIT_BYTES ((size_t)64 << 20)
 
@@ -109,6 +111,29 @@ static int slurp_grow(char **text, size_t used, size_t *room)
 		return -1;
 	*text = bigger;
 	*room = wanted;
+	return 0;
+}
+
+int thump_open_regular(const char *path, int flags, int *fd_ret, struct thump_err *err)
+{
+	const int not_kept = O_NONBLOCK & ~flags;
+	auto_close int fd = -1;
+	struct stat st;
+
+	/* To open a device may already do something. */
+	if (stat(path, &st) < 0)
+		return thump_fail(err, "%s", strerrordesc_np(errno));
+	if (S_ISREG(st.st_mode)) {
+		fd = open(path, flags | O_NONBLOCK);
+		if (fd < 0 || fstat(fd, &st) < 0)
+			return thump_fail(err, "%s", strerrordesc_np(errno));
+	}
+	if (!S_ISREG(st.st_mode))
+		return thump_fail(err, "is no regular file any more");
+	/* fcntl(2): O_PATH descriptors know no status flags. */
+	if (not_kept && !(flags & O_PATH) && fcntl(fd, F_SETFL, flags) < 0)
+		return thump_fail(err, "fcntl(F_SETFL): %s", strerrordesc_np(errno));
+	*fd_ret = thump_take_fd(&fd);
 	return 0;
 }
 

@@ -75,6 +75,13 @@ THUMP_MUST_CHECK int thump_write_full(int fd, const void *buf, size_t size_bytes
 THUMP_MUST_CHECK int thump_pwrite_full(int fd, const void *buf, size_t size_bytes, uint64_t offset);
 
 /*
+ * open(2) of a regular file that exists. Anything else is refused and does not make us wait, as a
+ * FIFO without a writer would.
+ */
+THUMP_MUST_CHECK int thump_open_regular(const char *path, int flags, int *fd_ret,
+					struct thump_err *err);
+
+/*
  * Reads a whole (proc) file relative to dir_fd (or AT_FDCWD) into a NUL-terminated heap string,
  * which the caller frees. size_ret may be NULL. -1 with errno on failure; EFBIG above 64 MiB.
  */

@@ -5,7 +5,6 @@
  *
  * Record: u8 launcher (0 to 2: opened by whoever started the program; 255: not), locks.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -124,6 +123,7 @@ static int regular_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obj
 	const struct thump_ofd *ofd = &rb->model->ofds[ofd_id];
 	const struct thump_backing_plan *plan;
 	const struct regular *regular = object;
+	struct thump_err why = THUMP_ERR_INIT;
 	auto_close int fd = -1;
 
 	if (ofd->backing_id >= rb->model->nr_backings)
@@ -138,12 +138,12 @@ static int regular_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obj
 	if (plan->how != THUMP_BACKING_OPEN ||
 	    ((ofd->open_flags & O_ACCMODE) == O_RDONLY && regular->locks.count == 0))
 		return 0;
-	fd = open(rb->model->backings[ofd->backing_id].path, thump_open_flags(ofd->open_flags));
-	if (fd < 0)
+	if (thump_open_regular(rb->model->backings[ofd->backing_id].path,
+			       thump_open_flags(ofd->open_flags), &fd, &why) < 0)
 		thump_misfit(rb, ofd_id, problems, "unwritable-file",
 			     "file %s: cannot be opened to %s: %s",
 			     rb->model->backings[ofd->backing_id].path, mode_word(ofd->open_flags),
-			     strerror(errno));
+			     why.text);
 	else if (!thump_locks_free(fd, &regular->locks))
 		lock_is_held(rb, ofd_id, problems);
 	return 0;

@@ -469,11 +469,13 @@ int thump_open_backing(struct thump_fd_rebuild *rb, uint32_t backing_id, uint32_
 	const char *path = rb->model->backings[backing_id].path;
 	int flags = thump_open_flags(recorded_flags);
 	bool by_path = rb->backing_fds[backing_id] < 0;
-	auto_close int fd =
-		by_path ? open(path, flags)
-			: thump_reopen(rb->backing_fds[backing_id], flags & ~O_NOFOLLOW);
+	auto_close int fd = -1;
 	struct stat st;
 
+	if (by_path && thump_open_regular(path, flags, &fd, err) < 0)
+		return thump_add_context(err, "open %s", path);
+	if (!by_path)
+		fd = thump_reopen(rb->backing_fds[backing_id], flags & ~O_NOFOLLOW);
 	if (fd < 0)
 		return thump_fail_errno(err, "open %s", path);
 	if (by_path && (plan->how == THUMP_BACKING_OPEN || plan->how == THUMP_BACKING_MAKE_LOG)) {

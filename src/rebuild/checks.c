@@ -247,11 +247,10 @@ static bool is_noexec(int fd)
 static void check_exe(struct thump_plan *plan, struct thump_problems *problems)
 {
 	const char *path = plan->model->process.exe_path;
+	struct thump_err why = THUMP_ERR_INIT;
 
-	plan->exe_fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (plan->exe_fd < 0) {
-		thump_problem_add(problems, false, -1, "exe", "%s: %s", path,
-				  strerrordesc_np(errno));
+	if (thump_open_regular(path, O_RDONLY | O_CLOEXEC, &plan->exe_fd, &why) < 0) {
+		thump_problem_add(problems, false, -1, "exe", "%s: %s", path, why.text);
 		return;
 	}
 	check_exe_identity(plan, problems);

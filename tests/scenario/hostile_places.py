@@ -7,6 +7,7 @@ import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
 import os
+import shutil
 import signal
 import subprocess
 
@@ -81,6 +82,25 @@ def closed_stdio(world):
     restore.status()
 
 
+def fifos_in_place_of_files(world):
+    """Of the log and of the executable. To open one without O_NONBLOCK would wait for ever."""
+    sleep = world.path("sleep")
+    shutil.copy(shutil.which("sleep"), sleep)
+    program = world.start(["sh", "-c", f"exec 5>>log.fifo; echo ready; exec {sleep} 1000"], "fifos")
+    program.expect_line("ready")
+    image = world.path("fifos.thump")
+    world.checkpoint(program.pid, image)
+    program.status()
+    for path in (world.path("log.fifo"), sleep):
+        path.unlink()
+        os.mkfifo(path)
+    _, report = world.thump_json("restore", image, "--dry-run", statuses=(REFUSED,))
+    texts = [problem["text"] for problem in report["problems"] if problem["fatal"]]
+    for path in ("log.fifo", sleep):
+        if not any(str(path) in text and "no regular file" in text for text in texts):
+            raise Failure(f"{path} is a FIFO now, and that is no problem: {texts}")
+
+
 def runs(words):
     """Whether any process has these words as its command line."""
     wanted = "".join(f"{word}\0" for word in words).encode()
@@ -116,7 +136,7 @@ def pid_file_cannot_be_written(world):
 
 def test(world, options):
     for case in (link_to_folder_of_root, image_of_a_stranger, closed_stdio,
-                 pid_file_cannot_be_written):
+                 fifos_in_place_of_files, pid_file_cannot_be_written):
         case(world)
 
 

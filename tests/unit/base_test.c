@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "base/fd.h"
 #include "base/problems.h"
 
 static void reader_stays_failed_after_a_short_read(void **state)
@@ -95,6 +101,34 @@ static void warnings_do_not_stop(void **state)
 	thump_problems_deinit(&problems);
 }
 
+static void only_regular_files_are_opened(void **state)
+{
+	char folder[] = "/tmp/thump-base-XXXXXX", path[64];
+	struct thump_err err = THUMP_ERR_INIT;
+	auto_close int fd = -1;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	(void)snprintf(path, sizeof(path), "%s/it", folder);
+	assert_int_equal(thump_open_regular(path, O_WRONLY, &fd, &err), -1);
+	assert_non_null(strstr(err.text, "No such file"));
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(thump_open_regular(path, O_WRONLY, &fd, &err), -1);
+	assert_non_null(strstr(err.text, "no regular file"));
+	assert_int_equal(fd, -1);
+	assert_int_equal(unlink(path), 0);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	thump_close_fd(&fd);
+	assert_int_equal(thump_open_regular(path, O_WRONLY | O_APPEND, &fd, &err), 0);
+	assert_int_equal(fcntl(fd, F_GETFL) & (O_ACCMODE | O_APPEND | O_NONBLOCK),
+			 O_WRONLY | O_APPEND);
+	thump_close_fd(&fd);
+	assert_int_equal(thump_open_regular(path, O_RDONLY | O_NONBLOCK, &fd, &err), 0);
+	assert_int_equal(fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK), O_RDONLY | O_NONBLOCK);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -104,6 +138,7 @@ int main(void)
 		cmocka_unit_test(arena_arrays_grow_and_keep_their_content),
 		cmocka_unit_test(context_goes_in_front),
 		cmocka_unit_test(warnings_do_not_stop),
+		cmocka_unit_test(only_regular_files_are_opened),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,6 +99,23 @@ static void grow_file(void)
 	write_file(path_of("data"), "0123456789ab");
 }
 
+static void remove_turned(void)
+{
+	(void)unlink(path_of("turned"));
+}
+
+static void turned_make(void)
+{
+	write_file(path_of("turned"), "0123456789");
+	CHECK(open(path_of("turned"), O_WRONLY) == 3);
+}
+
+static void turn_into_fifo(void)
+{
+	remove_turned();
+	CHECK(mkfifo(path_of("turned"), 0600) == 0);
+}
+
 static void changed_and_missing_files_are_named(void **state)
 {
 	(void)state;
@@ -109,6 +126,10 @@ static void changed_and_missing_files_are_named(void **state)
 		.make = file_make, .between = grow_file, .misfit = "it had 10 bytes, now 12" });
 	assert_trip(&(struct trip){
 		.make = file_make, .between = remove_file, .misfit = "data: does not exist" });
+	assert_trip(&(struct trip){ .prepare = remove_turned,
+				    .make = turned_make,
+				    .between = turn_into_fifo,
+				    .misfit = "turned: is no regular file any more" });
 }
 
 /* ---- logs ------------------------------------------------------------------------------- */
@@ -371,6 +392,7 @@ static int remove_folders(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		(void)unlink(path_of(names[i]));
+	remove_turned();
 	(void)unlink(temporary_path("scratch"));
 	return rmdir(folder) == 0 && rmdir(temporary) == 0 ? 0 : -1;
 }
