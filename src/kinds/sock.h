@@ -7,6 +7,11 @@
 
 #include "kinds/capture.h"
 
+/* Newer than the headers that thump is built with. */
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+
 /* ---- options (sock_options.c) ------------------------------------------------------------ */
 
 #define THUMP_SOCK_OPTION_MAX_BYTES 16U
@@ -77,9 +82,10 @@ struct thump_unix_queue {
 };
 
 /* Appends u32 count, count times blob: messages, or for streams pieces, without taking them out.
- * Refuses descriptors in flight. */
+ * Refuses descriptors in flight. `peer`: the other end where it is in the process, or NULL. */
 THUMP_MUST_CHECK int thump_unix_capture_queue(struct thump_fd_capture *cap,
 					      const struct thump_fd_facts *facts,
+					      const struct thump_fd_facts *peer,
 					      struct thump_access *access, struct thump_buf *record,
 					      struct thump_err *err);
 void thump_unix_decode_queue(struct thump_reader *r, struct thump_arena *arena,

@@ -3,7 +3,12 @@
  * What lies in a unix socket, read with MSG_PEEK. SO_PEEK_OFF makes each peek begin where the one
  * before it ended, also inside a message that did not fit; it is set for this only where something
  * lies there, and put back at once.
+ *
+ * An empty message shows itself to one peek only (skb->peeked in __skb_try_recv_from_queue()). A
+ * dry run would hide it from the checkpoint, so hidden ones are counted: SIOCOUTQ of the other end
+ * tells what all messages cost, and what the visible ones cost is measured on a pair of our own.
  */
+#include <linux/sockios.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -30,7 +35,24 @@ struct queue {
 	struct thump_buf list;	  /* encoded messages */
 	struct thump_buf message; /* one that is not complete yet */
 	uint32_t count;
+	int scale[2];	/* a pair of our own to weigh messages on */
+	int64_t weight; /* of all in the list; -1: not known */
 };
+
+/* What one message costs its sender's buffer; -1: not known. */
+static int64_t weigh(const struct queue *queue, const void *bytes, size_t size_bytes)
+{
+	char room;
+	int weight;
+
+	if (send(queue->scale[0], bytes, size_bytes, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return -1;
+	if (ioctl(queue->scale[0], SIOCOUTQ, &weight) < 0)
+		weight = -1;
+	if (recv(queue->scale[1], &room, sizeof(room), MSG_DONTWAIT | MSG_TRUNC) < 0)
+		return -1;
+	return weight;
+}
 
 static int set_int(struct thump_access *access, int name, int value, struct thump_err *err)
 {
@@ -71,6 +93,11 @@ static int peek_once(struct thump_access *access, bool credentials, long *result
 
 static void end_message(struct queue *queue)
 {
+	const struct thump_buf *message = &queue->message;
+	int64_t weight = message->size_bytes ? weigh(queue, message->bytes, message->size_bytes)
+					     : weigh(queue, "", 0);
+
+	queue->weight = weight < 0 || queue->weight < 0 ? -1 : queue->weight + weight;
 	thump_buf_put_blob(&queue->list, queue->message.bytes, queue->message.size_bytes);
 	queue->message.size_bytes = 0;
 	queue->count++;
@@ -129,9 +156,58 @@ static int read_queue(struct thump_fd_capture *cap, const struct thump_fd_facts 
 	return status;
 }
 
+static int find_hidden(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		       const struct thump_fd_facts *peer, struct queue *queue,
+		       struct thump_err *err)
+{
+	auto_access struct thump_access access = THUMP_ACCESS_INIT;
+	int64_t each = weigh(queue, "", 0), hidden;
+	int sent = 0;
+	long result;
+
+	if (each <= 0 || queue->weight < 0)
+		return 0;
+	if (thump_access_open(cap->target, cap->have_dup_fd, peer->fd, &access, err) < 0 ||
+	    thump_access_ioctl_int(&access, SIOCOUTQ, &sent, &result, err) < 0)
+		return -1;
+	hidden = result < 0 ? 0 : (sent - queue->weight) / each;
+	if (hidden > 0 && queue->count > 0)
+		thump_refuse_fd(
+			cap, facts, "unix-empty",
+			"unix socket: %lld empty messages that were looked at before "
+			"(MSG_PEEK, a dry run) lie somewhere between others: cannot be saved",
+			(long long)hidden);
+	for (; hidden > 0 && queue->count < NR_MESSAGES_LIMIT; hidden--)
+		end_message(queue);
+	return 0;
+}
+
+static int read_messages(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			 const struct thump_fd_facts *peer, struct thump_access *access,
+			 struct queue *queue, struct thump_err *err)
+{
+	auto_close int near = -1;
+	auto_close int far = -1;
+
+	if (socketpair(AF_UNIX, facts->sock_type | SOCK_CLOEXEC, 0, queue->scale) < 0)
+		return thump_fail_errno(err, "socketpair");
+	near = queue->scale[0];
+	far = queue->scale[1];
+	if (read_queue(cap, facts, access, queue, err) < 0)
+		return -1;
+	if (queue->message.size_bytes) {
+		end_message(queue);
+		return 0;
+	}
+	/* A stream has no empty ones. */
+	if (facts->sock_type == SOCK_STREAM || !peer)
+		return 0;
+	return find_hidden(cap, facts, peer, queue, err);
+}
+
 int thump_unix_capture_queue(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
-			     struct thump_access *access, struct thump_buf *record,
-			     struct thump_err *err)
+			     const struct thump_fd_facts *peer, struct thump_access *access,
+			     struct thump_buf *record, struct thump_err *err)
 {
 	struct queue queue = { .count = 0 };
 	short revents;
@@ -140,9 +216,7 @@ int thump_unix_capture_queue(struct thump_fd_capture *cap, const struct thump_fd
 	if (thump_access_poll(access, POLLIN, &revents, err) < 0)
 		return -1;
 	if (revents & POLLIN)
-		status = read_queue(cap, facts, access, &queue, err);
-	if (queue.message.size_bytes)
-		end_message(&queue);
+		status = read_messages(cap, facts, peer, access, &queue, err);
 	thump_buf_put_u32(record, queue.count);
 	thump_buf_put(record, queue.list.bytes, queue.list.size_bytes);
 	record->failed |= queue.list.failed | queue.message.failed;
@@ -174,7 +248,7 @@ void thump_unix_decode_queue(struct thump_reader *r, struct thump_arena *arena,
 	*queue_ret = queue;
 }
 
-int thump_unix_fill_queue(int peer_fd, const struct thump_unix_queue *queue, struct thump_err *err)
+static int send_all(int peer_fd, const struct thump_unix_queue *queue, struct thump_err *err)
 {
 	for (uint32_t i = 0; i < queue->count; i++) {
 		const struct thump_unix_message *message = &queue->list[i];
@@ -194,4 +268,29 @@ int thump_unix_fill_queue(int peer_fd, const struct thump_unix_queue *queue, str
 		} while (done < message->size_bytes);
 	}
 	return 0;
+}
+
+int thump_unix_fill_queue(int peer_fd, const struct thump_unix_queue *queue, struct thump_err *err)
+{
+	/* A datagram socket that has one of these gets a name when it sends (unix_autobind() in
+	 * unix_dgram_sendmsg()), and the pair would be none any more. */
+	static const int naming[] = { SO_PASSCRED, SO_PASSPIDFD };
+	int values[THUMP_ARRAY_SIZE(naming)] = { 0 }, off = 0, status;
+
+	if (queue->count == 0)
+		return 0;
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(naming); i++) {
+		socklen_t len = sizeof(values[i]);
+
+		if (getsockopt(peer_fd, SOL_SOCKET, naming[i], &values[i], &len) < 0)
+			values[i] = 0; /* not known to this kernel */
+		if (values[i] && setsockopt(peer_fd, SOL_SOCKET, naming[i], &off, sizeof(off)) < 0)
+			return thump_fail_errno(err, "setsockopt %d", naming[i]);
+	}
+	status = send_all(peer_fd, queue, err);
+	for (size_t i = 0; status == 0 && i < THUMP_ARRAY_SIZE(naming); i++)
+		if (values[i] &&
+		    setsockopt(peer_fd, SOL_SOCKET, naming[i], &values[i], sizeof(values[i])) < 0)
+			return thump_fail_errno(err, "setsockopt %d", naming[i]);
+	return status;
 }

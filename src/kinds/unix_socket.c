@@ -212,7 +212,7 @@ static int capture_queue(struct thump_fd_capture *cap, const struct thump_fd_fac
 	short revents = 0;
 
 	if (state == UNIX_PAIR)
-		return thump_unix_capture_queue(cap, facts, access, record, err);
+		return thump_unix_capture_queue(cap, facts, unix_->peer, access, record, err);
 	if (state != UNIX_LAUNCHER && thump_access_poll(access, POLLIN, &revents, err) < 0)
 		return -1;
 	if (state == UNIX_LISTENING && (revents & POLLIN))

@@ -24,7 +24,7 @@ static int option(int fd, int name)
 
 int main(void)
 {
-	int stream[2], dgram[2], packet[2], shut[2], value = 100000;
+	int stream[2], dgram[2], packet[2], shut[2], empty[2], value = 100000;
 	struct timeval timeout = { 7, 200000 }, timeout_after;
 	socklen_t size = sizeof(timeout_after);
 	static char large[50000], large_after[50000];
@@ -33,13 +33,16 @@ int main(void)
 	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream));
 	MUST(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, dgram));
 	MUST(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, packet));
+	MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, empty));
 	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, shut));
 	must_write(stream[0], "to one", 6);
 	fill_pattern(large, sizeof(large), 1);
 	must_write(stream[1], large, sizeof(large));
 	must_write(dgram[0], "first", 5);
 	must_write(dgram[0], "second", 6);
-	MUST(send(dgram[0], "", 0, 0));
+	/* Only alone: between others nobody can tell its place a second time. */
+	MUST(send(empty[0], "", 0, 0));
+	MUST(send(empty[0], "", 0, 0));
 	must_write(dgram[1], "back", 4);
 	must_write(packet[0], "packet", 6);
 	must_write(packet[0], "another", 7);
@@ -57,7 +60,10 @@ int main(void)
 	CHECK(has_pattern(large_after, sizeof(large_after), 1));
 	expect(dgram[1], "first");
 	expect(dgram[1], "second");
-	CHECK_EQ(recv(dgram[1], large, 10, 0), 0);
+	CHECK_EQ(recv(empty[1], large, 10, MSG_DONTWAIT), 0);
+	CHECK_EQ(recv(empty[1], large, 10, MSG_DONTWAIT), 0);
+	CHECK_EQ(recv(empty[1], large, 10, MSG_DONTWAIT), -1);
+	CHECK_EQ(errno, EAGAIN);
 	expect(dgram[0], "back");
 	expect(packet[1], "packet");
 	expect(packet[1], "another");
