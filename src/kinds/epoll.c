@@ -19,6 +19,8 @@
 #include "trace/target.h"
 
 #define NR_ITEMS_LIMIT (1U << 20)
+/* EP_PRIVATE_BITS of fs/eventpoll.c: what is no event. */
+#define NO_EVENTS (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
 
 struct epoll_item {
 	int32_t fd;
@@ -168,24 +170,65 @@ static int epoll_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obj
 	return 0;
 }
 
+/* epoll_ctl(2) always adds EPOLLERR and EPOLLHUP; only the kernel takes them away, when a one-shot
+ * entry has fired. */
+static bool is_spent(const struct epoll_item *item)
+{
+	return (item->events & EPOLLONESHOT) && !(item->events & ~(uint32_t)NO_EVENTS);
+}
+
+static int add_item(struct thump_fd_rebuild *rb, const struct epoll_item *item, int fd,
+		    struct thump_err *err)
+{
+	struct epoll_event event = { .events = item->events, .data.u64 = item->data };
+
+	if (epoll_ctl(fd, EPOLL_CTL_ADD, item->fd, &event) == 0)
+		return 0;
+	/* The caller's stdio may be a plain file, which epoll does not take; it would always be
+	 * ready. */
+	if (errno == EPERM && thump_ofd_is_callers(rb, ofd_of(rb->model, item->fd)))
+		return 0;
+	return thump_fail_errno(err, "add descriptor %d", item->fd);
+}
+
+/*
+ * Fires it: added for everything that may be ready, and taken from the set. What is not ready for
+ * anything just now (an empty pipe, a listening socket) stays with EPOLLERR and EPOLLHUP.
+ */
+static int add_spent(struct thump_fd_rebuild *rb, const struct epoll_item *item, int fd,
+		     struct thump_err *err)
+{
+	struct epoll_item ready = *item;
+	struct epoll_event event;
+	int count;
+
+	ready.events |= EPOLLIN | EPOLLOUT;
+	if (add_item(rb, &ready, fd, err) < 0)
+		return -1;
+	count = epoll_wait(fd, &event, 1, 0);
+	if (count < 0)
+		return thump_fail_errno(err, "epoll_wait");
+	if (count > 0)
+		return 0;
+	event = (struct epoll_event){ .events = item->events, .data.u64 = item->data };
+	if (epoll_ctl(fd, EPOLL_CTL_MOD, item->fd, &event) < 0 && errno != ENOENT)
+		return thump_fail_errno(err, "change descriptor %d", item->fd);
+	return 0;
+}
+
 static int epoll_connect(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object, int fd,
 			 struct thump_err *err)
 {
 	const struct epoll *epoll = object;
 
 	(void)ofd_id;
-	for (uint32_t i = 0; i < epoll->count; i++) {
-		const struct epoll_item *item = &epoll->items[i];
-		struct epoll_event event = { .events = item->events, .data.u64 = item->data };
-
-		if (epoll_ctl(fd, EPOLL_CTL_ADD, item->fd, &event) == 0)
-			continue;
-		/* The caller's stdio may be a plain file, which epoll does not take; it would
-		 * always be ready. */
-		if (errno == EPERM && thump_ofd_is_callers(rb, ofd_of(rb->model, item->fd)))
-			continue;
-		return thump_fail_errno(err, "add descriptor %d", item->fd);
-	}
+	/* The spent ones first: nothing else in the set may be ready then. */
+	for (uint32_t i = 0; i < epoll->count; i++)
+		if (is_spent(&epoll->items[i]) && add_spent(rb, &epoll->items[i], fd, err) < 0)
+			return -1;
+	for (uint32_t i = 0; i < epoll->count; i++)
+		if (!is_spent(&epoll->items[i]) && add_item(rb, &epoll->items[i], fd, err) < 0)
+			return -1;
 	return 0;
 }
 
