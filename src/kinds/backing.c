@@ -184,6 +184,14 @@ static int read_identity(const struct thump_fd_facts *facts, int fd,
 	return thump_identity_read(fd, identity_ret, err);
 }
 
+/* One odd file must not hide what else stands in the way. */
+static void refuse_unreadable(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			      const char *why)
+{
+	thump_refuse_fd(cap, facts, "unreadable-file", "file %s%s: cannot be read: %s", facts->link,
+			facts->deleted ? " (deleted)" : "", why);
+}
+
 int thump_capture_backing(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 			  uint32_t *backing_id_ret, struct thump_err *err)
 {
@@ -191,6 +199,7 @@ int thump_capture_backing(struct thump_fd_capture *cap, const struct thump_fd_fa
 	bool memfd =
 		facts->deleted && strncmp(facts->link, memfd_prefix, sizeof(memfd_prefix) - 1) == 0;
 	struct thump_backing backing = { .deleted = facts->deleted, .capture_fd = -1 };
+	struct thump_err unreadable = THUMP_ERR_INIT;
 	auto_close int fd = -1;
 
 	*backing_id_ret = thump_backing_find(cap->model, facts->st.st_dev, facts->st.st_ino);
@@ -201,13 +210,15 @@ int thump_capture_backing(struct thump_fd_capture *cap, const struct thump_fd_fa
 	if (!backing.path)
 		return thump_fail(err, "out of memory");
 	fd = open_for_reading(cap, facts);
-	if (memfd && fd < 0)
-		return thump_fail_errno(err, "open %s of process %d for reading", facts->link,
-					cap->target->pid);
-	if (read_identity(facts, fd, &backing.identity, err) < 0)
-		return thump_add_context(err, "%s", facts->link);
-	if (memfd ? add_memfd(cap, facts, &backing, &fd, err) < 0
-		  : add_file(cap, facts, &backing, &fd, err) < 0)
-		return thump_add_context(err, "%s", facts->link);
+	if (memfd && fd < 0) {
+		refuse_unreadable(cap, facts, strerror(errno));
+		return 0;
+	}
+	if (read_identity(facts, fd, &backing.identity, &unreadable) < 0 ||
+	    (memfd ? add_memfd(cap, facts, &backing, &fd, &unreadable) < 0
+		   : add_file(cap, facts, &backing, &fd, &unreadable) < 0)) {
+		refuse_unreadable(cap, facts, unreadable.text);
+		return 0;
+	}
 	return backing.kind ? thump_backing_add(cap->model, &backing, backing_id_ret, err) : 0;
 }

@@ -75,6 +75,10 @@ THUMP_MUST_CHECK int thump_access_ioctl_int(struct thump_access *access, unsigne
 THUMP_MUST_CHECK int thump_access_poll(struct thump_access *access, short events,
 				       short *revents_ret, struct thump_err *err);
 
+/* statfs(2); linux/magic.h has them only since 5.14 or not at all. */
+#define THUMP_FS_SECRETMEM 0x5345434dU
+#define THUMP_FS_MQUEUE	   0x19800202U
+
 /* ---- for kinds ------------------------------------------------------------------------- */
 
 /* A new description in this process of what /proc/PID/fd/N refers to; CLOEXEC. -1 with errno. */

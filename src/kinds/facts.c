@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 
 #include "base/fd.h"
 #include "proc/fdinfo.h"
@@ -50,6 +51,17 @@ static int read_link(struct thump_target *target, struct thump_arena *arena,
 		}
 	}
 	return 0;
+}
+
+/* O_PATH: needs no right to the file itself. */
+static uint64_t read_fs_type(struct thump_target *target, int fd)
+{
+	auto_close int path_fd = thump_target_reopen(target, fd, O_PATH);
+	struct statfs fs;
+
+	if (path_fd < 0 || fstatfs(path_fd, &fs) < 0)
+		return 0;
+	return (uint64_t)fs.f_type;
 }
 
 static int read_fdinfo(struct thump_target *target, struct thump_arena *arena,
@@ -107,6 +119,8 @@ static int read_facts(struct thump_target *target, bool dup_fd, struct thump_are
 	facts->sock_domain = facts->sock_type = facts->sock_protocol = -1;
 	if (read_link(target, arena, facts, err) < 0 || read_fdinfo(target, arena, facts, err) < 0)
 		return -1;
+	if (S_ISREG(facts->st.st_mode))
+		facts->fs_type = read_fs_type(target, facts->fd);
 	/* An O_PATH descriptor of a socket file takes no socket calls. */
 	if (S_ISSOCK(facts->st.st_mode) && !(facts->open_flags & O_PATH))
 		return read_socket(target, dup_fd, facts, err);

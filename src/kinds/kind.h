@@ -30,6 +30,7 @@ struct thump_fd_facts {
 	const char *link;    /* readlink of /proc/PID/fd/N, e.g. "socket:[123]", "/etc/passwd" */
 	bool deleted;	     /* link ended in " (deleted)" and that was cut off */
 	struct stat st;	     /* fstat through /proc/PID/fd/N */
+	uint64_t fs_type;    /* statfs(2), of regular files; 0: not known */
 	const char *fdinfo;  /* text of /proc/PID/fdinfo/N */
 	uint32_t open_flags; /* from fdinfo, octal field `flags:`, without O_CLOEXEC */
 	bool cloexec;

@@ -84,6 +84,14 @@ void thump_refuse_unknown(struct thump_fd_capture *cap, const struct thump_fd_fa
 		const char *word = anon_word(cap, facts->link);
 
 		thump_refuse_fd(cap, facts, word, "%s: cannot be saved", word);
+	} else if (facts->fs_type == THUMP_FS_SECRETMEM) {
+		thump_refuse_fd(cap, facts, "memfd_secret",
+				"memfd_secret %s: nobody but the process may read it: cannot be "
+				"saved",
+				facts->link);
+	} else if (facts->fs_type == THUMP_FS_MQUEUE) {
+		thump_refuse_fd(cap, facts, "mqueue", "POSIX message queue %s%s: cannot be saved",
+				facts->link, facts->deleted ? " (deleted)" : "");
 	} else if (S_ISSOCK(facts->st.st_mode) && facts->sock_domain >= 0) {
 		refuse_socket(cap, facts);
 	} else if (S_ISCHR(facts->st.st_mode) || S_ISBLK(facts->st.st_mode)) {

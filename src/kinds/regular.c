@@ -23,6 +23,9 @@ struct regular {
 
 static bool regular_matches(const struct thump_fd_facts *facts)
 {
+	/* Regular to stat(2), but not to be had again by opening a path. */
+	if (facts->fs_type == THUMP_FS_SECRETMEM || facts->fs_type == THUMP_FS_MQUEUE)
+		return false;
 	return S_ISREG(facts->st.st_mode) && facts->link[0] == '/';
 }
 
