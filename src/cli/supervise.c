@@ -143,7 +143,8 @@ static void handle_signal(struct thump_supervise *sup, const struct signalfd_sig
 		if (!continued_alone(sup))
 			return;
 	}
-	thump_forward_signal(info, sup->program, sup->program_fd);
+	if (sup->program > 0)
+		thump_forward_signal(info, sup->program, sup->program_fd);
 }
 
 /* One at a time: what is not read yet is still pending (see continued_alone). */
@@ -262,6 +263,8 @@ static int wait_for_end(struct thump_supervise *sup, int *status_ret, struct thu
 			return -1;
 		if (!ended)
 			continue;
+		/* Reaped: its pid may mean another process from now on. */
+		sup->program = 0;
 		/* A note about this end was queued before it. */
 		drain_signals(sup);
 		if (sup->control_fd >= 0)
@@ -280,6 +283,9 @@ int thump_supervise(struct thump_supervise *sup, pid_t child, pid_t program, int
 	sup->control_fd = control_fd;
 	sup->note_seen = false;
 	sup->program_fd = pidfd_open(program, 0);
+	/* Our init has reaped it already. */
+	if (sup->program_fd < 0 && errno == ESRCH)
+		sup->program = 0;
 	if (wait_for_end(sup, &status, err) < 0)
 		return -1;
 	thump_close_fd(&sup->program_fd);

@@ -29,7 +29,7 @@ struct thump_supervise {
 	int signal_fd;
 	int control_fd;	     /* of our init of a pid namespace, or -1; owned */
 	pid_t child;	     /* what is waited for: the program or that init */
-	pid_t program;	     /* what signals go to */
+	pid_t program;	     /* what signals go to; 0 once it is gone */
 	int program_fd;	     /* its pidfd, or -1 where there are none */
 	bool reap_all;	     /* pid 1 */
 	bool wants_continue; /* --then continue */
