@@ -74,7 +74,7 @@ static struct thump_newborn *with_code(const void *code, size_t size, struct rem
 	static const unsigned char exit_code[] = { 0x89, 0xdf, 0xb8, 231, 0, 0, 0, 0x0f, 0x05 };
 	struct thump_newborn *newborn = newborn_of("/bin/true");
 	struct thump_err err = THUMP_ERR_INIT;
-	struct remote_addr insn;
+	struct remote_addr insn = { 0 };
 
 	if (thump_newborn_wait_exec(newborn, PATIENCE, &err) != 0 ||
 	    thump_newborn_syscall_insn(newborn, &insn, &err) != 0)
