@@ -367,6 +367,9 @@ int thump_rebuild_here(struct thump_plan *plan, enum thump_pid_way tid_way,
 	if (result == 0) {
 		report_times(&attempt);
 		*pid_ret = attempt.newborn->pid;
+	} else if (attempt.region.blob) {
+		/* Helpers are processes of their own: they would read on after the leader's end. */
+		__atomic_store_n(&attempt.region.blob->failed, 2, __ATOMIC_RELEASE);
 	}
 	attempt_deinit(&attempt);
 	return result;

@@ -284,6 +284,10 @@ static bool take_jobs(struct thump_blob_data *data, int32_t tid)
 		uint32_t i = __atomic_fetch_add(&data->next_job, 1, __ATOMIC_RELAXED);
 		long result;
 
+		/* Also after the last one: a helper is no thread, and does not end with the rest.
+		 */
+		if (__atomic_load_n(&data->failed, __ATOMIC_ACQUIRE))
+			return false;
 		if (i >= data->nr_jobs)
 			return true;
 		result = read_job(data, &jobs[i]);

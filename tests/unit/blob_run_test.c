@@ -381,6 +381,23 @@ static void test_short_file_fails(void **state)
 	rig_destroy(rig);
 }
 
+/* As rebuild does it when it gives up: whoever reads memory takes no further job. */
+static void test_no_job_after_a_failure(void **state)
+{
+	struct rig *rig = rig_create();
+	auto_close int fd = pattern_file(4096);
+
+	(void)state;
+	add_job(rig, fd, 0, rig->output, 4096, 0);
+	rig->data.nr_helpers = 2;
+	rig->data.failed = 2;
+	run_blob(rig);
+	assert_int_equal(rig->data.phase, THUMP_PHASE_MEMORY);
+	assert_int_equal(rig->data.done_jobs, 0);
+	assert_int_equal(rig->output[sizeof(size_t)], 0);
+	rig_destroy(rig);
+}
+
 static void test_bad_address_fails(void **state)
 {
 	struct rig *rig = rig_create();
@@ -573,6 +590,7 @@ int main(void)
 		cmocka_unit_test(test_job_of_many_ranges),
 		cmocka_unit_test(test_huge_pages),
 		cmocka_unit_test(test_short_file_fails),
+		cmocka_unit_test(test_no_job_after_a_failure),
 		cmocka_unit_test(test_bad_address_fails),
 		cmocka_unit_test(test_threads_run_their_steps),
 		cmocka_unit_test(test_failing_thread_is_named),
