@@ -13,12 +13,34 @@ void thump_restoring_init(struct thump_restoring *restoring, const char *path)
 	thump_problems_init(&restoring->problems);
 }
 
+/* Until the plan is gone: it may hold a descriptor for every file that the program maps. Best
+ * effort: with too few, the file that cannot be opened is named. */
+static void raise_nofile(struct thump_restoring *restoring)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	restoring->outer_nofile = limit;
+	limit.rlim_cur = limit.rlim_max;
+	restoring->nofile_raised = setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
+
+/* What `run` starts in place of the image must get the limit that thump got. */
+static void put_back_nofile(struct thump_restoring *restoring)
+{
+	if (restoring->nofile_raised)
+		(void)setrlimit(RLIMIT_NOFILE, &restoring->outer_nofile);
+	restoring->nofile_raised = false;
+}
+
 static void forget_plan(struct thump_restoring *restoring)
 {
 	thump_plan_destroy(restoring->plan);
 	thump_image_destroy(restoring->image);
 	restoring->plan = NULL;
 	restoring->image = NULL;
+	put_back_nofile(restoring);
 }
 
 void thump_restoring_deinit(struct thump_restoring *restoring)
@@ -58,6 +80,7 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 	struct thump_rebuild_options opts = *options;
 	uint64_t start_ns = now_ns();
 
+	raise_nofile(restoring);
 	if (thump_image_open(restoring->path, &restoring->image, err) < 0)
 		return -1;
 	restoring->open_ns = now_ns() - start_ns;

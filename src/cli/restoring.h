@@ -4,6 +4,7 @@
 #define THUMP_CLI_RESTORING_H
 
 #include <jansson.h>
+#include <sys/resource.h>
 
 #include "rebuild/rebuild.h"
 
@@ -15,6 +16,8 @@ struct thump_restoring {
 	struct thump_rebuild_report report;
 	uint64_t open_ns, check_ns; /* part of the report once it runs */
 	pid_t child;		    /* to wait for; report.pid_host is the program */
+	struct rlimit outer_nofile; /* as thump got it */
+	bool nofile_raised;
 };
 
 void thump_restoring_init(struct thump_restoring *restoring, const char *path);

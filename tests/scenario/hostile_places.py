@@ -7,6 +7,7 @@ import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -101,6 +102,31 @@ def fifos_in_place_of_files(world):
             raise Failure(f"{path} is a FIFO now, and that is no problem: {texts}")
 
 
+def few_descriptors(world):
+    """A low soft limit of open files does not limit thump; the program gets back its own, and a
+    command that is started instead gets ours."""
+    modules = "import ctypes, decimal, json, lzma, sqlite3, ssl"
+    program = world.start(["prlimit", "--nofile=100:1000", sys.executable, "-c",
+                           f"{modules}, time; print('ready', flush=True); time.sleep(1000)"],
+                          "few")
+    program.expect_line("ready")
+    image = world.path("few.thump")
+    world.checkpoint(program.pid, image)
+    program.status()
+    ours = ["prlimit", "--nofile=10:1000", world.thump_path]
+    restore = world.start([*ours, "restore", "--json", image], "restore-few")
+    limits = pathlib.Path(f"/proc/{restore.json()['pid']}/limits").read_text()
+    if not re.search(r"^Max open files +100 +1000 ", limits, re.MULTILINE):
+        raise Failure(f"the limits of the program are {limits}")
+    restore.popen.send_signal(signal.SIGTERM)
+    restore.status()
+    image.chmod(0o666)  # so that it is refused
+    _, output = world.run([*ours, "run", "--image", image, "sh", "-c", "ulimit -Sn; ulimit -Hn"],
+                          "run-few")
+    if output.split() != ["10", "1000"]:
+        raise Failure(f"the command's limits of open files are {output}")
+
+
 def runs(words):
     """Whether any process has these words as its command line."""
     wanted = "".join(f"{word}\0" for word in words).encode()
@@ -136,7 +162,7 @@ def pid_file_cannot_be_written(world):
 
 def test(world, options):
     for case in (link_to_folder_of_root, image_of_a_stranger, closed_stdio,
-                 fifos_in_place_of_files, pid_file_cannot_be_written):
+                 fifos_in_place_of_files, few_descriptors, pid_file_cannot_be_written):
         case(world)
 
 
