@@ -15,6 +15,7 @@ import dataclasses
 import json
 import os
 import signal
+import threading
 import typing
 
 from thumptest import java, web
@@ -29,8 +30,8 @@ def greeting(answer):
 
 
 def owners_of_city_6(answer):
-    names = [f"owner{number}" for number in range(6, 200, 10)]
-    return [owner["name"] for owner in answer] == names
+    return answer and all(owner["city"] == "city6" and owner["name"].endswith("6") and
+                          len(owner["pets"]) == 2 for owner in answer)
 
 
 @dataclasses.dataclass
@@ -101,8 +102,16 @@ class Service:
             checkpoint_quiet(self.world, pid, image)
 
     def restore(self, image, name):
-        """Runs with its report on a pipe and its own output there, too."""
-        return java.restore(self.world, image, name, cwd=self.folder)
+        """What a service logs goes to the pipe of the report: it must not fill up."""
+        process, report = java.restore(self.world, image, name, cwd=self.folder)
+        threading.Thread(target=drain, args=(os.dup(process.out.descriptor),), daemon=True).start()
+        return process, report
+
+
+def drain(descriptor):
+    with open(descriptor, "rb") as pipe:
+        while pipe.read1():
+            pass
 
 
 def expect_no_complaint(process):
@@ -115,7 +124,6 @@ def expect_no_complaint(process):
 
 def end(process, pid):
     os.kill(pid, signal.SIGTERM)
-    process.out.rest(process.world.deadline, "its end")
     process.status()
 
 
@@ -139,7 +147,6 @@ def test(world, options):
         service.load()
         following = world.path(f"image-{number}")
         service.checkpoint(report["pid"], following)
-        process.out.rest(world.deadline, "its output")
         process.status()
         expect_no_complaint(process)
     process, report = service.restore(following, "last")
