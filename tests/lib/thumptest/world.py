@@ -264,6 +264,11 @@ def main(run, *arguments):
     def out_of_time(_signo, _frame):
         raise Failure("out of time")
     signal.signal(signal.SIGALRM, out_of_time)
+    # A session of its own: when a process group has no parent in its session, the kernel sends
+    # SIGHUP to all of it as soon as one member ends while another is stopped (POSIX, _exit). In a
+    # group shared with other tests, that stopped the whole run.
+    if os.getpid() != os.getpgrp():
+        os.setsid()
     try:
         run(*arguments)
     except Skip as skip:
