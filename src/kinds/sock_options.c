@@ -199,6 +199,26 @@ static bool buffer_was_set(const struct option *option, int locked, bool lock_kn
 	return !lock_known || (locked & bit);
 }
 
+/*
+ * A value that no socket takes was set by nobody: the kernel derived it, as TCP_MAXSEG of a
+ * connection that has ended. Another socket is asked: `fresh` must stay as it is.
+ */
+static bool is_derived(int fresh, const struct option *option, const void *value)
+{
+	int domain = 0, type = 0, protocol = 0;
+	socklen_t len = sizeof(int);
+	auto_close int other = -1;
+
+	if (getsockopt(fresh, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
+	    getsockopt(fresh, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+	    getsockopt(fresh, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) < 0)
+		return false;
+	other = socket(domain, type | SOCK_CLOEXEC, protocol);
+	return other >= 0 &&
+	       setsockopt(other, option->level, option->name, value, option->size_bytes) < 0 &&
+	       (errno == EINVAL || errno == ENOPROTOOPT);
+}
+
 static int capture_option(struct thump_access *access, int fresh, const struct option *option,
 			  struct thump_buf *list, uint32_t *count, int locked, bool lock_known,
 			  struct thump_err *err)
@@ -227,6 +247,8 @@ static int capture_option(struct thump_access *access, int fresh, const struct o
 		size /= 2;
 		memcpy(value, &size, sizeof(size));
 	}
+	if (is_derived(fresh, option, value))
+		return 0;
 	/* A string may come shorter than its room; its full room is what is recorded. */
 	put_option(list, option, value, option->size_bytes);
 	(*count)++;
