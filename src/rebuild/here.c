@@ -331,6 +331,12 @@ static int attempt_run(struct attempt *attempt, enum thump_pid_way tid_way, stru
 	return thump_commit(plan, &attempt->region, attempt->newborn, err);
 }
 
+/* The child may be ahead of us: it can come to its mark before fork(2) has returned here. */
+static uint64_t ticks_between(uint64_t from, uint64_t to)
+{
+	return to > from ? to - from : 0;
+}
+
 static void report_times(const struct attempt *attempt)
 {
 	struct thump_rebuild_report *report = attempt->report;
@@ -341,14 +347,21 @@ static void report_times(const struct attempt *attempt)
 
 	report->memory = attempt->plan->memory;
 	report->spins += blob->spins;
-	report->fork_ns = (uint64_t)((double)(attempt->forked_ticks - attempt->start_ticks) * ns);
-	report->fds_ns = (uint64_t)((double)(blob->ticks_exec - attempt->forked_ticks) * ns);
-	report->exec_ns = (uint64_t)((double)(blob->ticks_start - blob->ticks_exec) * ns);
-	report->setup_ns = (uint64_t)((double)(blob->ticks_setup - blob->ticks_start) * ns);
-	report->threads_ns = (uint64_t)((double)(blob->ticks_threads - blob->ticks_setup) * ns);
-	report->memory_ns = (uint64_t)((double)(blob->ticks_memory - blob->ticks_threads) * ns);
-	report->finish_ns = (uint64_t)((double)(blob->ticks_finish - blob->ticks_memory) * ns);
-	report->commit_ns = (uint64_t)((double)(end_ticks - blob->ticks_finish) * ns);
+	report->fork_ns =
+		(uint64_t)((double)ticks_between(attempt->start_ticks, attempt->forked_ticks) * ns);
+	report->fds_ns =
+		(uint64_t)((double)ticks_between(attempt->forked_ticks, blob->ticks_exec) * ns);
+	report->exec_ns =
+		(uint64_t)((double)ticks_between(blob->ticks_exec, blob->ticks_start) * ns);
+	report->setup_ns =
+		(uint64_t)((double)ticks_between(blob->ticks_start, blob->ticks_setup) * ns);
+	report->threads_ns =
+		(uint64_t)((double)ticks_between(blob->ticks_setup, blob->ticks_threads) * ns);
+	report->memory_ns =
+		(uint64_t)((double)ticks_between(blob->ticks_threads, blob->ticks_memory) * ns);
+	report->finish_ns =
+		(uint64_t)((double)ticks_between(blob->ticks_memory, blob->ticks_finish) * ns);
+	report->commit_ns = (uint64_t)((double)ticks_between(blob->ticks_finish, end_ticks) * ns);
 	report->total_ns = total_ns;
 }
 
