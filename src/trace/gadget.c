@@ -90,3 +90,22 @@ int thump_find_gadgets(int mem_fd, const struct thump_maps *maps, bool chain,
 	*gadgets_ret = gadgets;
 	return 0;
 }
+
+int thump_find_syscall_insn(int proc_fd, int mem_fd, struct remote_addr *insn_ret,
+			    struct thump_err *err)
+{
+	struct thump_gadgets gadgets;
+	struct thump_arena arena;
+	struct thump_maps maps;
+	int result;
+
+	thump_arena_init(&arena);
+	thump_maps_init(&maps, &arena);
+	result = thump_read_maps(proc_fd, &maps, err);
+	if (result == 0)
+		result = thump_find_gadgets(mem_fd, &maps, false, &gadgets, err);
+	if (result == 0)
+		insn_ret->addr = gadgets.syscall;
+	thump_arena_deinit(&arena);
+	return result;
+}

@@ -431,18 +431,5 @@ int thump_remote_area(struct thump_target *target, struct remote_addr *area_ret,
 int thump_target_syscall_insn(struct thump_target *target, struct remote_addr *insn_ret,
 			      struct thump_err *err)
 {
-	struct thump_gadgets gadgets;
-	struct thump_arena arena;
-	struct thump_maps maps;
-	int result;
-
-	thump_arena_init(&arena);
-	thump_maps_init(&maps, &arena);
-	result = thump_read_maps(target->proc_fd, &maps, err);
-	if (result == 0)
-		result = thump_find_gadgets(target->mem_fd, &maps, false, &gadgets, err);
-	if (result == 0)
-		insn_ret->addr = gadgets.syscall;
-	thump_arena_deinit(&arena);
-	return result;
+	return thump_find_syscall_insn(target->proc_fd, target->mem_fd, insn_ret, err);
 }

@@ -106,4 +106,8 @@ THUMP_MUST_CHECK int thump_check_calls_allowed(const struct thump_target *target
 
 void thump_inject_destroy(struct thump_inject *inject);
 
+/* Address of a `syscall` instruction in a stopped process, by its /proc/PID and its memory. */
+THUMP_MUST_CHECK int thump_find_syscall_insn(int proc_fd, int mem_fd, struct remote_addr *insn_ret,
+					     struct thump_err *err);
+
 #endif

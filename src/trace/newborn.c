@@ -148,20 +148,7 @@ int thump_newborn_wait_exec(struct thump_newborn *newborn, unsigned timeout_ms,
 int thump_newborn_syscall_insn(struct thump_newborn *newborn, struct remote_addr *insn_ret,
 			       struct thump_err *err)
 {
-	struct thump_gadgets gadgets;
-	struct thump_arena arena;
-	struct thump_maps maps;
-	int result;
-
-	thump_arena_init(&arena);
-	thump_maps_init(&maps, &arena);
-	result = thump_read_maps(newborn->proc_fd, &maps, err);
-	if (result == 0)
-		result = thump_find_gadgets(newborn->mem_fd, &maps, false, &gadgets, err);
-	if (result == 0)
-		insn_ret->addr = gadgets.syscall;
-	thump_arena_deinit(&arena);
-	return result;
+	return thump_find_syscall_insn(newborn->proc_fd, newborn->mem_fd, insn_ret, err);
 }
 
 int thump_newborn_write(const struct thump_newborn *newborn, struct remote_addr addr,
