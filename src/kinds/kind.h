@@ -99,6 +99,7 @@ THUMP_MUST_CHECK int thump_capture_backing(struct thump_fd_capture *cap,
 /* ---- restore side --------------------------------------------------------------------- */
 
 struct thump_image;
+struct thump_made;
 
 struct thump_port_map {
 	uint16_t from, to;
@@ -122,8 +123,9 @@ struct thump_fd_rebuild {
 	int *kept_fds;		   /* [ofd_id] made by check because the child may not, else -1 */
 	struct thump_stash *stash; /* ends of pipes and pairs whose turn has not come */
 	size_t nr_stash;
-	int caller_stdio[3]; /* the caller's 0 to 2, out of the way; -1 when closed */
-	int safe_fd;	     /* above all numbers that the target uses */
+	int caller_stdio[3];	 /* the caller's 0 to 2, out of the way; -1 when closed */
+	int safe_fd;		 /* above all numbers that the target uses */
+	struct thump_made *made; /* files that the child made; shared with it, or NULL */
 };
 
 /* The kinds, in matching order, ended by NULL. */
@@ -157,6 +159,14 @@ THUMP_MUST_CHECK int thump_check_fds(struct thump_fd_rebuild *rb, struct thump_p
  */
 THUMP_MUST_CHECK int thump_rebuild_fds(struct thump_fd_rebuild *rb, int *keep, size_t nr_keep,
 				       struct thump_err *err);
+
+/*
+ * Around the child: what it makes in file systems is noted, and gone again after the undo. Undo it
+ * when the child has ended, and with the same rights to files.
+ */
+THUMP_MUST_CHECK int thump_made_create(struct thump_fd_rebuild *rb, struct thump_err *err);
+void thump_made_undo(struct thump_fd_rebuild *rb);
+void thump_made_destroy(struct thump_fd_rebuild *rb);
 
 /* In thump, when no more children will be made: closes what thump_check_fds opened. */
 void thump_close_fds(struct thump_fd_rebuild *rb);

@@ -351,7 +351,7 @@ static int open_unlinked(const char *path)
 	return memfd_create("carried", MFD_CLOEXEC);
 }
 
-static int open_named(const char *path)
+static int open_named(struct thump_fd_rebuild *rb, const char *path)
 {
 	int flags = O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW;
 	int fd = open(path, flags, 0600);
@@ -361,9 +361,13 @@ static int open_named(const char *path)
 
 		if (!folder_of(path, folder))
 			return -1;
-		if (mkdir(folder, 0755) == 0)
+		if (mkdir(folder, 0755) == 0) {
+			thump_made_note(rb, folder);
 			fd = open(path, flags, 0600);
+		}
 	}
+	if (fd >= 0)
+		thump_made_note(rb, path);
 	return fd;
 }
 
@@ -371,7 +375,7 @@ static int make_carried(struct thump_fd_rebuild *rb, uint32_t id, struct thump_e
 {
 	const struct thump_backing *backing = &rb->model->backings[id];
 	bool named = rb->plans[id].how == THUMP_BACKING_MAKE_NAMED;
-	auto_close int fd = named ? open_named(backing->path) : -1;
+	auto_close int fd = named ? open_named(rb, backing->path) : -1;
 
 	if (fd < 0) {
 		named = false;
@@ -381,11 +385,10 @@ static int make_carried(struct thump_fd_rebuild *rb, uint32_t id, struct thump_e
 		return thump_fail_errno(err, "make a file for %s", backing->path);
 	/* In this order: a set-user-ID bit must not be there while the file is ours. */
 	thump_give_to_program(rb, fd, "");
-	if (fill(rb, id, fd, err) < 0 || fchmod(fd, backing->identity.mode & 07777) < 0) {
-		if (named)
-			(void)unlink(backing->path);
-		return err->code ? -1 : thump_fail_errno(err, "chmod %s", backing->path);
-	}
+	if (fill(rb, id, fd, err) < 0)
+		return -1;
+	if (fchmod(fd, backing->identity.mode & 07777) < 0)
+		return thump_fail_errno(err, "chmod %s", backing->path);
 	rb->backing_fds[id] = thump_take_fd(&fd);
 	return 0;
 }
@@ -422,6 +425,7 @@ static int make_log(struct thump_fd_rebuild *rb, uint32_t id, struct thump_err *
 
 	if (fd < 0)
 		return thump_fail_errno(err, "make log %s", backing->path);
+	thump_made_note(rb, backing->path);
 	/* In this order: a set-user-ID bit must not be there while the file is ours. */
 	thump_give_to_program(rb, fd, "");
 	if (fchmod(fd, backing->identity.mode & 07777) < 0 || fstat(fd, &st) < 0)

@@ -438,7 +438,7 @@ static void check_path(struct thump_fd_rebuild *rb, uint32_t ofd_id, const struc
 
 /* Bound as recorded: a relative path from the recorded working directory, the file with the
  * recorded mode from its first moment on. */
-static int bind_path(const struct thump_fd_rebuild *rb, const struct unix_socket *sock, int fd)
+static int bind_path(struct thump_fd_rebuild *rb, const struct unix_socket *sock, int fd)
 {
 	struct sockaddr_un address;
 	socklen_t len = to_address(&sock->name, &address);
@@ -459,16 +459,18 @@ static int bind_path(const struct thump_fd_rebuild *rb, const struct unix_socket
 	status = bind(fd, (const struct sockaddr *)&address, len);
 	(void)umask(mask);
 	/* It had been unlinked already. */
-	if (status == 0 && sock->mode == 0)
+	if (status == 0 && sock->mode == 0) {
 		(void)unlink(sock->path);
-	else if (status == 0)
+	} else if (status == 0) {
+		thump_made_note(rb, sock->path);
 		thump_give_to_program(rb, AT_FDCWD, sock->path);
+	}
 	if (here >= 0 && fchdir(here) < 0)
 		return -1;
 	return status;
 }
 
-static int bind_name(const struct thump_fd_rebuild *rb, const struct unix_socket *sock, int fd)
+static int bind_name(struct thump_fd_rebuild *rb, const struct unix_socket *sock, int fd)
 {
 	struct sockaddr_un address;
 	socklen_t len;

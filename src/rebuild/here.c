@@ -315,7 +315,8 @@ static int attempt_run(struct attempt *attempt, enum thump_pid_way tid_way, stru
 	plan->set_caps = attempt->report->user_namespace || thump_caps_own().permitted != 0 ||
 			 geteuid() == 0;
 	set_clock_shift(plan, attempt->report);
-	if (thump_region_create(&attempt->region, thump_place_blob(plan->model), &needs, err) < 0)
+	if (thump_made_create(&plan->rb, err) < 0 ||
+	    thump_region_create(&attempt->region, thump_place_blob(plan->model), &needs, err) < 0)
 		return -1;
 	/* Spinning counts tids: no thread of ours may start while the new process makes its own. */
 	if (tid_way == THUMP_WAY_SPIN && write_steps(attempt, tid_way, &caps, err) < 0)
@@ -385,5 +386,8 @@ int thump_rebuild_here(struct thump_plan *plan, enum thump_pid_way tid_way,
 		__atomic_store_n(&attempt.region.blob->failed, 2, __ATOMIC_RELEASE);
 	}
 	attempt_deinit(&attempt);
+	if (result < 0)
+		thump_undo_fds_as_program(plan);
+	thump_made_destroy(&plan->rb);
 	return result;
 }

@@ -166,6 +166,9 @@ THUMP_MUST_CHECK int thump_check_fds_as_program(struct thump_plan *plan,
 						struct thump_problems *problems,
 						struct thump_err *err);
 
+/* After a failure: removes what the child had made, with the same rights. */
+void thump_undo_fds_as_program(struct thump_plan *plan);
+
 /* What the region of this plan needs. */
 struct thump_region_needs thump_region_needs(const struct thump_plan *plan);
 

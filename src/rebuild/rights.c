@@ -135,3 +135,21 @@ int thump_check_fds_as_program(struct thump_plan *plan, struct thump_problems *p
 	thump_free_ptr(&own.groups);
 	return result;
 }
+
+void thump_undo_fds_as_program(struct thump_plan *plan)
+{
+	struct thump_own_rights own = { 0 };
+	struct thump_err ignored;
+
+	if (plan->ids != THUMP_IDS_SET) {
+		thump_made_undo(&plan->rb);
+		return;
+	}
+	/* Never with more rights: whoever owns the folders could put others in their place. */
+	if (remember(&own, &ignored) == 0) {
+		if (thump_act_as_program(plan, &ignored) == 0)
+			thump_made_undo(&plan->rb);
+		(void)!act_as_ourselves(&own, &ignored);
+	}
+	thump_free_ptr(&own.groups);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files that a restore makes: carried temporary files and their folders, logs that were gone, paths
+ * of sockets. The child makes them long before it is known whether all goes well, so it notes them
+ * in memory that it shares with thump, which removes them again after a failure. What is another
+ * file by then is left alone. Only a kill -9 of thump itself leaves them behind.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "kinds/registry.h"
+#include "kinds/restore.h"
+
+struct made_file {
+	uint64_t dev, ino;
+	bool is_folder;
+	char path[PATH_MAX];
+};
+
+struct thump_made {
+	size_t count, room; /* count is written by the child, after the entry */
+	struct made_file files[];
+};
+
+static size_t size_of(size_t room)
+{
+	return sizeof(struct thump_made) + room * sizeof(struct made_file);
+}
+
+/* At most so many; a folder may have to be made for each carried file. */
+static size_t count_possible(const struct thump_fd_rebuild *rb)
+{
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < rb->model->nr_backings; i++)
+		if (rb->plans[i].how == THUMP_BACKING_MAKE_LOG ||
+		    rb->plans[i].how == THUMP_BACKING_MAKE_NAMED)
+			count += 2;
+	for (uint32_t i = 0; i < rb->model->nr_ofds; i++)
+		count += rb->model->ofds[i].kind_id == thump_kind_unix_socket.kind_id;
+	return count;
+}
+
+int thump_made_create(struct thump_fd_rebuild *rb, struct thump_err *err)
+{
+	size_t room = count_possible(rb);
+	struct thump_made *made;
+
+	rb->made = NULL;
+	if (room == 0)
+		return 0;
+	made = mmap(NULL, size_of(room), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (made == MAP_FAILED)
+		return thump_fail_errno(err, "memory for the names of %zu files", room);
+	made->room = room;
+	rb->made = made;
+	return 0;
+}
+
+void thump_made_destroy(struct thump_fd_rebuild *rb)
+{
+	if (rb->made)
+		(void)munmap(rb->made, size_of(rb->made->room));
+	rb->made = NULL;
+}
+
+void thump_made_note(struct thump_fd_rebuild *rb, const char *path)
+{
+	struct thump_made *made = rb->made;
+	struct made_file *file;
+	struct stat st;
+
+	if (!made || made->count == made->room || strlen(path) >= sizeof(file->path) ||
+	    lstat(path, &st) < 0)
+		return;
+	file = &made->files[made->count];
+	*file = (struct made_file){
+		.dev = st.st_dev,
+		.ino = st.st_ino,
+		.is_folder = S_ISDIR(st.st_mode),
+	};
+	memcpy(file->path, path, strlen(path) + 1);
+	__atomic_store_n(&made->count, made->count + 1, __ATOMIC_RELEASE);
+}
+
+void thump_made_undo(struct thump_fd_rebuild *rb)
+{
+	size_t count = rb->made ? __atomic_load_n(&rb->made->count, __ATOMIC_ACQUIRE) : 0;
+
+	/* Backwards: files before their folders. */
+	while (count-- > 0) {
+		const struct made_file *file = &rb->made->files[count];
+		struct stat st;
+
+		if (lstat(file->path, &st) < 0 || st.st_dev != file->dev || st.st_ino != file->ino)
+			continue;
+		/* A folder in which somebody has put something meanwhile stays. */
+		(void)unlinkat(AT_FDCWD, file->path, file->is_folder ? AT_REMOVEDIR : 0);
+	}
+}
