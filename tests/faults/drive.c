@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "drive.h"
 
+#include "../lib/tied_fork.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +22,7 @@ struct victim start_victim(const char *path)
 
 	if (pipe(in) != 0 || pipe(out) != 0)
 		die("pipe");
-	victim.pid = fork();
+	victim.pid = tied_fork();
 	if (victim.pid == 0) {
 		(void)dup2(in[0], STDIN_FILENO);
 		(void)dup2(out[1], STDOUT_FILENO);

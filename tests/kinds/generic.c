@@ -10,6 +10,7 @@ static char in_bss[100000];
 static __thread uint64_t in_tls = 0x1111222233334444;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static int nr_waiting;
 static bool may_go_on;
 
 static void *thread_main(void *arg)
@@ -18,11 +19,22 @@ static void *thread_main(void *arg)
 
 	in_tls = own;
 	MUST_PTHREAD(pthread_mutex_lock(&lock));
+	nr_waiting++;
+	MUST_PTHREAD(pthread_cond_broadcast(&changed));
 	while (!may_go_on)
 		MUST_PTHREAD(pthread_cond_wait(&changed, &lock));
 	MUST_PTHREAD(pthread_mutex_unlock(&lock));
 	CHECK_EQ(in_tls, own);
 	return (void *)(uintptr_t)in_tls;
+}
+
+/* A new thread shows up in /proc before it has reached its function. */
+static void wait_until_waiting(int nr_threads)
+{
+	MUST_PTHREAD(pthread_mutex_lock(&lock));
+	while (nr_waiting < nr_threads)
+		MUST_PTHREAD(pthread_cond_wait(&changed, &lock));
+	MUST_PTHREAD(pthread_mutex_unlock(&lock));
 }
 
 int main(void)
@@ -39,6 +51,7 @@ int main(void)
 	fill_pattern(in_data + 100, sizeof(in_data) - 100, 4);
 	for (uintptr_t i = 0; i < NR_OF(threads); i++)
 		MUST_PTHREAD(pthread_create(&threads[i], NULL, thread_main, (void *)(i + 77)));
+	wait_until_waiting(NR_OF(threads));
 
 	workload_checkpoint();
 

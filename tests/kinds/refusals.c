@@ -7,6 +7,8 @@
  */
 #include "workload.h"
 
+#include "../lib/tied_fork.h"
+
 #include <linux/aio_abi.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -106,15 +108,13 @@ static void use_socket_to_outside(int given)
 
 static void make_child(int given)
 {
-	pid_t child = (pid_t)MUST(fork());
+	pid_t child = (pid_t)MUST(tied_fork());
 	char words[64];
 
 	(void)given;
-	if (child == 0) {
-		MUST(prctl(PR_SET_PDEATHSIG, SIGKILL));
+	if (child == 0)
 		for (;;)
 			pause();
-	}
 	snprintf(words, sizeof(words), "child\t%d", child);
 	refuse(-1, words);
 }

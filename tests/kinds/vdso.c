@@ -3,6 +3,7 @@
 #include "workload.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -10,7 +11,7 @@
 static const clockid_t clocks[] = { CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME,
 				    CLOCK_REALTIME, CLOCK_MONOTONIC_COARSE };
 static volatile uint32_t stop;
-static uint64_t rounds;
+static volatile uint64_t rounds;
 
 static uint64_t raw_ns(clockid_t clock)
 {
@@ -44,6 +45,8 @@ int main(void)
 	for (size_t i = 0; i < NR_OF(clocks); i++)
 		before[i] = now_ns(clocks[i]);
 	MUST_PTHREAD(pthread_create(&thread, NULL, spin, NULL));
+	while (rounds == 0)
+		sched_yield();
 
 	workload_checkpoint();
 

@@ -28,6 +28,8 @@
 #include "capture/capture.h"
 #include "proc/maps.h"
 
+#include "../lib/tied_fork.h"
+
 #define PAGE THUMP_PAGE_SIZE
 
 /* What a child tells: addresses of what it made. */
@@ -81,7 +83,7 @@ static void start(void (*make)(struct facts *facts), bool (*check)(const struct 
 	int fds[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	child.pid = fork();
+	child.pid = tied_fork();
 	assert_true(child.pid >= 0);
 	if (child.pid == 0) {
 		struct facts facts = { 0 };
@@ -368,7 +370,7 @@ static void shared_memory_without_descriptors(void **state)
 static void shared_memory_without_privileges(void **state)
 {
 	int status = -1;
-	pid_t pid = fork();
+	pid_t self = getpid(), pid = tied_fork();
 
 	(void)state;
 	assert_true(pid >= 0);
@@ -377,6 +379,7 @@ static void shared_memory_without_privileges(void **state)
 			child_check(setresgid(12345, 12345, 12345) == 0);
 			child_check(setresuid(12345, 12345, 12345) == 0);
 			child_check(prctl(PR_SET_DUMPABLE, 1UL) == 0);
+			tie_to(self);
 		}
 		start(make_memory, check_memory);
 		(void)begin(false);

@@ -168,11 +168,9 @@ static int outside[2];
 static void outside_make(void)
 {
 	CHECK(pipe(outside) == 0);
-	if (fork() == 0) {
-		CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
+	if (tied_fork() == 0)
 		for (;;)
 			(void)pause();
-	}
 	CHECK(close(outside[1]) == 0);
 }
 
@@ -235,11 +233,9 @@ static int launcher_pipe[2];
 static void stdio_make(void)
 {
 	CHECK(pipe(launcher_pipe) == 0);
-	if (fork() == 0) {
-		CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
+	if (tied_fork() == 0)
 		for (;;)
 			(void)pause();
-	}
 	CHECK(dup2(4, 1) == 1 && dup2(4, 7) == 7 && close(3) == 0 && close(4) == 0);
 }
 

@@ -33,6 +33,8 @@
 #include "kinds/kind.h"
 #include "trace/target.h"
 
+#include "../lib/tied_fork.h"
+
 struct trip {
 	void (*prepare)(void); /* in the process that runs the trip; may be NULL */
 	void (*make)(void);    /* in the first process; makes descriptors from 3 on */
@@ -107,14 +109,13 @@ static void become_ordinary(void)
 
 static pid_t start_maker(const struct trip *trip)
 {
-	pid_t pid = fork();
+	pid_t pid = tied_fork();
 	int status;
 
 	CHECK(pid >= 0);
 	if (pid == 0) {
 		int null = open("/dev/null", O_RDWR);
 
-		CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0);
 		CHECK(null >= 0 && dup2(null, 0) == 0 && dup2(null, 1) == 1);
 		CHECK(syscall(SYS_close_range, 3U, ~0U, 0U) == 0);
 		trip->make();
@@ -215,7 +216,7 @@ static void rebuild_and_verify(const struct trip *trip, struct thump_fd_rebuild 
 {
 	struct thump_err err = THUMP_ERR_INIT;
 	int status;
-	pid_t pid = fork();
+	pid_t pid = tied_fork();
 
 	CHECK(pid >= 0);
 	if (pid == 0) {
@@ -314,14 +315,16 @@ static void make_trip(const struct trip *trip)
 static void assert_trip_as(const struct trip *trip, bool ordinary)
 {
 	int status;
-	pid_t pid = fork();
+	pid_t self = getpid(), pid = tied_fork();
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		/* Bounded: what hangs is killed by its own alarm. */
 		alarm(60);
-		if (ordinary)
+		if (ordinary) {
 			become_ordinary();
+			tie_to(self);
+		}
 		make_trip(trip);
 		_exit(0);
 	}

@@ -62,7 +62,7 @@ static void find_in(enum thump_share_way way)
 static void assert_found_in(enum thump_share_way way)
 {
 	int status;
-	pid_t pid = fork();
+	pid_t pid = tied_fork();
 
 	assert_true(pid >= 0);
 	if (pid == 0) {

@@ -109,17 +109,12 @@ static void descriptors_in_flight_are_refused(void **state)
 
 static void outside_make(void)
 {
-	pid_t self = getpid();
 	int ends[2];
 
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
-	if (fork() == 0) {
-		CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
-		if (getppid() != self)
-			_exit(0); /* it was ended before that */
+	if (tied_fork() == 0)
 		for (;;)
 			(void)pause();
-	}
 	CHECK(close(4) == 0);
 }
 

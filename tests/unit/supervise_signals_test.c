@@ -26,6 +26,8 @@
 #include "base/note.h"
 #include "cli/supervise.h"
 
+#include "../lib/tied_fork.h"
+
 #define PATIENCE_S 15
 
 /* What the program tells. */
@@ -48,7 +50,7 @@ static int be_thump(program_fn program, int told_fd)
 	(void)alarm(PATIENCE_S);
 	if (thump_supervisor_init(&sup, false, &err) < 0)
 		return 121;
-	pid = fork();
+	pid = tied_fork();
 	if (pid == 0) {
 		thump_supervisor_release_child(&sup);
 		_exit(program(told_fd));
@@ -66,7 +68,7 @@ static pid_t start_thump(program_fn program, int *told_fd_ret)
 	pid_t pid;
 
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	pid = fork();
+	pid = tied_fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		(void)close(fds[0]);
@@ -282,7 +284,7 @@ static void a_stop_without_a_terminal_is_not_followed(void **state)
 	pid_t session, program;
 
 	(void)state;
-	session = fork();
+	session = tied_fork();
 	assert_true(session >= 0);
 	if (session == 0) {
 		pid_t thump;
@@ -338,7 +340,7 @@ _Noreturn static void be_shell(const char *tty_name, program_fn program, int tol
 	(void)sigprocmask(SIG_BLOCK, &usr1, NULL);
 	(void)setsid();
 	tty_fd = open(tty_name, O_RDWR | O_CLOEXEC); /* becomes the controlling terminal */
-	thump = fork();
+	thump = tied_fork();
 	if (thump == 0) {
 		(void)setpgid(0, 0);
 		(void)signal(SIGTTOU, SIG_IGN);
@@ -371,7 +373,7 @@ static void terminal_open(struct terminal *terminal, program_fn program)
 	tty_name = ptsname(terminal->master_fd);
 	assert_int_equal(pipe2(told, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(shell, O_CLOEXEC), 0);
-	terminal->shell = fork();
+	terminal->shell = tied_fork();
 	assert_true(terminal->shell >= 0);
 	if (terminal->shell == 0) {
 		(void)close(told[0]);

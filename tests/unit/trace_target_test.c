@@ -25,6 +25,8 @@
 #include "trace/target.h"
 #include "trace/wait.h"
 
+#include "../lib/tied_fork.h"
+
 /* ---- victims: children that do something, say so through a pipe, and are ended --------------- */
 
 struct victim {
@@ -51,9 +53,8 @@ static struct victim start(void (*body)(int fd))
 	int fds[2];
 
 	assert_int_equal(pipe(fds), 0);
-	victim.pid = fork();
+	victim.pid = tied_fork();
 	if (victim.pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)prctl(PR_SET_NAME, "victim");
 		(void)close(fds[0]);
 		body(fds[1]);
