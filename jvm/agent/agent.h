@@ -63,10 +63,20 @@ void server_suspend(struct agent *agent);
 void server_resume(struct agent *agent);
 /* True on the server thread while it serves a request. */
 bool server_is_serving(const struct agent *agent);
-/* When the checkpoint was asked for through the socket: tells thump that the page is ready, closes
- * the connection and says thump's pid, 0 when that is in a pid namespace above ours. Else false:
- * the agent must start thump itself. */
-bool server_hand_over(struct agent *agent, pid_t *pid_ret);
+/* Tells the thump that asked through the socket that the page is ready, and closes the connection.
+ * Returns thump's pid, 0 when that is in a pid namespace above ours. On any thread, while the
+ * server's own one serves the request. */
+pid_t server_hand_over(struct agent *agent);
+
+/* Runs `run` inside a VM operation, on the VM thread: no thread of the JVM moves an object or runs
+ * Java code meanwhile, and `run` must use neither JNI nor JVMTI. False: it did not run. */
+bool safepoint_run(struct agent *agent, void (*run)(void *arg), void *arg);
+
+/* Makes less to be saved: collects garbage, gives free memory of malloc(3) back. */
+void heap_shrink(struct agent *agent);
+/* What the engine may leave out; only right at a safepoint, for as long as it lasts. Nothing where
+ * this JVM is not known well enough. The caller frees the table. */
+struct thump_coord_range *heap_ranges(const struct agent *agent, uint32_t *count_ret);
 
 /* Suspends all application threads but the caller; see threads.c. NULL without memory. */
 struct suspended_threads *threads_suspend(struct agent *agent, JNIEnv *jni);

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -107,18 +108,26 @@ static void wait_for_outcome(struct thump_coord_page *page)
 	}
 }
 
+/* One call of the engine, and what it needs to know on the VM thread. */
+struct call {
+	struct agent *agent;
+	bool dry_run;
+	bool asked; /* through the socket */
+};
+
 /* Who captures: the thump that asked through the socket, or one that is started now. */
-static void call_engine(struct agent *agent, bool dry_run)
+static void call_engine(const struct call *call)
 {
+	struct agent *agent = call->agent;
 	struct thump_coord_page *page = agent->page;
-	pid_t asking;
 	int rc;
 
-	if (server_hand_over(agent, &asking)) {
-		__atomic_store_n(&page->helper_pid, (uint32_t)asking, __ATOMIC_RELEASE);
+	if (call->asked) {
+		__atomic_store_n(&page->helper_pid, (uint32_t)server_hand_over(agent),
+				 __ATOMIC_RELEASE);
 		return;
 	}
-	rc = start_engine(agent, dry_run);
+	rc = start_engine(agent, call->dry_run);
 	if (rc != 0 && load_state(page) == THUMP_COORD_WAITING)
 		fail_page(page, agent->options.thump,
 			  rc < 0 ? "it could not start its worker" : strerror(rc));
@@ -133,22 +142,53 @@ static void begin_page(struct thump_coord_page *page, bool dry_run, const char *
 	__atomic_store_n(&page->state, THUMP_COORD_WAITING, __ATOMIC_RELEASE);
 }
 
+/* From here to the outcome, in the original process and in the restored one. */
+static void capture_here(void *arg)
+{
+	const struct call *call = arg;
+
+	call_engine(call);
+	wait_for_outcome(call->agent->page);
+}
+
+/* On the VM thread, at a safepoint: what is free in the heap stays free. */
+static void capture_at_safepoint(void *arg)
+{
+	const struct call *call = arg;
+	struct thump_coord_page *page = call->agent->page;
+	uint32_t count;
+	struct thump_coord_range *ranges = heap_ranges(call->agent, &count);
+
+	page->ranges_addr = (uintptr_t)ranges;
+	page->nr_ranges = count;
+	page->range_size_bytes = sizeof(*ranges);
+	capture_here(arg);
+	free(ranges);
+}
+
 uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const char *refused)
 {
 	struct suspended_threads *suspended = NULL;
 	struct thump_coord_page *page = agent->page;
+	struct call call = {
+		.agent = agent,
+		.dry_run = dry_run,
+		.asked = server_is_serving(agent),
+	};
 
 	begin_page(page, dry_run, refused);
 	refusals_forget(agent);
 	server_suspend(agent);
 	if (!dry_run) {
 		suspended = threads_suspend(agent, jni);
+		heap_shrink(agent);
 		random_find(agent, jni);
 	}
 	/* Under yama 1 only descendants may be traced; EINVAL where there is no yama. */
 	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
-	call_engine(agent, dry_run);
-	wait_for_outcome(page);
+	/* Without a safepoint the heap may be in the middle of anything, and is saved whole. */
+	if (dry_run || !safepoint_run(agent, capture_at_safepoint, &call))
+		capture_here(&call);
 	(void)prctl(PR_SET_PTRACER, 0, 0, 0, 0);
 	if (load_state(page) == THUMP_COORD_RESTORED)
 		random_renew(agent, jni);

@@ -298,17 +298,14 @@ void server_resume(struct agent *agent)
 	(void)pthread_mutex_unlock(&server->lock);
 }
 
-bool server_hand_over(struct agent *agent, pid_t *pid_ret)
+pid_t server_hand_over(struct agent *agent)
 {
 	struct server *server = agent->server;
 	char line[64];
 
-	if (!server_is_serving(agent))
-		return false;
 	(void)snprintf(line, sizeof(line), THUMP_COORD_SAY_READY " %lx\n",
 		       (unsigned long)agent->page);
 	send_text(server->client_fd, line);
 	close_client(server);
-	*pid_ret = server->client_pid;
-	return true;
+	return server->client_pid;
 }

@@ -17,6 +17,11 @@ struct thump_capture_options {
 	bool only_check;
 	/* thump itself, started by the target: neither is refused as a child of it. 0: nobody. */
 	pid_t own_pids[2];
+	/* Anonymous memory whose content the program does not need: zeros in the image. Whole
+	 * pages, in ascending order, without overlaps; owned by the caller, until the end of
+	 * thump_capture_begin. */
+	const struct thump_range *needless;
+	size_t nr_needless;
 };
 
 struct thump_capture_times {

@@ -10,6 +10,7 @@
 struct pages {
 	struct thump_capture *cap;
 	struct thump_vma *vma;
+	size_t needless; /* the first needless range that is not behind us */
 	bool guard_seen; /* one message per VMA */
 };
 
@@ -32,10 +33,34 @@ static int add_extent(struct pages *pages, uint64_t start, uint64_t end, struct 
 	return 0;
 }
 
+/* Pages of anonymous memory, in ascending order, without what the program does not need. */
+static int add_needed(struct pages *pages, uint64_t start, uint64_t end, struct thump_err *err)
+{
+	const struct thump_capture_options *options = &pages->cap->options;
+
+	while (start < end) {
+		const struct thump_range *range = &options->needless[pages->needless];
+		bool behind = pages->needless == options->nr_needless;
+
+		if (!behind && range->end <= start) {
+			pages->needless++;
+			continue;
+		}
+		if (behind || range->start >= end)
+			return add_extent(pages, start, end, err);
+		if (range->start > start && add_extent(pages, start, range->start, err) < 0)
+			return -1;
+		start = range->end;
+	}
+	return 0;
+}
+
 static int found(void *ctx, uint64_t start, uint64_t end, bool guard, struct thump_err *err)
 {
 	struct pages *pages = ctx;
 
+	if (!guard && thump_vma_is_anonymous(pages->vma))
+		return add_needed(pages, start, end, err);
 	if (!guard)
 		return add_extent(pages, start, end, err);
 	if (!pages->guard_seen)
@@ -75,7 +100,7 @@ static int add_pages(struct pages *pages, struct thump_scan *scan, struct thump_
 		if (vma->traits & (THUMP_VMA_WIPEONFORK | THUMP_VMA_DROPPABLE))
 			return 0;
 		if (vma->traits & THUMP_VMA_LAZY_IMAGE)
-			return add_extent(pages, vma->start, vma->end, err);
+			return add_needed(pages, vma->start, vma->end, err);
 		return thump_scan_range(scan, vma->start, vma->end, THUMP_SCAN_ANON, &sink, err);
 	case THUMP_VMA_FILE_PRIVATE:
 		if (add_elf_page(pages, err) < 0)
@@ -97,12 +122,13 @@ static int add_pages(struct pages *pages, struct thump_scan *scan, struct thump_
 
 int thump_capture_pages(struct thump_capture *cap, struct thump_err *err)
 {
+	struct pages pages = { .cap = cap };
 	struct thump_scan scan;
 	int status = thump_scan_init(&scan, cap->proc_fd, true, err);
 
 	for (uint32_t i = 0; status == 0 && i < cap->model.nr_vmas; i++) {
-		struct pages pages = { .cap = cap, .vma = &cap->model.vmas[i] };
-
+		pages.vma = &cap->model.vmas[i];
+		pages.guard_seen = false;
 		status = add_pages(&pages, &scan, err);
 	}
 	thump_scan_deinit(&scan);

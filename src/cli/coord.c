@@ -60,6 +60,74 @@ int thump_coord_read(pid_t pid, uint64_t addr, struct thump_coord_page *page_ret
 	return 0;
 }
 
+/* ---- ranges ------------------------------------------------------------------------------------
+ */
+
+/* Page tables of 8 GiB could not be scattered more. */
+#define MAX_RANGES	     ((uint32_t)1 << 20)
+#define MAX_RANGE_SIZE_BYTES 256u
+
+static int read_table(pid_t pid, const struct thump_coord_page *page, char **table_ret,
+		      struct thump_err *err)
+{
+	size_t size_bytes = (size_t)page->nr_ranges * page->range_size_bytes;
+	auto_free char *table = NULL;
+
+	if (page->nr_ranges > MAX_RANGES || page->range_size_bytes > MAX_RANGE_SIZE_BYTES ||
+	    page->range_size_bytes < sizeof(struct thump_coord_range))
+		return thump_fail(err, "process %d tells of %u ranges of %u bytes each", pid,
+				  page->nr_ranges, page->range_size_bytes);
+	table = malloc(size_bytes);
+	if (!table)
+		return thump_fail_errno(err, "memory for %u ranges", page->nr_ranges);
+	if (!transfer(pid, page->ranges_addr, table, size_bytes, false))
+		return thump_fail_errno(err, "read the ranges of process %d at 0x%lx", pid,
+					page->ranges_addr);
+	*table_ret = table;
+	table = NULL;
+	return 0;
+}
+
+static bool is_in_order(const struct thump_coord_range *range, uint64_t last_end)
+{
+	return (range->start | range->end) % THUMP_PAGE_SIZE == 0 && range->start < range->end &&
+	       range->start >= last_end;
+}
+
+int thump_coord_ranges(pid_t pid, const struct thump_coord_page *page, uint32_t advice,
+		       struct thump_range **ranges_ret, size_t *count_ret, struct thump_err *err)
+{
+	auto_free struct thump_range *ranges = NULL;
+	auto_free char *table = NULL;
+	uint64_t last_end = 0;
+	size_t count = 0;
+
+	if (page->nr_ranges && read_table(pid, page, &table, err) < 0)
+		return -1;
+	ranges = calloc((size_t)page->nr_ranges + 1, sizeof(*ranges));
+	if (!ranges)
+		return thump_fail_errno(err, "memory for %u ranges", page->nr_ranges);
+	for (uint32_t i = 0; i < page->nr_ranges; i++) {
+		struct thump_coord_range range;
+
+		memcpy(&range, table + (size_t)i * page->range_size_bytes, sizeof(range));
+		if (range.advice != advice)
+			continue;
+		if (!is_in_order(&range, last_end))
+			return thump_fail(err, "process %d tells of a range 0x%lx-0x%lx", pid,
+					  range.start, range.end);
+		last_end = range.end;
+		ranges[count++] = (struct thump_range){ range.start, range.end };
+	}
+	*ranges_ret = ranges;
+	*count_ret = count;
+	ranges = NULL;
+	return 0;
+}
+
+/* ---- the outcome -------------------------------------------------------------------------------
+ */
+
 /* Our pid means something to the program only in the same pid namespace. */
 static bool same_pid_namespace(pid_t pid)
 {

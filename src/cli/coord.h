@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/problems.h"
+#include "model/model.h"
 
 struct thump_coord_page;
 
@@ -30,6 +31,12 @@ void thump_coord_explain(pid_t pid, struct thump_problems *problems);
 /* Reads the page of a program that waits; fails when there is none at addr. */
 THUMP_MUST_CHECK int thump_coord_read(pid_t pid, uint64_t addr, struct thump_coord_page *page_ret,
 				      struct thump_err *err);
+
+/* What the page's table of ranges tells: the ranges with this advice, on the heap. Fails when it
+ * breaks the rules of coord/abi.h. */
+THUMP_MUST_CHECK int thump_coord_ranges(pid_t pid, const struct thump_coord_page *page,
+					uint32_t advice, struct thump_range **ranges_ret,
+					size_t *count_ret, struct thump_err *err);
 
 /* Says that this process is at work, so that the program sees when it is gone. */
 THUMP_MUST_CHECK int thump_coord_begin(pid_t pid, uint64_t addr, struct thump_err *err);

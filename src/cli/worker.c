@@ -20,6 +20,8 @@ struct worker {
 	struct thump_capture *capture;
 	struct thump_image_writer *writer;
 	struct thump_page_source source; /* of the capture */
+	struct thump_range *needless;	 /* what the program told */
+	size_t nr_needless;
 	struct thump_worker_result result;
 	uint64_t start_ns, stopped_ns;
 };
@@ -118,9 +120,12 @@ static int capture(struct worker *worker, struct thump_err *err)
 	struct thump_worker_result *result = &worker->result;
 	const struct thump_capture_times *times;
 	const struct thump_model *model;
-	int status = thump_capture_begin(&worker->options->capture, &worker->problems,
-					 &worker->capture, err);
+	struct thump_capture_options options = worker->options->capture;
+	int status;
 
+	options.needless = worker->needless;
+	options.nr_needless = worker->nr_needless;
+	status = thump_capture_begin(&options, &worker->problems, &worker->capture, err);
 	if (status == 0) {
 		model = thump_capture_model(worker->capture);
 		times = thump_capture_times(worker->capture);
@@ -186,7 +191,9 @@ static int begin_coord(struct worker *worker, bool *only_check_ret, struct thump
 	char *line, *rest = page.text;
 
 	if (thump_coord_read(pid, worker->options->coord_addr, &page, err) < 0 ||
-	    thump_coord_begin(pid, worker->options->coord_addr, err) < 0)
+	    thump_coord_begin(pid, worker->options->coord_addr, err) < 0 ||
+	    thump_coord_ranges(pid, &page, THUMP_COORD_NEEDLESS, &worker->needless,
+			       &worker->nr_needless, err) < 0)
 		return -1;
 	while ((line = strsep(&rest, "\n"))) {
 		if (*line)
@@ -244,6 +251,7 @@ static void run(const struct thump_worker_options *options, int socket_fd)
 	worker.result.total_ns = thump_now_ns() - worker.start_ns;
 	thump_capture_destroy(worker.capture);
 	thump_problems_deinit(&worker.problems);
+	thump_free_ptr(&worker.needless);
 	message.result = worker.result;
 	send_message(&worker, &message, 0);
 }

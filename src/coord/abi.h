@@ -26,13 +26,35 @@ enum thump_coord_state {
 	THUMP_COORD_RESTORED = 4, /* this is a process made from the image */
 };
 
+/* What the program tells about a range of its memory. Values that the engine does not know are
+ * skipped. */
+enum thump_coord_advice {
+	/* The content is not needed: zeros do, in every process that is made from the image. */
+	THUMP_COORD_NEEDLESS = 1,
+	/* Nobody gives this memory back with MADV_DONTNEED or MADV_FREE, or moves it with
+	 * mremap(2): it may be a private mapping of the image. */
+	THUMP_COORD_VOUCHED = 2,
+};
+
+/* Pages; ranges of one advice are in ascending order and do not overlap. */
+struct thump_coord_range {
+	uint64_t start, end;
+	uint32_t advice;
+	uint32_t reserved; /* 0 */
+};
+
 struct thump_coord_page {
 	char magic[8];
 	uint32_t state;	     /* futex */
 	uint32_t code;	     /* enum thump_code */
 	uint32_t helper_pid; /* of the engine, once it is at work; 0 before */
 	uint32_t only_check; /* 1: say what would be refused, make no image */
-	uint64_t reserved[9];
+	/* A table of struct thump_coord_range, or of a later version of it that begins alike; it
+	 * stays as it is while WAITING. A page of zeros here is the first version: no table. */
+	uint64_t ranges_addr;
+	uint32_t nr_ranges;
+	uint32_t range_size_bytes;
+	uint64_t reserved[7];
 	/* NUL-terminated, one problem a line. While WAITING: what the program's own hooks refused
 	 * (then only_check is 1). In the outcome: what the engine refused. */
 	char text[THUMP_COORD_TEXT_SIZE];
@@ -60,5 +82,6 @@ struct thump_coord_page {
 #define THUMP_COORD_SAY_FAILED	   "failed"
 
 _Static_assert(sizeof(struct thump_coord_page) == 4096, "one page");
+_Static_assert(sizeof(struct thump_coord_range) == 24, "coord/abi.h: a range");
 
 #endif

@@ -83,6 +83,10 @@ enum thump_vma_trait {
 	THUMP_VMA_LAZY_IMAGE = 1u << 22, /* was mapped from a thump image; recorded as ANON */
 };
 
+struct thump_range {
+	uint64_t start, end;
+};
+
 /* Where content of a range lies in the image file; ranges not listed read as zeros (anonymous
  * memory) or as the file (file mappings). Sorted by start, never overlapping. */
 struct thump_extent {
@@ -301,6 +305,12 @@ struct thump_model {
 
 void thump_model_init(struct thump_model *model);
 void thump_model_deinit(struct thump_model *model);
+
+/* Private memory that no file is below. */
+static inline bool thump_vma_is_anonymous(const struct thump_vma *vma)
+{
+	return vma->kind == THUMP_VMA_ANON || vma->kind == THUMP_VMA_DEVICE_ZERO;
+}
 
 /* For people: "anon", "file", "shmem", ... */
 const char *thump_vma_kind_name(uint32_t kind);

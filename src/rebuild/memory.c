@@ -58,11 +58,6 @@ struct run {
 	bool file;
 };
 
-static bool is_anonymous(const struct thump_vma *vma)
-{
-	return vma->kind == THUMP_VMA_ANON || vma->kind == THUMP_VMA_DEVICE_ZERO;
-}
-
 /* The extents that are read or mapped: all, none, or all but the first. */
 static const struct thump_extent *content_of(const struct thump_memory *memory,
 					     const struct thump_vma *vma, uint32_t *count_ret)
@@ -104,7 +99,7 @@ static uint32_t skipped_extents(const struct thump_plan *plan, const struct thum
  * mprotect_fixup()). */
 static bool was_writable(const struct thump_vma *vma)
 {
-	bool private = is_anonymous(vma) || vma->kind == THUMP_VMA_FILE_PRIVATE ||
+	bool private = thump_vma_is_anonymous(vma) || vma->kind == THUMP_VMA_FILE_PRIVATE ||
 		       vma->kind == THUMP_VMA_MEMFD_PRIVATE;
 
 	return private && !(vma->prot & PROT_WRITE) && (vma->traits & THUMP_VMA_ACCOUNT);
@@ -131,8 +126,8 @@ static bool may_be_lazy(const struct thump_model *model, const struct thump_vma 
 		THUMP_VMA_GROWSDOWN | THUMP_VMA_WIPEONFORK | THUMP_VMA_DROPPABLE | THUMP_VMA_LOCKED;
 	bool is_heap = vma->start < model->mm.brk && vma->end > model->mm.start_brk;
 
-	return (is_anonymous(vma) || vma->kind == THUMP_VMA_FILE_PRIVATE) && vma->nr_extents > 0 &&
-	       !(vma->traits & never) && !is_heap;
+	return (thump_vma_is_anonymous(vma) || vma->kind == THUMP_VMA_FILE_PRIVATE) &&
+	       vma->nr_extents > 0 && !(vma->traits & never) && !is_heap;
 }
 
 static uint32_t find_vma(const struct thump_model *model, uint64_t addr)
@@ -172,7 +167,7 @@ static void choose_lazy(const struct thump_plan *plan, bool *lazy)
 
 static bool extent_is_lazy(const struct thump_vma *vma, const struct thump_extent *extent)
 {
-	uint64_t least = is_anonymous(vma) ? LAZY_MIN_BYTES : LAZY_MIN_FILE_BYTES;
+	uint64_t least = thump_vma_is_anonymous(vma) ? LAZY_MIN_BYTES : LAZY_MIN_FILE_BYTES;
 
 	return extent->end - extent->start >= least;
 }
@@ -490,7 +485,7 @@ static void step_name(struct thump_region *region, const struct thump_vma *vma)
 
 static bool may_have_huge_pages(const struct thump_plan *plan, const struct thump_vma *vma)
 {
-	return plan->huge_pages && !plan->model->mm.thp_disable && is_anonymous(vma) &&
+	return plan->huge_pages && !plan->model->mm.thp_disable && thump_vma_is_anonymous(vma) &&
 	       !(vma->traits & (THUMP_VMA_NOHUGEPAGE | THUMP_VMA_GROWSDOWN));
 }
 

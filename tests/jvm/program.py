@@ -19,4 +19,5 @@ def test(world, options):
 
 
 if __name__ == "__main__":
-    java.run("program", test, 100, words={"required": True})
+    java.run("program", test, 580, words={"required": True},
+             java={"action": "append", "default": []})

@@ -39,7 +39,7 @@ class Java:
         if not self.agent.exists():
             self.agent = self._own_copy(options.thump.parent / AGENT)
         self.classes = world.path("classes")
-        self.flags = ["-Xmx256m", "-Xshare:auto"]
+        self.flags = ["-Xmx256m", "-Xshare:auto", *getattr(options, "java", [])]
         world.run([self.home / "bin" / "javac", "-Xlint:all", "-Werror", "-d", self.classes,
                    "-cp", self.crac, *sorted(SOURCES.glob("*.java"))], "javac")
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HotSpot's own fields, as libjvm exports them for the serviceability agent (gHotSpotVMStructs).
+ * Names differ between versions and are probed, never versions. A lookup that fails is remembered:
+ * look up everything that is needed, then ask once whether all of it is there.
+ */
+#ifndef THUMP_JVM_VMSTRUCTS_H
+#define THUMP_JVM_VMSTRUCTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent.h"
+
+/* A table of libjvm's, walked by its stride until an entry without a name. */
+struct vm_table {
+	const char *entries;
+	uint64_t stride;
+};
+
+struct vm_structs {
+	struct vm_table fields, types;
+	struct {
+		uint64_t type, name, is_static, offset, address;
+	} field;
+	struct {
+		uint64_t name, size;
+	} type;
+	bool missing; /* something that was looked up is not there; sticky */
+};
+
+/* Finds the tables in the libjvm that runs us. */
+void vm_open(struct vm_structs *vm, const struct agent *agent);
+
+/* Offset of a field in its object. A second name is for another version, or NULL. */
+size_t vm_offset(struct vm_structs *vm, const char *type, const char *field);
+size_t vm_offset_either(struct vm_structs *vm, const char *type, const char *field,
+			const char *other_type, const char *other_field);
+/* Where a static field lies; NULL when it is missing. */
+const void *vm_static(struct vm_structs *vm, const char *type, const char *field);
+/* Value of a static field that is a pointer. */
+const char *vm_static_pointer(struct vm_structs *vm, const char *type, const char *field);
+
+/* A boolean -XX flag of the JVM. */
+bool vm_flag(struct vm_structs *vm, const char *name);
+
+static inline const char *vm_pointer(const char *object, size_t offset)
+{
+	return *(const char *const *)(const void *)(object + offset);
+}
+
+static inline size_t vm_word(const char *object, size_t offset)
+{
+	return *(const size_t *)(const void *)(object + offset);
+}
+
+#endif
