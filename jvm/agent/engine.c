@@ -177,7 +177,6 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	};
 
 	begin_page(page, dry_run, refused);
-	refusals_forget(agent);
 	server_suspend(agent);
 	if (!dry_run) {
 		suspended = threads_suspend(agent, jni);
@@ -192,10 +191,7 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	(void)prctl(PR_SET_PTRACER, 0, 0, 0, 0);
 	if (load_state(page) == THUMP_COORD_RESTORED)
 		random_renew(agent, jni);
-	/* The socket first: who asked for a checkpoint that failed wants to know what is found. */
-	server_resume(agent);
-	if (load_state(page) == THUMP_COORD_FAILED)
-		refusals_explain(agent, jni, page->text);
 	threads_resume(agent, jni, suspended);
+	server_resume(agent);
 	return load_state(page);
 }

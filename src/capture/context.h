@@ -21,8 +21,7 @@ struct thump_capture {
 	struct thump_stat stat;
 	struct thump_maps maps; /* with VmFlags; list[i] is model.vmas[i] */
 	struct thump_maps maps_before;
-	bool seccomp_listed; /* one message, not one for each thread */
-	const char *tmpdir;  /* TMPDIR of the target's environment, or NULL */
+	const char *tmpdir; /* TMPDIR of the target's environment, or NULL */
 };
 
 /* ---- phases.c: in the order in which they run ------------------------------------------ */
@@ -33,6 +32,9 @@ THUMP_MUST_CHECK int thump_capture_smaps_before(struct thump_capture *cap, struc
 
 /* Stopped; facts from /proc and system calls of our own. */
 THUMP_MUST_CHECK int thump_capture_facts(struct thump_capture *cap, struct thump_err *err);
+/* Lists what keeps the target from making system calls; then the phases that need them do not run.
+ */
+THUMP_MUST_CHECK int thump_capture_obstacles(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_machine(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_process(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_creds(struct thump_capture *cap, struct thump_err *err);

@@ -48,27 +48,30 @@ static const struct phase {
 	int (*run)(struct thump_capture *cap, struct thump_err *err);
 	void (*undo)(struct thump_capture *cap);
 	size_t time_at; /* member of struct thump_capture_times that its duration is added to */
+	/* It has the target make system calls: left out where these were refused. */
+	bool calls;
 } phases[] = {
 #define TIME(member) offsetof(struct thump_capture_times, member)
-	{ "look at", thump_capture_open, NULL, TIME(before_ns) },
-	{ "read the mappings of", thump_capture_smaps_before, NULL, TIME(before_ns) },
-	{ "stop", stop_target, resume_target, TIME(stop_ns) },
-	{ "read facts about", thump_capture_facts, NULL, TIME(state_ns) },
-	{ "describe the machine of", thump_capture_machine, NULL, TIME(state_ns) },
-	{ "describe", thump_capture_process, NULL, TIME(state_ns) },
-	{ "read credentials of", thump_capture_creds, NULL, TIME(state_ns) },
-	{ "read threads of", thump_capture_tasks, NULL, TIME(state_ns) },
-	{ "read relations of", thump_capture_relations, NULL, TIME(state_ns) },
-	{ "ask", thump_capture_remote_process, NULL, TIME(remote_ns) },
-	{ "read signal dispositions of", thump_capture_signals, NULL, TIME(remote_ns) },
-	{ "read timers of", thump_capture_timers, NULL, TIME(remote_ns) },
-	{ "ask threads of", thump_capture_remote_tasks, NULL, TIME(remote_ns) },
-	{ "read descriptors of", capture_fds, NULL, TIME(fds_ns) },
-	{ "read memory fields of", thump_capture_mm, NULL, TIME(state_ns) },
-	{ "read mappings of", thump_capture_mappings, NULL, TIME(maps_ns) },
-	{ "read shared memory of", thump_capture_shared_content, NULL, TIME(maps_ns) },
-	{ "finish remote calls in", finish_remote_calls, NULL, TIME(remote_ns) },
-	{ "scan memory of", thump_capture_pages, NULL, TIME(scan_ns) },
+	{ "look at", thump_capture_open, NULL, TIME(before_ns), false },
+	{ "read the mappings of", thump_capture_smaps_before, NULL, TIME(before_ns), false },
+	{ "stop", stop_target, resume_target, TIME(stop_ns), false },
+	{ "read facts about", thump_capture_facts, NULL, TIME(state_ns), false },
+	{ "look for obstacles in", thump_capture_obstacles, NULL, TIME(state_ns), false },
+	{ "describe the machine of", thump_capture_machine, NULL, TIME(state_ns), false },
+	{ "describe", thump_capture_process, NULL, TIME(state_ns), false },
+	{ "read credentials of", thump_capture_creds, NULL, TIME(state_ns), false },
+	{ "read threads of", thump_capture_tasks, NULL, TIME(state_ns), false },
+	{ "read relations of", thump_capture_relations, NULL, TIME(state_ns), false },
+	{ "ask", thump_capture_remote_process, NULL, TIME(remote_ns), true },
+	{ "read signal dispositions of", thump_capture_signals, NULL, TIME(remote_ns), true },
+	{ "read timers of", thump_capture_timers, NULL, TIME(remote_ns), true },
+	{ "ask threads of", thump_capture_remote_tasks, NULL, TIME(remote_ns), true },
+	{ "read descriptors of", capture_fds, NULL, TIME(fds_ns), false },
+	{ "read memory fields of", thump_capture_mm, NULL, TIME(state_ns), false },
+	{ "read mappings of", thump_capture_mappings, NULL, TIME(maps_ns), false },
+	{ "read shared memory of", thump_capture_shared_content, NULL, TIME(maps_ns), true },
+	{ "finish remote calls in", finish_remote_calls, NULL, TIME(remote_ns), false },
+	{ "scan memory of", thump_capture_pages, NULL, TIME(scan_ns), false },
 #undef TIME
 };
 
@@ -79,11 +82,28 @@ static void add_time(struct thump_capture *cap, const struct phase *phase, uint6
 	*total += thump_now_ns() - start_ns;
 }
 
+/*
+ * What keeps the target from making calls for us is one problem among others: the capture goes on
+ * without them, so that all problems are listed. There is no image then.
+ */
+static int run_phase(struct thump_capture *cap, const struct phase *phase, struct thump_err *err)
+{
+	if (phase->calls && cap->target->calls_refused)
+		return 0;
+	if (phase->run(cap, err) == 0)
+		return 0;
+	if (!phase->calls || err->code != THUMP_REFUSED)
+		return -1;
+	cap->target->calls_refused = true;
+	thump_capture_refuse(cap, "remote-call", "%s", err->text);
+	return 0;
+}
+
 static int run_phases(struct thump_capture *cap, struct thump_err *err)
 {
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(phases); i++) {
 		uint64_t start_ns = thump_now_ns();
-		int status = phases[i].run(cap, err);
+		int status = run_phase(cap, &phases[i], err);
 
 		add_time(cap, &phases[i], start_ns);
 		if (status == 0)

@@ -117,9 +117,6 @@ static void refuse_modes(struct thump_capture *cap)
 {
 	const struct thump_status *status = &cap->status;
 
-	if (status->shadow_stack)
-		thump_capture_refuse(cap, "shadow-stack",
-				     "shadow stack: in use (CET), which cannot be saved");
 	refuse_speculation(cap, "Speculation_Store_Bypass", status->speculation_store_bypass);
 	refuse_speculation(cap, "SpeculationIndirectBranch", status->speculation_indirect_branch);
 }

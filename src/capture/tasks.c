@@ -50,19 +50,6 @@ static void compare_creds(struct thump_capture *cap, const struct thump_status *
 				     status->pid);
 }
 
-/* As many filters as thump itself has: those of the container or service around both, which a
- * restored process gets from its thump again. */
-static void refuse_seccomp(struct thump_capture *cap, const struct thump_status *status)
-{
-	if (cap->seccomp_listed ||
-	    (status->seccomp != 1 && status->seccomp_filters <= cap->own_status.seccomp_filters))
-		return;
-	cap->seccomp_listed = true;
-	thump_capture_refuse(cap, "seccomp", "thread %d: %s cannot be saved", status->pid,
-			     status->seccomp == 1 ? "seccomp's strict mode"
-						  : "seccomp filters of its own");
-}
-
 static int read_status(struct thump_capture *cap, size_t index, struct thump_task *task,
 		       struct thump_err *err)
 {
@@ -77,7 +64,6 @@ static int read_status(struct thump_capture *cap, size_t index, struct thump_tas
 		return -1;
 	task->tid = status.ns_pid;
 	compare_creds(cap, &status);
-	refuse_seccomp(cap, &status);
 	return 0;
 }
 

@@ -93,6 +93,17 @@ static int capture_owner(struct thump_fd_capture *cap, const struct thump_fd_fac
 	return 0;
 }
 
+/* One more problem where the target may not be asked; said once where nothing may be asked. */
+static int cannot_ask(struct thump_fd_capture *cap, int fd, struct thump_err *err)
+{
+	if (err->code != THUMP_REFUSED)
+		return -1;
+	if (!cap->refusal_listed)
+		thump_problem_add(cap->problems, false, fd, "remote-call", "%s", err->text);
+	cap->refusal_listed = cap->target->calls_refused;
+	return 0;
+}
+
 static int capture_one(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 		       struct thump_ofd *ofd, struct thump_err *err)
 {
@@ -175,8 +186,11 @@ static int capture_all(struct thump_fd_capture *cap, const size_t *first, struct
 
 		if (first[i] == i) {
 			ofd_ids[i] = model->nr_ofds++;
-			if (capture_one(cap, facts, &model->ofds[ofd_ids[i]], err) < 0)
-				return thump_add_context(err, "fd %d", facts->fd);
+			if (capture_one(cap, facts, &model->ofds[ofd_ids[i]], err) < 0) {
+				thump_err_context(err, "fd %d", facts->fd);
+				if (cannot_ask(cap, facts->fd, err) < 0)
+					return -1;
+			}
 		}
 		model->fds[model->nr_fds++] = (struct thump_fd){
 			.fd = facts->fd,
@@ -205,7 +219,8 @@ static int capture_with(struct thump_fd_capture *cap, struct thump_arena *arena,
 	if (!first)
 		return thump_fail(err, "out of memory");
 	way = count ? thump_share_probe(cap->target, facts[0].fd) : THUMP_SHARE_KCMP;
-	if (thump_share_find(cap->target, way, facts, count, first, err) < 0)
+	if (thump_share_find(cap->target, way, facts, count, first, err) < 0 &&
+	    cannot_ask(cap, -1, err) < 0)
 		return -1;
 	return capture_all(cap, first, err);
 }
@@ -219,6 +234,7 @@ int thump_capture_fds(struct thump_target *target, struct thump_model *model,
 		.model = model,
 		.problems = problems,
 		.carry_limit_bytes = carry_limit_bytes,
+		.refusal_listed = target->calls_refused,
 	};
 	struct thump_arena arena;
 	int status;

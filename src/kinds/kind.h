@@ -85,6 +85,7 @@ struct thump_fd_capture {
 	bool have_dup_fd;	    /* pidfd_getfd works here */
 	uint64_t carry_limit_bytes; /* open temporary files up to this travel in the image */
 	const char *tmpdir;	    /* TMPDIR of the target's environment, or NULL */
+	bool refusal_listed;	    /* that the target makes no calls for us is listed */
 };
 
 /*

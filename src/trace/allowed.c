@@ -3,9 +3,13 @@
  * May the threads of a target make system calls that are none of their own? What stands against it
  * would end the process, so it is looked for in every thread: each may have modes of its own
  * (seccomp(2) without SECCOMP_FILTER_FLAG_TSYNC, prctl(PR_SET_SYSCALL_USER_DISPATCH)).
+ *
+ * As many filters as thump itself has are those of the container or service around both. They may
+ * still forbid, by death, what a checkpoint asks for: rehearse.c finds out.
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/fd.h"
 #include "proc/status.h"
@@ -49,13 +53,33 @@ static bool is_dispatched(const struct thread_facts *facts)
 
 static const struct {
 	bool (*found)(const struct thread_facts *facts);
-	const char *text;
+	const char *word, *text;
 } obstacles[] = {
-	{ is_strict, "is in seccomp's strict mode" },
-	{ is_filtered, "has seccomp filters of its own" },
-	{ has_shadow_stack, "uses a shadow stack" },
-	{ is_dispatched, "has syscall user dispatch (PR_SET_SYSCALL_USER_DISPATCH)" },
+	{ is_strict, "seccomp", "is in seccomp's strict mode" },
+	{ is_filtered, "seccomp", "has seccomp filters of its own" },
+	{ has_shadow_stack, "shadow-stack", "uses a shadow stack (CET)" },
+	{ is_dispatched, "user-dispatch",
+	  "has syscall user dispatch (PR_SET_SYSCALL_USER_DISPATCH)" },
 };
+
+struct obstacle_list {
+	struct thump_obstacle *list;
+	size_t count;
+	bool filtered; /* some thread has filters, be they ours, too */
+};
+
+static int add(struct obstacle_list *found, pid_t tid, const char *word, const char *text,
+	       struct thump_err *err)
+{
+	struct thump_obstacle *grown =
+		realloc(found->list, (found->count + 1) * sizeof(found->list[0]));
+
+	if (!grown)
+		return thump_fail_errno(err, "look at thread %d", tid);
+	found->list = grown;
+	grown[found->count++] = (struct thump_obstacle){ tid, word, text };
+	return 0;
+}
 
 static int read_status(int dir_fd, const char *path, struct thump_arena *arena,
 		       struct thump_status *status_ret, struct thump_err *err)
@@ -82,8 +106,8 @@ static int look_at(const struct thump_target *target, pid_t tid, struct thump_ar
 	return 0;
 }
 
-int thump_check_calls_allowed(const struct thump_target *target, struct thump_arena *arena,
-			      struct thump_err *err)
+static int look_at_all(const struct thump_target *target, struct thump_arena *arena,
+		       struct obstacle_list *found, struct thump_err *err)
 {
 	struct thread_facts facts = { 0 };
 	struct thump_status own;
@@ -96,10 +120,61 @@ int thump_check_calls_allowed(const struct thump_target *target, struct thump_ar
 
 		if (look_at(target, tid, arena, &facts, err) != 0)
 			return -1;
+		found->filtered |= facts.status.seccomp != 0;
 		for (size_t k = 0; k < THUMP_ARRAY_SIZE(obstacles); k++)
-			if (obstacles[k].found(&facts))
-				return thump_refuse(err, "thread %d of process %d %s", tid,
-						    target->pid, obstacles[k].text);
+			if (obstacles[k].found(&facts) &&
+			    add(found, tid, obstacles[k].word, obstacles[k].text, err) != 0)
+				return -1;
 	}
+	for (size_t i = 0; i < target->nr_kernel_workers; i++)
+		if (add(found, target->kernel_workers[i], "io_uring",
+			"is a worker of the kernel for io_uring(7)", err) != 0)
+			return -1;
 	return 0;
+}
+
+static int find_obstacles(struct thump_target *target, struct obstacle_list *found_ret,
+			  struct thump_err *err)
+{
+	struct obstacle_list found = { 0 };
+	struct thump_arena arena;
+	int result;
+
+	thump_arena_init(&arena);
+	result = look_at_all(target, &arena, &found, err);
+	thump_arena_deinit(&arena);
+	if (result != 0) {
+		free(found.list);
+		return -1;
+	}
+	target->calls_refused |= found.count > 0;
+	*found_ret = found;
+	return 0;
+}
+
+int thump_target_obstacles(struct thump_target *target, struct thump_obstacle **list_ret,
+			   size_t *count_ret, struct thump_err *err)
+{
+	struct obstacle_list found;
+
+	if (find_obstacles(target, &found, err) != 0)
+		return -1;
+	*list_ret = found.list;
+	*count_ret = found.count;
+	return 0;
+}
+
+int thump_check_calls_allowed(struct thump_target *target, bool *filtered_ret,
+			      struct thump_err *err)
+{
+	struct obstacle_list found;
+
+	if (find_obstacles(target, &found, err) != 0)
+		return -1;
+	if (found.count != 0)
+		(void)thump_refuse(err, "thread %d of process %d %s", found.list[0].tid,
+				   target->pid, found.list[0].text);
+	free(found.list);
+	*filtered_ret = found.filtered;
+	return found.count == 0 ? 0 : -1;
 }

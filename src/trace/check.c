@@ -92,17 +92,19 @@ int thump_refuse_kernel_worker(pid_t pid, pid_t tid, struct thump_err *err)
 			    tid, pid);
 }
 
-/* Before anything is stopped: that would wake them up and show in what they count. */
-static int check_no_kernel_worker(pid_t pid, int proc_fd, struct thump_err *err)
+int thump_find_kernel_workers(struct thump_target *target, struct thump_err *err)
 {
 	auto_free pid_t *tids = NULL;
-	size_t count;
+	size_t count, nr_workers = 0;
 
-	if (thump_list_tasks(proc_fd, pid, &tids, &count, err) != 0)
+	if (thump_list_tasks(target->proc_fd, target->pid, &tids, &count, err) != 0)
 		return -1;
 	for (size_t i = 0; i < count; i++)
-		if (thump_is_kernel_worker(proc_fd, tids[i]))
-			return thump_refuse_kernel_worker(pid, tids[i], err);
+		if (thump_is_kernel_worker(target->proc_fd, tids[i]))
+			tids[nr_workers++] = tids[i];
+	target->kernel_workers = tids;
+	target->nr_kernel_workers = nr_workers;
+	tids = NULL;
 	return 0;
 }
 
@@ -121,7 +123,6 @@ int thump_check_process(pid_t pid, int proc_fd, uint64_t *start_time_ret, struct
 		result = check_status(pid, &status, err);
 	thump_arena_deinit(&arena);
 	if (result != 0 || check_no_ancestor(pid, err) != 0 ||
-	    check_no_kernel_worker(pid, proc_fd, err) != 0 ||
 	    read_stat(proc_fd, "stat", &stat, err) != 0)
 		return -1;
 	*start_time_ret = stat.start_time_ticks;

@@ -39,7 +39,8 @@ struct thump_inject {
 	struct thump_arena arena;
 	struct thump_maps maps;
 	struct thump_gadgets gadgets;
-	size_t room;	       /* for one chain and the area below it */
+	struct thump_rehearsal *rehearsal; /* NULL: no filter could object to a call */
+	size_t room;			   /* for one chain and the area below it */
 	uint64_t spare_top[2]; /* dead room at the low end of the main stack, one per slot; or 0 */
 	size_t best;
 	uint64_t best_top;
@@ -162,7 +163,10 @@ static int lost(struct thump_target *target, size_t index, struct thump_err *err
 static int init_inject(struct thump_target *target, struct thump_inject *inject,
 		       struct thump_err *err)
 {
-	if (thump_check_calls_allowed(target, &inject->arena, err) != 0 ||
+	bool filtered;
+
+	if (thump_check_calls_allowed(target, &filtered, err) != 0 ||
+	    (filtered && thump_rehearsal_create(&inject->rehearsal, err) != 0) ||
 	    thump_read_maps(target->proc_fd, &inject->maps, err) != 0 ||
 	    thump_find_gadgets(target->mem_fd, &inject->maps, true, &inject->gadgets, err) != 0)
 		return -1;
@@ -181,6 +185,9 @@ static int need_inject(struct thump_target *target, struct thump_err *err)
 
 	if (!target->stopped)
 		return thump_fail(err, "process %d is not stopped", target->pid);
+	if (target->calls_refused)
+		return thump_refuse(err, "process %d must not make system calls for thump",
+				    target->pid);
 	if (target->inject)
 		return 0;
 	/* Killed in its stop: then /proc gives half answers. */
@@ -208,6 +215,7 @@ void thump_inject_destroy(struct thump_inject *inject)
 		free(inject->slots[i].chain.bytes);
 		free(inject->slots[i].saved);
 	}
+	thump_rehearsal_destroy(inject->rehearsal);
 	thump_arena_deinit(&inject->arena);
 	free(inject);
 }
@@ -387,12 +395,25 @@ static int call(struct thump_target *target, struct slot *slot, long nr, const u
 	return 0;
 }
 
+static int rehearse(struct thump_target *target, long nr, const uint64_t args[6],
+		    struct thump_err *err)
+{
+	struct thump_inject *inject = target->inject;
+
+	if (!inject->rehearsal ||
+	    thump_rehearse(inject->rehearsal, nr, args, inject->area, err) == 0)
+		return 0;
+	target->calls_refused |= err->code == THUMP_REFUSED;
+	return thump_add_context(err, "process %d", target->pid);
+}
+
 int thump_remote_syscall_in(struct thump_target *target, size_t thread_index, long nr,
 			    const uint64_t args[6], long *result_ret, struct thump_err *err)
 {
 	struct slot *slot;
 
-	if (need_inject(target, err) != 0 || slot_for(target, thread_index, &slot, err) != 0)
+	if (need_inject(target, err) != 0 || rehearse(target, nr, args, err) != 0 ||
+	    slot_for(target, thread_index, &slot, err) != 0)
 		return -1;
 	return call(target, slot, nr, args, result_ret, err);
 }

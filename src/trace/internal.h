@@ -23,6 +23,8 @@ int thump_explain_laggard(pid_t pid, pid_t tid, int proc_fd, unsigned patience_m
 			  struct thump_err *err);
 /* A thread that the kernel made inside the process and that never runs its code: io_uring(7). */
 bool thump_is_kernel_worker(int proc_fd, pid_t tid);
+/* Before anything is stopped: stopping those would wake them up and show in what they count. */
+THUMP_MUST_CHECK int thump_find_kernel_workers(struct thump_target *target, struct thump_err *err);
 int thump_refuse_kernel_worker(pid_t pid, pid_t tid, struct thump_err *err);
 /* TracerPid of a thread, 0 when there is none or the thread is gone. */
 pid_t thump_tracer_of(int proc_fd, pid_t tid);
@@ -96,11 +98,22 @@ THUMP_MUST_CHECK int thump_read_maps(int proc_fd, struct thump_maps *maps, struc
 
 /* ---- allowed.c --------------------------------------------------------------------------- */
 
-struct thump_arena;
+/* Refuses, by name, when a system call that is none of its own could be the end of the process.
+ * *filtered_ret: it has seccomp filters, which are thump's, too. */
+THUMP_MUST_CHECK int thump_check_calls_allowed(struct thump_target *target, bool *filtered_ret,
+					       struct thump_err *err);
 
-/* Refuses, by name, when a system call that is none of its own could be the end of the process. */
-THUMP_MUST_CHECK int thump_check_calls_allowed(const struct thump_target *target,
-					       struct thump_arena *arena, struct thump_err *err);
+/* ---- rehearse.c -------------------------------------------------------------------------- */
+
+struct thump_rehearsal;
+
+/* A child of ours, under our seccomp filters, in which calls are tried. */
+THUMP_MUST_CHECK int thump_rehearsal_create(struct thump_rehearsal **rehearsal_ret,
+					    struct thump_err *err);
+void thump_rehearsal_destroy(struct thump_rehearsal *rehearsal);
+/* Refuses a call that ends whoever makes it. Addresses from area on (0: none) are replaced. */
+THUMP_MUST_CHECK int thump_rehearse(struct thump_rehearsal *rehearsal, long nr,
+				    const uint64_t args[6], uint64_t area, struct thump_err *err);
 
 /* ---- inject.c ---------------------------------------------------------------------------- */
 

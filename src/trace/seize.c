@@ -116,6 +116,10 @@ static bool is_known(const struct thump_target *target, pid_t tid)
 		if (target->threads[i].tid == tid)
 			return true;
 	}
+	for (size_t i = 0; i < target->nr_kernel_workers; i++) {
+		if (target->kernel_workers[i] == tid)
+			return true;
+	}
 	return false;
 }
 

@@ -26,7 +26,9 @@ static int open_target(struct thump_target *target, pid_t pid, struct thump_err 
 				       : thump_fail_errno(err, "open %s", path);
 	/* Opened before the process is looked at: from here on all facts are about this one. */
 	target->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	return thump_check_process(pid, target->proc_fd, &target->start_time, err);
+	if (thump_check_process(pid, target->proc_fd, &target->start_time, err) != 0)
+		return -1;
+	return thump_find_kernel_workers(target, err);
 }
 
 static int open_mem(struct thump_target *target, struct thump_err *err)
@@ -159,6 +161,7 @@ void thump_target_destroy(struct thump_target *target)
 	for (size_t i = 0; i < target->nr_threads; i++)
 		free(target->threads[i].xstate);
 	free(target->threads);
+	free(target->kernel_workers);
 	thump_close_fd(&target->proc_fd);
 	thump_close_fd(&target->mem_fd);
 	thump_close_fd(&target->pidfd);

@@ -36,6 +36,13 @@ struct thump_target_thread {
 struct thump_waiter;
 struct thump_inject;
 
+/* Something that stands against system calls that are none of a thread's own. */
+struct thump_obstacle {
+	pid_t tid;
+	const char *word; /* short and stable */
+	const char *text; /* "has seccomp filters of its own" */
+};
+
 struct thump_target {
 	pid_t pid;	     /* as the tracer sees it */
 	uint64_t start_time; /* field 22 of /proc/PID/stat: pids are reused, (pid, start) is not */
@@ -45,7 +52,10 @@ struct thump_target {
 	struct thump_waiter *waiter; /* SIGCHLD is blocked and ours as long as this is set */
 	struct thump_target_thread *threads; /* [0] is the thread group leader */
 	size_t nr_threads;
+	pid_t *kernel_workers; /* threads that the kernel made and that run no code: io_uring(7) */
+	size_t nr_kernel_workers;
 	struct thump_inject *inject; /* remote call machinery, made on first use */
+	bool calls_refused;	     /* a remote call could be its end: none is made any more */
 	uint64_t stopped_at_ns;	     /* CLOCK_MONOTONIC, when all threads had stopped */
 	/* true until the target was resumed, killed or lost */
 	bool stopped;
@@ -77,7 +87,17 @@ THUMP_MUST_CHECK int thump_target_kill(struct thump_target *target, struct thump
 void thump_target_destroy(struct thump_target *target);
 
 /*
- * Runs one system call in the target, on the thread that is best suited. Returns 0 and the raw
+ * What stands against remote calls, in every thread: heap array that the caller frees. When there
+ * is any, every later remote call is refused.
+ */
+THUMP_MUST_CHECK int thump_target_obstacles(struct thump_target *target,
+					    struct thump_obstacle **list_ret, size_t *count_ret,
+					    struct thump_err *err);
+
+/*
+ * Runs one system call in the target, on the thread that is best suited. Where the target has the
+ * seccomp filters of its container or service, a child of ours makes the same call first: what
+ * would end that child is REFUSED. Returns 0 and the raw
  * result (-errno on failure) in *result_ret; -1 when the target could not be used at all (it died,
  * there is no syscall instruction in it).
  */
