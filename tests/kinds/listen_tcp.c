@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Listening TCP sockets keep address, options, backlog and flags, and accept connections; sockets
  * that are only bound, or not even that, come back, too. */
-#include "workload.h"
+#include "sockets.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/socket.h>
 
 static int option(int fd, int level, int name)
 {
@@ -23,11 +22,10 @@ static void set(int fd, int level, int name, int value)
 
 static uint16_t port_of(int fd)
 {
-	struct sockaddr_in6 addr;
-	socklen_t size = sizeof(addr);
+	struct sockaddr_storage addr;
 
-	MUST(getsockname(fd, (struct sockaddr *)&addr, &size));
-	return addr.sin6_port; /* at the same place as sin_port */
+	(void)address_of(fd, &addr);
+	return ((struct sockaddr_in6 *)&addr)->sin6_port; /* at the same place as sin_port */
 }
 
 static int bound(uint16_t port_be)
@@ -54,24 +52,6 @@ static int bound6(bool only)
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0)
 		workload_skip("no ::1: %s", strerror(errno));
 	return fd;
-}
-
-static void talk(int listener, sa_family_t family)
-{
-	struct sockaddr_storage addr;
-	socklen_t size = sizeof(addr);
-	char byte;
-	int client = (int)MUST(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)), server;
-
-	MUST(getsockname(listener, (struct sockaddr *)&addr, &size));
-	MUST(connect(client, (struct sockaddr *)&addr, size));
-	server = (int)MUST(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
-	must_write(client, "x", 1);
-	must_read(server, &byte, 1);
-	/* The client closes first: no TIME_WAIT on the listening port. */
-	MUST(close(client));
-	CHECK_EQ(read(server, &byte, 1), 0);
-	MUST(close(server));
 }
 
 int main(void)
@@ -115,12 +95,12 @@ int main(void)
 	CHECK(fcntl(six, F_GETFL) & O_NONBLOCK);
 	CHECK_EQ(fcntl(first, F_GETFD), FD_CLOEXEC);
 	MUST(close(second));
-	talk(first, AF_INET);
+	talk_to(first);
 	set(six, SOL_SOCKET, SO_REUSEADDR, 1);
 	MUST(fcntl(six, F_SETFL, 0));
-	talk(six, AF_INET6);
+	talk_to(six);
 	MUST(listen(only_bound, 1));
-	talk(only_bound, AF_INET);
+	talk_to(only_bound);
 	CHECK_EQ(option(fresh, SOL_SOCKET, SO_TYPE), SOCK_STREAM);
 	MUST(listen(fresh, 1));
 	workload_pass();

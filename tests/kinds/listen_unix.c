@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Listening UNIX sockets: with a path (which may be there or gone), abstract, stream and packet. */
-#include "workload.h"
+#include "sockets.h"
 
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -22,22 +21,6 @@ static int make(int type, const char *name, bool abstract)
 	return fd;
 }
 
-static void talk(int listener, int type)
-{
-	struct sockaddr_un addr;
-	socklen_t size = sizeof(addr);
-	char byte;
-	int client = (int)MUST(socket(AF_UNIX, type | SOCK_CLOEXEC, 0)), server;
-
-	MUST(getsockname(listener, (struct sockaddr *)&addr, &size));
-	MUST(connect(client, (struct sockaddr *)&addr, size));
-	server = (int)MUST(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
-	must_write(client, "x", 1);
-	must_read(server, &byte, 1);
-	MUST(close(client));
-	MUST(close(server));
-}
-
 int main(void)
 {
 	char abstract_name[64];
@@ -55,11 +38,11 @@ int main(void)
 	if (workload_checkpoint() == WORKLOAD_ORIGINAL)
 		MUST(unlink("packets.sock"));
 
-	talk(abstract, SOCK_STREAM);
+	talk_to(abstract);
 	MUST(stat("listening.sock", &after));
 	CHECK_EQ(after.st_mode, before.st_mode);
-	talk(by_path, SOCK_STREAM);
+	talk_to(by_path);
 	if (access("packets.sock", F_OK) == 0)
-		talk(packet, SOCK_SEQPACKET);
+		talk_to(packet);
 	workload_pass();
 }
