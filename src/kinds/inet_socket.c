@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TCP and UDP over IPv4 and IPv6, tcp(7), udp(7): sockets that listen, are bound, or are fresh. One
- * with a peer is refused, naming both addresses.
+ * TCP and UDP over IPv4 and IPv6, tcp(7), udp(7): sockets that listen, are bound, or are fresh, and
+ * connections that are over (ended.h). One with a peer is refused, naming both addresses.
  *
  * Record: u8 family (4 or 6), u8 type, u32 protocol, u8 state, u32 backlog, u16 port, u8[16]
- * address (IPv4: the first four), u32 flow, u32 scope, options (sock.h).
+ * address (IPv4: the first four), u32 flow, u32 scope, options (sock.h); in state 3 (since version
+ * 2) what ended.h says. The address of a connection that is over is for people to read.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <sys/syscall.h>
 
 #include "base/fd.h"
+#include "kinds/ended.h"
 #include "kinds/registry.h"
 #include "kinds/restore.h"
 #include "kinds/sock.h"
@@ -25,7 +27,7 @@
 
 #define FIRST_FREE_PORT 1024U /* below: CAP_NET_BIND_SERVICE, see ip_unprivileged_port_start */
 
-enum inet_state { INET_FRESH = 0, INET_BOUND = 1, INET_LISTENING = 2 };
+enum inet_state { INET_FRESH = 0, INET_BOUND = 1, INET_LISTENING = 2, INET_ENDED = 3 };
 
 union inet_address {
 	struct sockaddr any;
@@ -41,6 +43,7 @@ struct inet {
 	uint32_t backlog;
 	union inet_address local;
 	struct thump_sock_options options;
+	struct thump_ended ended;
 };
 
 /* ---- capture ---------------------------------------------------------------------------- */
@@ -210,6 +213,45 @@ static int capture_unconnected(struct thump_fd_capture *cap, const struct thump_
 				  show(local).text, words[state]);
 }
 
+/*
+ * Closed, or closed by the peer (CLOSE_WAIT), which after the restore is the same: whoever reads
+ * gets what is left and the end of file, and nobody is there to write to. *ended_ret: it is one.
+ * `round_trip`: tcpi_rtt, 0 when no segment of it was ever acknowledged.
+ */
+static int capture_ended(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			 struct thump_ofd *ofd, struct thump_access *access, uint32_t round_trip,
+			 const union inet_address *local, struct thump_buf *record, bool *ended_ret,
+			 struct thump_err *err)
+{
+	bool closed, closed_by_peer, error;
+	const char *why_not;
+
+	if (thump_ended_look(access, &closed, &closed_by_peer, &error, err) < 0)
+		return -1;
+	*ended_ret = closed || closed_by_peer;
+	if (!*ended_ret)
+		return 0;
+	put_inet(record, facts, INET_ENDED, 0, local);
+	if (thump_sock_capture_options(cap, facts, access, record, err) < 0 ||
+	    thump_ended_capture(access, facts->sock_protocol, error, round_trip > 0, record,
+				&why_not, err) < 0)
+		return -1;
+	if (why_not)
+		thump_refuse_fd(cap, facts, "tcp-ended",
+				"%s %s, a connection that has ended: %s: cannot be saved",
+				protocol_word(facts->sock_type, facts->sock_protocol),
+				show(local).text, why_not);
+	else if (closed_by_peer)
+		thump_warn_fd(cap, facts, "tcp-ended",
+			      "%s %s: the peer has closed this connection: when restored, nothing "
+			      "can be sent through it any more",
+			      protocol_word(facts->sock_type, facts->sock_protocol),
+			      show(local).text);
+	return thump_ofd_describe(cap, ofd, err, "%s %s ended",
+				  protocol_word(facts->sock_type, facts->sock_protocol),
+				  show(local).text);
+}
+
 static int inet_capture(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 			struct thump_ofd *ofd, struct thump_buf *record, struct thump_err *err)
 {
@@ -217,6 +259,7 @@ static int inet_capture(struct thump_fd_capture *cap, const struct thump_fd_fact
 	union inet_address local = { .any = { 0 } }, peer = { .any = { 0 } };
 	struct tcp_info info = { .tcpi_state = TCP_CLOSE };
 	long local_result, peer_result;
+	bool ended = false;
 	uint32_t len;
 
 	if (thump_access_open(cap->target, cap->have_dup_fd, facts->fd, &access, err) < 0 ||
@@ -226,6 +269,11 @@ static int inet_capture(struct thump_fd_capture *cap, const struct thump_fd_fact
 	if (facts->sock_type == SOCK_STREAM && tcp_facts(&access, &info, err) < 0)
 		return -1;
 	local.any.sa_family = (sa_family_t)facts->sock_domain;
+	if (facts->sock_type == SOCK_STREAM && info.tcpi_state != TCP_LISTEN &&
+	    capture_ended(cap, facts, ofd, &access, info.tcpi_rtt, &local, record, &ended, err) < 0)
+		return -1;
+	if (ended)
+		return 0;
 	if (peer_result == 0 || (info.tcpi_state != TCP_CLOSE && info.tcpi_state != TCP_LISTEN)) {
 		refuse_connected(cap, facts, &local, &peer, info.tcpi_state);
 		return 0;
@@ -273,13 +321,14 @@ static int inet_decode(const struct thump_ofd *ofd, struct thump_arena *arena, v
 	inet->backlog = thump_get_u32(&r);
 	decode_address(&r, inet);
 	thump_sock_decode_options(&r, arena, &inet->options);
+	if (inet->state == INET_ENDED)
+		thump_ended_decode(&r, &inet->ended);
 	if (thump_reader_done(&r, "inet socket", err) < 0)
 		return -1;
-	if ((family != 4 && family != 6) || inet->state > INET_LISTENING ||
-	    inet->backlog > INT32_MAX ||
+	if ((family != 4 && family != 6) || inet->state > INET_ENDED || inet->backlog > INT32_MAX ||
 	    !(is_tcp(inet->type, inet->protocol) ||
 	      (inet->type == SOCK_DGRAM && inet->protocol == IPPROTO_UDP)) ||
-	    (inet->state == INET_LISTENING && inet->type != SOCK_STREAM))
+	    (inet->state >= INET_LISTENING && inet->type != SOCK_STREAM))
 		return thump_damaged(err, "inet socket: a field is out of range");
 	*object_ret = inet;
 	return 0;
@@ -327,6 +376,15 @@ static int make_socket(const struct inet *inet, const union inet_address *local,
 	return 0;
 }
 
+/* Options that its user may not set here, or not any more, matter to nobody. */
+static int make_ended(const struct inet *inet, int *fd_ret, struct thump_err *err)
+{
+	if (thump_ended_make(inet->v6, inet->protocol, &inet->ended, fd_ret, err) < 0)
+		return -1;
+	thump_sock_try_options(*fd_ret, &inet->options);
+	return 0;
+}
+
 static const char *bind_advice(int bind_errno)
 {
 	switch (bind_errno) {
@@ -353,6 +411,13 @@ static int inet_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object
 	auto_close int fd = -1;
 
 	(void)err;
+	if (inet->state == INET_ENDED) {
+		struct thump_err why = THUMP_ERR_INIT;
+
+		if (make_ended(inet, &fd, &why) < 0)
+			thump_misfit(rb, ofd_id, problems, "socket", "%s", why.text);
+		return 0;
+	}
 	if (make_socket(inet, &local, &fd, &failed) < 0) {
 		int saved_errno = errno;
 
@@ -375,6 +440,8 @@ static int inet_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obje
 	const char *failed = "";
 	auto_close int fd = thump_take_fd(&rb->kept_fds[ofd_id]);
 
+	if (inet->state == INET_ENDED)
+		return make_ended(inet, fd_ret, err);
 	if (fd < 0 && make_socket(inet, &local, &fd, &failed) < 0)
 		return thump_fail_errno(err, "%s %s: %s", protocol_word(inet->type, inet->protocol),
 					show(&local).text, failed);
@@ -389,7 +456,7 @@ static int inet_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obje
 const struct thump_kind thump_kind_inet_socket = {
 	.name = "inet socket",
 	.kind_id = 12,
-	.version = 1,
+	.version = 2,
 	.matches = inet_matches,
 	.capture = inet_capture,
 	.decode = inet_decode,

@@ -44,6 +44,9 @@ void thump_sock_decode_options(struct thump_reader *r, struct thump_arena *arena
 THUMP_MUST_CHECK int thump_sock_apply_options(int fd, const struct thump_sock_options *options,
 					      const char **failed_ret);
 
+/* Sets what can be set. */
+void thump_sock_try_options(int fd, const struct thump_sock_options *options);
+
 THUMP_MUST_CHECK int thump_sock_get_int(struct thump_access *access, int level, int name,
 					int *value_ret, long *result_ret, struct thump_err *err);
 

@@ -351,3 +351,10 @@ int thump_sock_apply_options(int fd, const struct thump_sock_options *list, cons
 	}
 	return 0;
 }
+
+void thump_sock_try_options(int fd, const struct thump_sock_options *list)
+{
+	for (uint32_t i = 0; i < list->count; i++)
+		(void)setsockopt(fd, list->list[i].level, list->list[i].name, list->list[i].value,
+				 list->list[i].size_bytes);
+}
