@@ -32,6 +32,7 @@ struct agent {
 	jclass coordinator;	       /* global reference */
 	jmethodID request;	       /* static String request(boolean dryRun) */
 	struct server *server;	       /* NULL when there is none */
+	struct refusals *refusals;     /* of the last checkpoint that failed, or NULL */
 	struct random_targets *random; /* found before the capture, renewed after the restore */
 };
 
@@ -85,6 +86,14 @@ void threads_resume(struct agent *agent, JNIEnv *jni, struct suspended_threads *
  * them fresh state (in the restored one); see random.c. */
 void random_find(struct agent *agent, JNIEnv *jni);
 void random_renew(struct agent *agent, JNIEnv *jni);
+
+/* Finds out what holds each descriptor named in `text`; see refusals.c. */
+void refusals_explain(struct agent *agent, JNIEnv *jni, const char *text);
+void refusals_forget(struct agent *agent);
+/* One problem a line, with what holds it; NULL when nothing was explained. */
+const char *refusals_text(const struct agent *agent);
+/* The answer to THUMP_COORD_ASK_HOLDERS. */
+const char *refusals_chains(const struct agent *agent);
 
 jclass management_define(struct agent *agent, JNIEnv *jni);
 void management_add(JNIEnv *jni, jstring object_name, jobject component);

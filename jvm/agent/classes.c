@@ -59,7 +59,8 @@ static jstring native_capture(JNIEnv *jni, jclass self, jboolean dry_run, jstrin
 		(*jni)->ReleaseStringUTFChars(jni, refused, text);
 	if (state != THUMP_COORD_FAILED)
 		return NULL;
-	return (*jni)->NewStringUTF(jni, agent->page->text);
+	return (*jni)->NewStringUTF(jni, refusals_text(agent) ? refusals_text(agent)
+							      : agent->page->text);
 }
 
 static jboolean native_was_restored(JNIEnv *jni, jclass self)

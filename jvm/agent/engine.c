@@ -177,6 +177,7 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	};
 
 	begin_page(page, dry_run, refused);
+	refusals_forget(agent);
 	server_suspend(agent);
 	if (!dry_run) {
 		suspended = threads_suspend(agent, jni);
@@ -191,7 +192,10 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	(void)prctl(PR_SET_PTRACER, 0, 0, 0, 0);
 	if (load_state(page) == THUMP_COORD_RESTORED)
 		random_renew(agent, jni);
-	threads_resume(agent, jni, suspended);
+	/* The socket first: who asked for a checkpoint that failed wants to know what is found. */
 	server_resume(agent);
+	if (load_state(page) == THUMP_COORD_FAILED)
+		refusals_explain(agent, jni, page->text);
+	threads_resume(agent, jni, suspended);
 	return load_state(page);
 }

@@ -172,6 +172,12 @@ static void serve(struct agent *agent, JNIEnv *jni, int fd)
 		close_client(server);
 		return;
 	}
+	if (strcmp(line, THUMP_COORD_ASK_HOLDERS) == 0) {
+		if (refusals_chains(agent))
+			send_text(fd, refusals_chains(agent));
+		close_client(server);
+		return;
+	}
 	dry_run = strcmp(line, THUMP_COORD_ASK_DRY_RUN) == 0;
 	if (!dry_run && strcmp(line, THUMP_COORD_ASK_CHECKPOINT) != 0) {
 		send_text(fd, THUMP_COORD_SAY_FAILED "\nthis request is not known\n");

@@ -376,7 +376,11 @@ static int run_attached(struct checkpoint *checkpoint, struct thump_err *err)
 	if (thump_coord_ask(checkpoint->options.capture.pid, checkpoint->dry_run,
 			    &checkpoint->options.coord_addr, err) < 0)
 		return -1;
-	return run_worker(checkpoint, err);
+	if (run_worker(checkpoint, err) < 0)
+		return -1;
+	if (checkpoint->options.coord_addr && checkpoint->result.err.code == THUMP_REFUSED)
+		thump_coord_explain(checkpoint->options.capture.pid, &checkpoint->problems);
+	return 0;
 }
 
 static int run(int argc, char **argv)

@@ -7,12 +7,18 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include "base/arena.h"
 #include "base/fd.h"
 #include "coord/abi.h"
 #include "proc/status.h"
+
+/* The program opens its socket again as soon as it runs: so often, and at such intervals, it is
+ * tried. There is nothing to wait for. */
+enum { EXPLAIN_TRIES = 400, EXPLAIN_PAUSE_NS = 5000000, EXPLAIN_TIMEOUT_S = 30 };
 
 #define AGENT_NAME "libthump-jvm.so"
 
@@ -292,4 +298,80 @@ int thump_coord_ask(pid_t pid, bool dry_run, uint64_t *addr_ret, struct thump_er
 		return thump_refuse(err, "the program's own hooks refused: %s",
 				    answer + strlen(THUMP_COORD_SAY_FAILED "\n"));
 	return thump_fail(err, "process %d did not say how its hooks ended", pid);
+}
+
+/* ---- who holds what ----------------------------------------------------------------------------
+ */
+
+static int connect_patiently(pid_t pid)
+{
+	const struct timespec pause = { .tv_nsec = EXPLAIN_PAUSE_NS };
+	int fd = connect_to(pid);
+
+	for (int i = 0; fd < 0 && errno == ECONNREFUSED && i < EXPLAIN_TRIES; i++) {
+		(void)nanosleep(&pause, NULL);
+		fd = connect_to(pid);
+	}
+	return fd;
+}
+
+static void add_holder(struct thump_problems *problems, int fd, const char *holder)
+{
+	for (size_t i = 0; i < problems->count; i++) {
+		struct thump_problem *problem = &problems->list[i];
+		const char *text;
+
+		if (problem->fd != fd || problem->warning)
+			continue;
+		text = thump_arena_printf(&problems->arena, "%s <- %s", problem->text, holder);
+		if (text)
+			problem->text = text;
+		return;
+	}
+}
+
+static void read_holders(FILE *answer, struct thump_problems *problems)
+{
+	auto_free char *line = NULL;
+	size_t room = 0;
+	ssize_t len;
+
+	while ((len = getline(&line, &room, answer)) > 0) {
+		char *end;
+		long fd = strtol(line, &end, 10);
+
+		if (line[len - 1] == '\n')
+			line[len - 1] = '\0';
+		if (end != line && *end == ' ' && fd >= 0 && fd <= INT32_MAX)
+			add_holder(problems, (int)fd, end + 1);
+	}
+}
+
+static bool names_a_descriptor(const struct thump_problems *problems)
+{
+	for (size_t i = 0; i < problems->count; i++)
+		if (problems->list[i].fd >= 0 && !problems->list[i].warning)
+			return true;
+	return false;
+}
+
+void thump_coord_explain(pid_t pid, struct thump_problems *problems)
+{
+	static const char question[] = THUMP_COORD_ASK_HOLDERS "\n";
+	const struct timeval timeout = { .tv_sec = EXPLAIN_TIMEOUT_S };
+	auto_close int fd = -1;
+	auto_fclose FILE *answer = NULL;
+
+	if (!names_a_descriptor(problems))
+		return;
+	fd = connect_patiently(pid);
+	if (fd < 0 || !is_process(fd, pid) ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
+	    send(fd, question, strlen(question), MSG_NOSIGNAL) != (ssize_t)strlen(question))
+		return;
+	answer = fdopen(fd, "r");
+	if (!answer)
+		return;
+	(void)thump_take_fd(&fd);
+	read_holders(answer, problems);
 }

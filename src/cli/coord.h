@@ -22,6 +22,12 @@ struct thump_coord_page;
 THUMP_MUST_CHECK int thump_coord_ask(pid_t pid, bool dry_run, uint64_t *addr_ret,
 				     struct thump_err *err);
 
+/*
+ * Asks a program whose checkpoint was refused which of its objects hold the descriptors that are in
+ * the way, and adds that to the texts of the problems.
+ */
+void thump_coord_explain(pid_t pid, struct thump_problems *problems);
+
 /* Reads the page of a program that waits; fails when there is none at addr. */
 THUMP_MUST_CHECK int thump_coord_read(pid_t pid, uint64_t addr, struct thump_coord_page *page_ret,
 				      struct thump_err *err);

@@ -70,10 +70,14 @@ struct thump_coord_page {
  *            "ready ADDR\n"  the page is at ADDR (hex) and WAITING; thump captures, and writes the
  *                            outcome into the page
  *            "failed\n" and the reasons as text up to end of file; nothing was captured
+ *   thump:   "holders\n", after the outcome was FAILED: of a line of its text that begins with
+ *            "fd N: " the program may know which of its objects holds that descriptor
+ *   program: "N TEXT\n" for each that it knows, up to end of file
  */
 #define THUMP_COORD_SOCKET_FORMAT  "thump-coord-%llu-%d"
 #define THUMP_COORD_ASK_CHECKPOINT "checkpoint"
 #define THUMP_COORD_ASK_DRY_RUN	   "dry-run"
+#define THUMP_COORD_ASK_HOLDERS	   "holders"
 #define THUMP_COORD_SAY_READY	   "ready"
 #define THUMP_COORD_SAY_FAILED	   "failed"
 

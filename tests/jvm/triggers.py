@@ -55,7 +55,8 @@ def outside(world, program):
     report = world.thump_json("checkpoint", pid, "-o", image, statuses=(REFUSED,))[1]
     expect_texts(report, ("java.lang.IllegalStateException: not now",
                           "caused by java.io.IOException: the disk is busy", "Service.java:"),
-                 ("TCP", "127.0.0.1", "established"))
+                 ("TCP", "127.0.0.1", "established", " <- NioSocketImpl.fd <- ",
+                  "Socket.impl <- Service.connection <- "))
     if image.exists():
         raise Failure("a refused checkpoint left an image")
     run.expect_line("back")
