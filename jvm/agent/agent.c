@@ -2,6 +2,7 @@
 #include "agent.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,18 @@ void agent_complain(struct agent *agent, const char *what, jvmtiError error)
 	(void)fprintf(stderr, "thump: %s%s%s\n", what, name ? ": " : "", name ? name : "");
 	if (name)
 		(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)name);
+}
+
+int agent_create_thread(pthread_t *thread_ret, void *(*main)(void *), void *arg)
+{
+	sigset_t all, old;
+	int rc;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(thread_ret, NULL, main, arg);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc;
 }
 
 /* A real CRaC JDK has jdk.crac in java.base: the agent has nothing to add there. */
@@ -151,6 +164,12 @@ static bool set_up_jvmti(struct agent *agent)
 	jvmtiCapabilities capabilities = {
 		.can_tag_objects = 1,
 		.can_suspend = 1,
+		/* For the watchdog. */
+		.can_get_current_contended_monitor = 1,
+		.can_get_monitor_info = 1,
+		.can_get_line_numbers = 1,
+		.can_get_source_file_name = 1,
+		.can_signal_thread = 1,
 		.can_generate_breakpoint_events = agent->options.trigger_class != NULL,
 	};
 	const jvmtiEventCallbacks callbacks = {

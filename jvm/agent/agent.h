@@ -10,6 +10,7 @@
 #include <jni.h>
 #include <jvmti.h>
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,8 @@ struct agent {
 	jmethodID request;	       /* static String request(boolean dryRun) */
 	struct server *server;	       /* NULL when there is none */
 	struct refusals *refusals;     /* of the last checkpoint that failed, or NULL */
+	struct suspended_threads *suspended; /* NULL: nobody is */
+	struct watchdog *watchdog;	     /* during a checkpoint */
 	struct random_targets *random; /* found before the capture, renewed after the restore */
 };
 
@@ -56,6 +59,10 @@ struct agent *agent_get(void);
 /* Prints "thump: ..." on stderr, with the name of a JVMTI error when there is one. */
 void agent_complain(struct agent *agent, const char *what, jvmtiError error);
 
+/* With all signals blocked: those of the process are for the JVM's and the program's threads.
+ * Returns 0 or an errno. */
+int agent_create_thread(pthread_t *thread_ret, void *(*main)(void *), void *arg);
+
 /* The socket for requests from outside; see server.c. */
 bool server_start(struct agent *agent);
 /* Closes the socket, and any connection, and waits until they are closed. */
@@ -78,9 +85,28 @@ void heap_shrink(struct agent *agent);
  * this JVM is not known well enough. The caller frees the table. */
 struct thump_coord_range *heap_ranges(const struct agent *agent, uint32_t *count_ret);
 
-/* Suspends all application threads but the caller; see threads.c. NULL without memory. */
-struct suspended_threads *threads_suspend(struct agent *agent, JNIEnv *jni);
-void threads_resume(struct agent *agent, JNIEnv *jni, struct suspended_threads *suspended);
+/*
+ * Suspends all application threads but the caller; see threads.c. threads_resume() may be called
+ * from any thread, and again.
+ */
+void threads_suspend(struct agent *agent, JNIEnv *jni);
+void threads_resume(struct agent *agent, JNIEnv *jni);
+/* Whoever is suspended now, but for virtual threads. */
+const jthread *threads_suspended(struct agent *agent, jint *count_ret);
+
+/*
+ * Looks after hooks that do not end; see watchdog.c. begin and end once in a checkpoint, on the
+ * requesting thread; begin while nobody is suspended.
+ */
+void watchdog_begin(struct agent *agent, JNIEnv *jni);
+void watchdog_end(struct agent *agent, JNIEnv *jni);
+/* The calling thread runs a hook from here to unwatch. limit_ms 0: for ever. */
+void watchdog_watch(struct agent *agent, JNIEnv *jni, const char *hook, jlong limit_ms,
+		    bool single_threaded);
+/* What kept the hook, when it had to be freed; heap. Else NULL. */
+char *watchdog_unwatch(struct agent *agent, JNIEnv *jni);
+/* Whether this is the watchdog's own thread. */
+bool watchdog_is(const struct agent *agent, JNIEnv *jni, jthread thread);
 
 /* Finds the generators that must not repeat (in the original process, others suspended), and gives
  * them fresh state (in the restored one); see random.c. */

@@ -3,6 +3,7 @@
  * The Java classes travel inside this library and are defined with the null loader: no jar, no
  * descriptor, and class data sharing stays as it is (a boot class path appended to would end it).
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent.h"
@@ -46,6 +47,52 @@ static jboolean native_can_checkpoint(JNIEnv *jni, jclass self)
 	if (server_is_serving(agent_get()))
 		return JNI_TRUE; /* who asks brings the engine and the file name */
 	return options->image && options->thump ? JNI_TRUE : JNI_FALSE;
+}
+
+static void native_begin(JNIEnv *jni, jclass self)
+{
+	(void)self;
+	watchdog_begin(agent_get(), jni);
+}
+
+static void native_end(JNIEnv *jni, jclass self)
+{
+	(void)self;
+	watchdog_end(agent_get(), jni);
+}
+
+static void native_suspend_others(JNIEnv *jni, jclass self)
+{
+	(void)self;
+	threads_suspend(agent_get(), jni);
+}
+
+static void native_resume_others(JNIEnv *jni, jclass self)
+{
+	(void)self;
+	threads_resume(agent_get(), jni);
+}
+
+static void native_watch(JNIEnv *jni, jclass self, jstring hook, jlong limit_ms,
+			 jboolean single_threaded)
+{
+	const char *name = (*jni)->GetStringUTFChars(jni, hook, NULL);
+
+	(void)self;
+	if (!name)
+		return; /* an exception is pending */
+	watchdog_watch(agent_get(), jni, name, limit_ms, single_threaded == JNI_TRUE);
+	(*jni)->ReleaseStringUTFChars(jni, hook, name);
+}
+
+static jstring native_unwatch(JNIEnv *jni, jclass self)
+{
+	char *finding = watchdog_unwatch(agent_get(), jni);
+	jstring text = finding ? (*jni)->NewStringUTF(jni, finding) : NULL;
+
+	(void)self;
+	free(finding);
+	return text;
 }
 
 static jstring native_capture(JNIEnv *jni, jclass self, jboolean dry_run, jstring refused)
@@ -92,6 +139,12 @@ static bool register_natives(JNIEnv *jni)
 {
 	const JNINativeMethod methods[] = {
 		METHOD("canCheckpoint", "()Z", native_can_checkpoint),
+		METHOD("begin", "()V", native_begin),
+		METHOD("end", "()V", native_end),
+		METHOD("suspendOthers", "()V", native_suspend_others),
+		METHOD("resumeOthers", "()V", native_resume_others),
+		METHOD("watch", "(Ljava/lang/String;JZ)V", native_watch),
+		METHOD("unwatch", "()Ljava/lang/String;", native_unwatch),
 		METHOD("capture", "(ZLjava/lang/String;)Ljava/lang/String;", native_capture),
 		METHOD("wasRestored", "()Z", native_was_restored),
 		METHOD("defineManagementComponent", "()Ljava/lang/Class;",

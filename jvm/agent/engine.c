@@ -168,7 +168,6 @@ static void capture_at_safepoint(void *arg)
 
 uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const char *refused)
 {
-	struct suspended_threads *suspended = NULL;
 	struct thump_coord_page *page = agent->page;
 	struct call call = {
 		.agent = agent,
@@ -180,7 +179,6 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	refusals_forget(agent);
 	server_suspend(agent);
 	if (!dry_run) {
-		suspended = threads_suspend(agent, jni);
 		heap_shrink(agent);
 		random_find(agent, jni);
 	}
@@ -196,6 +194,5 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	server_resume(agent);
 	if (load_state(page) == THUMP_COORD_FAILED)
 		refusals_explain(agent, jni, page->text);
-	threads_resume(agent, jni, suspended);
 	return load_state(page);
 }

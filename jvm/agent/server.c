@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -224,21 +223,6 @@ static void *server_main(void *arg)
 	}
 }
 
-/* With all signals blocked: those of the process are for the JVM's and the program's threads. */
-static int create_thread(struct agent *agent)
-{
-	sigset_t all, old;
-	int rc;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&agent->server->thread, NULL, server_main, agent);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc == 0)
-		(void)pthread_detach(agent->server->thread);
-	return rc;
-}
-
 bool server_start(struct agent *agent)
 {
 	struct server *server = calloc(1, sizeof(*server));
@@ -250,8 +234,10 @@ bool server_start(struct agent *agent)
 	(void)pthread_mutex_init(&server->lock, NULL);
 	(void)pthread_cond_init(&server->changed, NULL);
 	agent->server = server;
-	if (create_thread(agent) == 0)
+	if (agent_create_thread(&server->thread, server_main, agent) == 0) {
+		(void)pthread_detach(server->thread);
 		return true;
+	}
 	close_listener_locked(server);
 	agent->server = NULL;
 	free(server);

@@ -12,8 +12,9 @@
 
 #include "agent.h"
 
+/* Of one suspension; the watchdog may end it from its own thread. */
 struct suspended_threads {
-	jthread *list; /* local references of the caller */
+	jthread *list; /* global references */
 	jint count;
 	bool virtual_too;
 };
@@ -95,35 +96,33 @@ static void resume_virtual(jvmtiEnv *jvmti)
 }
 #endif
 
-/* Drops from the list whoever must not be suspended. */
+/* Makes global references of those on the list that may be suspended. */
 static jint choose(struct agent *agent, JNIEnv *jni, jthread self, jthread *threads, jint count)
 {
 	jint kept = 0;
 
 	for (jint i = 0; i < count; i++) {
-		if ((*jni)->IsSameObject(jni, threads[i], self) ||
-		    in_service_group(agent->jvmti, jni, threads[i]))
-			(*jni)->DeleteLocalRef(jni, threads[i]);
-		else
-			threads[kept++] = threads[i];
+		jthread thread = threads[i], global = NULL;
+
+		if (!(*jni)->IsSameObject(jni, thread, self) && !watchdog_is(agent, jni, thread) &&
+		    !in_service_group(agent->jvmti, jni, thread))
+			global = (*jni)->NewGlobalRef(jni, thread);
+		if (global)
+			threads[kept++] = global;
+		(*jni)->DeleteLocalRef(jni, thread);
 	}
 	return kept;
 }
 
-struct suspended_threads *threads_suspend(struct agent *agent, JNIEnv *jni)
+static void suspend_platform(struct agent *agent, JNIEnv *jni, jthread self,
+			     struct suspended_threads *suspended)
 {
-	struct suspended_threads *suspended = calloc(1, sizeof(*suspended));
-	jthread self = NULL, *threads = NULL;
+	jthread *threads = NULL;
 	jvmtiError *results;
 	jint count = 0;
 
-	if (!suspended)
-		return NULL;
-	if ((*agent->jvmti)->GetCurrentThread(agent->jvmti, &self) != JVMTI_ERROR_NONE)
-		return suspended;
-	suspended->virtual_too = suspend_virtual(agent->jvmti, self);
 	if ((*agent->jvmti)->GetAllThreads(agent->jvmti, &count, &threads) != JVMTI_ERROR_NONE)
-		return suspended;
+		return;
 	suspended->list = threads;
 	suspended->count = choose(agent, jni, self, threads, count);
 	results = calloc((size_t)suspended->count + 1, sizeof(*results));
@@ -131,11 +130,42 @@ struct suspended_threads *threads_suspend(struct agent *agent, JNIEnv *jni)
 		(void)(*agent->jvmti)
 			->SuspendThreadList(agent->jvmti, suspended->count, threads, results);
 	free(results);
-	return suspended;
 }
 
-void threads_resume(struct agent *agent, JNIEnv *jni, struct suspended_threads *suspended)
+void threads_suspend(struct agent *agent, JNIEnv *jni)
 {
+	struct suspended_threads *suspended = calloc(1, sizeof(*suspended));
+	jthread self = NULL;
+
+	if (!suspended)
+		return;
+	if ((*agent->jvmti)->GetCurrentThread(agent->jvmti, &self) == JVMTI_ERROR_NONE) {
+		suspended->virtual_too = suspend_virtual(agent->jvmti, self);
+		suspend_platform(agent, jni, self, suspended);
+	}
+	(*jni)->DeleteLocalRef(jni, self);
+	__atomic_store_n(&agent->suspended, suspended, __ATOMIC_RELEASE);
+}
+
+const jthread *threads_suspended(struct agent *agent, jint *count_ret)
+{
+	*count_ret = agent->suspended ? agent->suspended->count : 0;
+	return agent->suspended ? agent->suspended->list : NULL;
+}
+
+static void free_suspended(struct agent *agent, JNIEnv *jni, struct suspended_threads *suspended)
+{
+	for (jint i = 0; i < suspended->count; i++)
+		(*jni)->DeleteGlobalRef(jni, suspended->list[i]);
+	if (suspended->list)
+		(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)suspended->list);
+	free(suspended);
+}
+
+void threads_resume(struct agent *agent, JNIEnv *jni)
+{
+	struct suspended_threads *suspended =
+		__atomic_exchange_n(&agent->suspended, NULL, __ATOMIC_ACQ_REL);
 	jvmtiError *results;
 
 	if (!suspended)
@@ -144,16 +174,12 @@ void threads_resume(struct agent *agent, JNIEnv *jni, struct suspended_threads *
 	/* One by one without memory: a thread must never stay suspended. */
 	for (jint i = 0; !results && i < suspended->count; i++)
 		(void)(*agent->jvmti)->ResumeThread(agent->jvmti, suspended->list[i]);
-	if (results)
+	if (results && suspended->count > 0)
 		(void)(*agent->jvmti)
 			->ResumeThreadList(agent->jvmti, suspended->count, suspended->list,
 					   results);
 	if (suspended->virtual_too)
 		resume_virtual(agent->jvmti);
-	for (jint i = 0; i < suspended->count; i++)
-		(*jni)->DeleteLocalRef(jni, suspended->list[i]);
-	if (suspended->list)
-		(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)suspended->list);
 	free(results);
-	free(suspended);
+	free_suspended(agent, jni, suspended);
 }

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """JDKs, Maven's libraries and programs that `thump run` gives the agent."""
+import hashlib
 import json
 import os
 import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 
 from thumptest import scenario
 from thumptest.events import Failure, Skip
@@ -35,13 +37,36 @@ class Java:
         if not (options.libraries / "crac-1.5.0.jar").exists():
             raise Skip(f"{CRAC} could not be had from Maven Central")
         self.crac = self._own_copy(options.libraries / "crac-1.5.0.jar")
+        self.api = self._own_copy(options.thump.parent / "thump.jar")
+        self.path = f"{self.crac}:{self.api}"
         self.agent = world.thump_path.parent / AGENT
         if not self.agent.exists():
             self.agent = self._own_copy(options.thump.parent / AGENT)
         self.classes = world.path("classes")
         self.flags = ["-Xmx256m", "-Xshare:auto", *getattr(options, "java", [])]
-        world.run([self.home / "bin" / "javac", "-Xlint:all", "-Werror", "-d", self.classes,
-                   "-cp", self.crac, *sorted(SOURCES.glob("*.java"))], "javac")
+        shutil.copytree(self._compiled(options.libraries), self.classes)
+
+    def _compiled(self, libraries):
+        """The test programs, compiled once for all tests of this JDK."""
+        sources = sorted(SOURCES.glob("*.java"))
+        digest = hashlib.sha256()
+        for path in [*sources, self.api]:
+            digest.update(path.read_bytes())
+        shared = libraries / f"classes-{self.version}-{digest.hexdigest()[:16]}"
+        if shared.exists():
+            return shared
+        own = pathlib.Path(tempfile.mkdtemp(dir=libraries))
+        own.chmod(0o755)
+        done = subprocess.run([self.home / "bin" / "javac", "-Xlint:all", "-Werror", "-d", own,
+                               "-cp", self.path, *sources], check=False, capture_output=True,
+                              text=True)
+        if done.returncode:
+            raise Failure(f"javac failed:\n{done.stderr}")
+        try:
+            own.rename(shared)
+        except OSError:  # another test was faster
+            shutil.rmtree(own)
+        return shared
 
     def _own_copy(self, path):
         """In the test's directory, where its user can reach it, and `thump` may be, too."""
@@ -49,7 +74,7 @@ class Java:
 
     def command(self, *words):
         """A java command with the test programs and org.crac on its class path."""
-        return [self.home / "bin" / "java", *self.flags, "-cp", f"{self.classes}:{self.crac}",
+        return [self.home / "bin" / "java", *self.flags, "-cp", f"{self.classes}:{self.path}",
                 *words]
 
     def start(self, image, *words, then=None, name="program", thump_words=(), **options):

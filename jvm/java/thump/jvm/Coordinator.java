@@ -45,18 +45,33 @@ public final class Coordinator {
 
     private static void locked(boolean dryRun) throws CheckpointException, RestoreException {
         Thread keepAlive = KeepAlive.start();
+        Native.begin();
         try {
             runPhases(dryRun);
         } finally {
+            Native.end();
             KeepAlive.stop(keepAlive);
         }
     }
 
     private static void runPhases(boolean dryRun) throws CheckpointException, RestoreException {
-        CheckpointException refused = notifyBefore();
-        Outcome outcome = capture(refused, dryRun || refused != null);
-        RestoreException failed = notifyAfter();
+        HookRun hooks = new HookRun(false);
+        CheckpointException refused = before(hooks);
+        Outcome outcome;
+        RestoreException failed = null;
 
+        if (refused != null) {
+            // The engine is still asked what it would refuse, so that a developer sees all reasons in one go.
+            outcome = Outcome.of(refused, Native.capture(true, Failures.lines(refused)));
+        } else {
+            SingleThreaded part = SingleThreaded.run(dryRun);
+            outcome = part.outcome();
+            failed = part.failed();
+        }
+        if (!dryRun && outcome.failure() == null && Native.wasRestored()) {
+            Management.restored();
+        }
+        failed = after(hooks, failed);
         if (outcome.failure() != null) {
             if (failed != null) {
                 for (Throwable suppressed : failed.getSuppressed()) {
@@ -70,36 +85,38 @@ public final class Coordinator {
         }
     }
 
-    private static CheckpointException notifyBefore() {
+    /** The hooks of the thump API, then the resources of CRaC's: all of them, whatever the others threw. */
+    private static CheckpointException before(HookRun hooks) {
+        CheckpointException failure = hooks.before(true);
         try {
             Core.getGlobalContext().beforeCheckpoint(null);
-            return null;
+            return failure;
         } catch (CheckpointException thrown) {
-            return thrown;
+            if (failure == null) {
+                return thrown;
+            }
+            Failures.collect(failure, thrown);
+            return failure;
         }
     }
 
-    /**
-     * With a failed notification the engine is still asked what it would refuse, so that a developer sees all reasons
-     * in one go.
-     */
-    private static Outcome capture(CheckpointException refused, boolean dryRun) {
-        String problems = Native.capture(dryRun, refused != null ? Failures.lines(refused) : null);
-        boolean restored = !dryRun && Native.wasRestored();
-
-        if (restored) {
-            Management.restored();
-        }
-        return Outcome.of(refused, problems);
-    }
-
-    private static RestoreException notifyAfter() {
+    /** The same backwards; {@code failed} is what went wrong so far, or null. */
+    private static RestoreException after(HookRun hooks, RestoreException failed) {
+        RestoreException all = failed;
         try {
             Core.getGlobalContext().afterRestore(null);
-            return null;
         } catch (RestoreException thrown) {
-            return thrown;
+            all = join(all, thrown);
         }
+        return join(all, hooks.after());
+    }
+
+    private static RestoreException join(RestoreException first, RestoreException second) {
+        if (first == null || second == null) {
+            return first != null ? first : second;
+        }
+        Failures.collect(first, second);
+        return first;
     }
 
     /**

@@ -12,13 +12,41 @@ final class Native {
     /** Whether the agent knows where to write an image and how to start thump. */
     static native boolean canCheckpoint();
 
+    /** Before the first hook: makes the watchdog ready, which cannot be done while others are suspended. */
+    static native void begin();
+
+    /** After the last hook. */
+    static native void end();
+
+    /** Suspends all application threads but the calling one, platform and virtual. */
+    static native void suspendOthers();
+
+    /** They go on, unless the watchdog has had to let them go on before. */
+    static native void resumeOthers();
+
+    /**
+     * From here on the calling thread runs a hook.
+     *
+     * @param name the hook, for messages
+     * @param limitMillis how long it may take; 0: for ever
+     * @param singleThreaded others are suspended: it must not wait for them
+     */
+    static native void watch(String name, long limitMillis, boolean singleThreaded);
+
+    /**
+     * The hook has ended.
+     *
+     * @return what kept it for too long, when the watchdog had to free it, else null
+     */
+    static native String unwatch();
+
     /**
      * Asks the engine to save this process and blocks until it has. Returns twice: in the original process and in
-     * every restored one. All other application threads are suspended meanwhile; in a restored process the random
-     * generators of the JDK have fresh state before any of them runs.
+     * every restored one. In a restored process the agent has put right what must not be as it was (random generators,
+     * clocks, ...) when this returns.
      *
      * @param dryRun only find out what would be refused
-     * @param refused what resources threw, as text for who asked from outside, or null
+     * @param refused what hooks and resources threw, as text for who asked from outside, or null
      * @return what was refused, one problem a line, or null when the image was made
      */
     static native String capture(boolean dryRun, String refused);

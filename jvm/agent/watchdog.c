@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hooks that do not end. A thread of its own looks every few milliseconds at the thread that runs a
+ * hook; when a single-threaded hook waits for somebody who is suspended it lets everybody go on at
+ * once, and the checkpoint fails. What can be known without waiting for the hook's time limit:
+ *
+ *   BLOCKED    the contended monitor has an owner, and that is suspended
+ *   PARKED     without a timeout, by a lock of java.util.concurrent whose owner is suspended
+ *   RUNNABLE   it uses no processor time, and somebody was suspended in a class initialiser: a
+ *              thread that waits for the initialisation of a class is RUNNABLE and has no owner
+ *
+ * All else (latches, futures, Object.wait) can only run into the limit: then the hook is
+ * interrupted, and stopped (JVMTI StopThread) if it does not heed that.
+ *
+ * It only uses JVMTI and reads fields: no Java code runs here while others are suspended. It is
+ * attached before anybody is: to make a java.lang.Thread takes locks.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent.h"
+
+#define NS_PER_MS	  UINT64_C(1000000)
+#define LOOK_INTERVAL_NS  (10 * NS_PER_MS)
+#define NO_CPU_NS	  (200 * NS_PER_MS)
+#define HARDLY_ANY_CPU_NS (2 * NS_PER_MS)
+#define GRACE_NS	  (1000 * NS_PER_MS)
+#define MAX_FRAMES	  30
+
+#define OWNABLE "java/util/concurrent/locks/AbstractOwnableSynchronizer"
+
+/* One call of a hook. */
+struct watched {
+	jthread thread;	   /* global reference; NULL: no hook runs */
+	pthread_t pthread; /* the same, or its carrier */
+	char *name;
+	jlong limit_ms;
+	uint64_t deadline_ns; /* UINT64_MAX: none */
+	bool single_threaded;
+	uint64_t cpu_ns, cpu_since_ns; /* processor time it had used, and since when no more */
+	bool interrupted, stopped;
+	char *finding; /* once it had to be freed */
+};
+
+struct watchdog {
+	struct agent *agent;
+	pthread_t pthread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool attached, failed, quit;
+	jthread self; /* global reference */
+	jclass ownable;
+	jfieldID park_blocker, exclusive_owner;
+	jobject stuck; /* what is thrown into a hook that heeds no interrupt */
+	struct watched hook;
+};
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec now = { 0 };
+
+	(void)clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* ---- words ------------------------------------------------------------------------------------
+ */
+
+static void release(jvmtiEnv *jvmti, void *memory)
+{
+	if (memory)
+		(void)(*jvmti)->Deallocate(jvmti, memory);
+}
+
+/* "Ljava/lang/Object;" as java.lang.Object */
+static void print_class(jvmtiEnv *jvmti, FILE *out, jclass class)
+{
+	char *signature = NULL;
+
+	if (!class ||
+	    (*jvmti)->GetClassSignature(jvmti, class, &signature, NULL) != JVMTI_ERROR_NONE) {
+		(void)fputs("?", out);
+		return;
+	}
+	for (const char *at = signature + (*signature == 'L'); *at && *at != ';'; at++)
+		(void)fputc(*at == '/' ? '.' : *at, out);
+	release(jvmti, signature);
+}
+
+static void print_object(struct agent *agent, JNIEnv *jni, FILE *out, jobject object)
+{
+	jclass class = (*jni)->GetObjectClass(jni, object);
+	jint hash = 0;
+
+	(void)(*agent->jvmti)->GetObjectHashCode(agent->jvmti, object, &hash);
+	print_class(agent->jvmti, out, class);
+	(void)fprintf(out, "@%x", (unsigned int)hash);
+	(*jni)->DeleteLocalRef(jni, class);
+}
+
+static void print_thread(struct agent *agent, JNIEnv *jni, FILE *out, jthread thread)
+{
+	jvmtiThreadInfo info = { 0 };
+
+	if ((*agent->jvmti)->GetThreadInfo(agent->jvmti, thread, &info) != JVMTI_ERROR_NONE)
+		return;
+	(void)fprintf(out, "\"%s\"", info.name ? info.name : "");
+	release(agent->jvmti, info.name);
+	(*jni)->DeleteLocalRef(jni, info.thread_group);
+	(*jni)->DeleteLocalRef(jni, info.context_class_loader);
+}
+
+static int line_of(jvmtiEnv *jvmti, const jvmtiFrameInfo *frame)
+{
+	jvmtiLineNumberEntry *table = NULL;
+	jint count = 0;
+	int line = -1;
+
+	if ((*jvmti)->GetLineNumberTable(jvmti, frame->method, &count, &table) != JVMTI_ERROR_NONE)
+		return -1;
+	for (jint i = 0; i < count; i++)
+		if (table[i].start_location <= frame->location)
+			line = table[i].line_number;
+	release(jvmti, table);
+	return line;
+}
+
+static void print_frame(struct agent *agent, JNIEnv *jni, FILE *out, const jvmtiFrameInfo *frame)
+{
+	jvmtiEnv *jvmti = agent->jvmti;
+	char *method = NULL, *file = NULL;
+	jclass class = NULL;
+	int line = line_of(jvmti, frame);
+
+	(void)(*jvmti)->GetMethodName(jvmti, frame->method, &method, NULL, NULL);
+	(void)(*jvmti)->GetMethodDeclaringClass(jvmti, frame->method, &class);
+	if (class)
+		(void)(*jvmti)->GetSourceFileName(jvmti, class, &file);
+	(void)fputs("\n    at ", out);
+	print_class(jvmti, out, class);
+	(void)fprintf(out, ".%s(%s", method ? method : "?", file ? file : "");
+	if (line >= 0)
+		(void)fprintf(out, ":%d", line);
+	(void)fputc(')', out);
+	release(jvmti, method);
+	release(jvmti, file);
+	(*jni)->DeleteLocalRef(jni, class);
+}
+
+static void print_stack(struct agent *agent, JNIEnv *jni, FILE *out, jthread thread)
+{
+	jvmtiFrameInfo frames[MAX_FRAMES];
+	jint count = 0;
+
+	(void)fputs("\n  ", out);
+	print_thread(agent, jni, out, thread);
+	(void)fputc(':', out);
+	if ((*agent->jvmti)->GetStackTrace(agent->jvmti, thread, 0, MAX_FRAMES, frames, &count) !=
+	    JVMTI_ERROR_NONE)
+		return;
+	for (jint i = 0; i < count; i++)
+		print_frame(agent, jni, out, &frames[i]);
+}
+
+/* ---- who waits for whom -------------------------------------------------------------------------
+ */
+
+struct wait {
+	jobject object; /* local references */
+	jthread owner;
+};
+
+static bool is_suspended(struct agent *agent, jthread thread)
+{
+	jint state = 0;
+
+	return thread &&
+	       (*agent->jvmti)->GetThreadState(agent->jvmti, thread, &state) == JVMTI_ERROR_NONE &&
+	       (state & JVMTI_THREAD_STATE_SUSPENDED);
+}
+
+static void find_monitor(struct watchdog *dog, JNIEnv *jni, struct wait *wait)
+{
+	jvmtiEnv *jvmti = dog->agent->jvmti;
+	jvmtiMonitorUsage usage = { 0 };
+
+	if ((*jvmti)->GetCurrentContendedMonitor(jvmti, dog->hook.thread, &wait->object) !=
+		    JVMTI_ERROR_NONE ||
+	    !wait->object ||
+	    (*jvmti)->GetObjectMonitorUsage(jvmti, wait->object, &usage) != JVMTI_ERROR_NONE)
+		return;
+	wait->owner = usage.owner;
+	for (jint i = 0; i < usage.waiter_count; i++)
+		(*jni)->DeleteLocalRef(jni, usage.waiters[i]);
+	for (jint i = 0; i < usage.notify_waiter_count; i++)
+		(*jni)->DeleteLocalRef(jni, usage.notify_waiters[i]);
+	release(jvmti, usage.waiters);
+	release(jvmti, usage.notify_waiters);
+}
+
+static void find_lock(struct watchdog *dog, JNIEnv *jni, struct wait *wait)
+{
+	wait->object = (*jni)->GetObjectField(jni, dog->hook.thread, dog->park_blocker);
+	if (wait->object && (*jni)->IsInstanceOf(jni, wait->object, dog->ownable))
+		wait->owner = (*jni)->GetObjectField(jni, wait->object, dog->exclusive_owner);
+}
+
+/* Whether it has used next to no processor time for a while. */
+static bool idles(struct watched *hook, uint64_t now)
+{
+	clockid_t clock;
+	uint64_t cpu_ns;
+
+	if (pthread_getcpuclockid(hook->pthread, &clock) != 0)
+		return false;
+	cpu_ns = now_ns(clock);
+	if (hook->cpu_since_ns == 0 || cpu_ns - hook->cpu_ns > HARDLY_ANY_CPU_NS) {
+		hook->cpu_ns = cpu_ns;
+		hook->cpu_since_ns = now;
+	}
+	return now - hook->cpu_since_ns >= NO_CPU_NS;
+}
+
+/* The class that a frame initialises, or NULL. */
+static jclass initialised_by(jvmtiEnv *jvmti, JNIEnv *jni, jmethodID method)
+{
+	char *name = NULL;
+	jclass class = NULL;
+	jint status = JVMTI_CLASS_STATUS_INITIALIZED;
+	bool is_initialiser;
+
+	if ((*jvmti)->GetMethodName(jvmti, method, &name, NULL, NULL) != JVMTI_ERROR_NONE)
+		return NULL;
+	is_initialiser = strcmp(name, "<clinit>") == 0;
+	release(jvmti, name);
+	if (!is_initialiser ||
+	    (*jvmti)->GetMethodDeclaringClass(jvmti, method, &class) != JVMTI_ERROR_NONE)
+		return NULL;
+	(void)(*jvmti)->GetClassStatus(jvmti, class, &status);
+	if (!(status & JVMTI_CLASS_STATUS_INITIALIZED))
+		return class;
+	(*jni)->DeleteLocalRef(jni, class);
+	return NULL;
+}
+
+static bool find_initialiser_in(struct watchdog *dog, JNIEnv *jni, jthread thread,
+				struct wait *wait)
+{
+	jvmtiEnv *jvmti = dog->agent->jvmti;
+	jvmtiFrameInfo frames[MAX_FRAMES];
+	jint count = 0;
+
+	if ((*jvmti)->GetStackTrace(jvmti, thread, 0, MAX_FRAMES, frames, &count) !=
+	    JVMTI_ERROR_NONE)
+		return false;
+	for (jint i = 0; i < count; i++) {
+		wait->object = initialised_by(jvmti, jni, frames[i].method);
+		if (wait->object) {
+			wait->owner = (*jni)->NewLocalRef(jni, thread);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void find_initialiser(struct watchdog *dog, JNIEnv *jni, struct wait *wait)
+{
+	jint count;
+	const jthread *threads = threads_suspended(dog->agent, &count);
+
+	for (jint i = 0; i < count; i++)
+		if (find_initialiser_in(dog, jni, threads[i], wait))
+			return;
+}
+
+/* What the hook waits for in vain, as text on the heap, or NULL. */
+static char *find_deadlock(struct watchdog *dog, JNIEnv *jni, uint64_t now)
+{
+	const jint parked = JVMTI_THREAD_STATE_PARKED | JVMTI_THREAD_STATE_WAITING_INDEFINITELY;
+	struct wait wait = { 0 };
+	char *text = NULL;
+	size_t size;
+	FILE *out;
+	jint state = 0;
+	bool runnable;
+
+	if ((*dog->agent->jvmti)->GetThreadState(dog->agent->jvmti, dog->hook.thread, &state) !=
+	    JVMTI_ERROR_NONE)
+		return NULL;
+	runnable = (state & JVMTI_THREAD_STATE_RUNNABLE) != 0;
+	if (state & JVMTI_THREAD_STATE_BLOCKED_ON_MONITOR_ENTER)
+		find_monitor(dog, jni, &wait);
+	else if ((state & parked) == parked)
+		find_lock(dog, jni, &wait);
+	else if (runnable && idles(&dog->hook, now))
+		find_initialiser(dog, jni, &wait);
+	if (!wait.object || !is_suspended(dog->agent, wait.owner))
+		return NULL;
+	out = open_memstream(&text, &size);
+	if (!out)
+		return NULL;
+	(void)fprintf(out, "the single-threaded hook %s waits for ", dog->hook.name);
+	if (runnable) {
+		(void)fputs("the initialisation of ", out);
+		print_class(dog->agent->jvmti, out, wait.object);
+	} else {
+		print_object(dog->agent, jni, out, wait.object);
+	}
+	(void)fputs(", which is in the hands of the suspended thread ", out);
+	print_thread(dog->agent, jni, out, wait.owner);
+	print_stack(dog->agent, jni, out, dog->hook.thread);
+	print_stack(dog->agent, jni, out, wait.owner);
+	return fclose(out) == 0 ? text : NULL;
+}
+
+static char *describe_limit(struct watchdog *dog, JNIEnv *jni)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	(void)fprintf(out, "the hook %s has not ended within %lld ms", dog->hook.name,
+		      (long long)dog->hook.limit_ms);
+	print_stack(dog->agent, jni, out, dog->hook.thread);
+	return fclose(out) == 0 ? text : NULL;
+}
+
+/* ---- looking ------------------------------------------------------------------------------------
+ */
+
+/* A hook over its time: interrupted first, stopped when that did not help. */
+static void press(struct watchdog *dog, uint64_t now)
+{
+	jvmtiEnv *jvmti = dog->agent->jvmti;
+	struct watched *hook = &dog->hook;
+
+	if (!hook->interrupted) {
+		hook->interrupted = true;
+		(void)(*jvmti)->InterruptThread(jvmti, hook->thread);
+	} else if (!hook->stopped && now >= hook->deadline_ns + GRACE_NS) {
+		hook->stopped = true;
+		(void)(*jvmti)->StopThread(jvmti, hook->thread, dog->stuck);
+	}
+}
+
+static void look(struct watchdog *dog, JNIEnv *jni)
+{
+	struct watched *hook = &dog->hook;
+	uint64_t now = now_ns(CLOCK_MONOTONIC);
+	bool over = now >= hook->deadline_ns;
+
+	if ((*jni)->PushLocalFrame(jni, 64) != JNI_OK)
+		return;
+	if (!hook->finding && hook->single_threaded)
+		hook->finding = find_deadlock(dog, jni, now);
+	if (!hook->finding && over)
+		hook->finding = describe_limit(dog, jni);
+	if (hook->finding)
+		threads_resume(dog->agent, jni);
+	if (over)
+		press(dog, now);
+	(void)(*jni)->PopLocalFrame(jni, NULL);
+}
+
+static struct timespec next_look(void)
+{
+	uint64_t at = now_ns(CLOCK_MONOTONIC) + LOOK_INTERVAL_NS;
+
+	return (struct timespec){ (time_t)(at / UINT64_C(1000000000)),
+				  (long)(at % UINT64_C(1000000000)) };
+}
+
+/* With the lock held but while it waits. */
+static void serve(struct watchdog *dog, JNIEnv *jni)
+{
+	while (!dog->quit) {
+		struct timespec at = next_look();
+		int rc;
+
+		if (!dog->hook.thread) {
+			(void)pthread_cond_wait(&dog->changed, &dog->lock);
+			continue;
+		}
+		rc = pthread_cond_timedwait(&dog->changed, &dog->lock, &at);
+		if (rc == ETIMEDOUT && dog->hook.thread)
+			look(dog, jni);
+	}
+}
+
+static void *watchdog_main(void *arg)
+{
+	struct watchdog *dog = arg;
+	JavaVM *vm = dog->agent->vm;
+	JavaVMAttachArgs args = { .version = JNI_VERSION_9, .name = (char *)"thump watchdog" };
+	JNIEnv *jni = NULL;
+	jthread self = NULL;
+	jint rc = (*vm)->AttachCurrentThreadAsDaemon(vm, (void **)&jni, &args);
+
+	(void)pthread_mutex_lock(&dog->lock);
+	if (rc == JNI_OK &&
+	    (*dog->agent->jvmti)->GetCurrentThread(dog->agent->jvmti, &self) == JVMTI_ERROR_NONE)
+		dog->self = (*jni)->NewGlobalRef(jni, self);
+	dog->attached = dog->self != NULL;
+	dog->failed = !dog->attached;
+	(void)pthread_cond_broadcast(&dog->changed);
+	if (dog->attached)
+		serve(dog, jni);
+	(void)pthread_mutex_unlock(&dog->lock);
+	if (rc == JNI_OK)
+		(void)(*vm)->DetachCurrentThread(vm);
+	return NULL;
+}
+
+/* ---- from the requesting thread -----------------------------------------------------------------
+ */
+
+static jobject make_stuck(JNIEnv *jni)
+{
+	jclass class = (*jni)->FindClass(jni, "thump/jvm/HookStuck");
+	jmethodID constructor =
+		class ? (*jni)->GetMethodID(jni, class, "<init>", "(Ljava/lang/String;)V") : NULL;
+	jstring text = constructor ? (*jni)->NewStringUTF(jni, "stopped: it took too long") : NULL;
+	jobject stuck = text ? (*jni)->NewObject(jni, class, constructor, text) : NULL;
+
+	return stuck ? (*jni)->NewGlobalRef(jni, stuck) : NULL;
+}
+
+static bool look_up(struct watchdog *dog, JNIEnv *jni)
+{
+	jclass thread = (*jni)->FindClass(jni, "java/lang/Thread");
+	jclass ownable = thread ? (*jni)->FindClass(jni, OWNABLE) : NULL;
+
+	if (!ownable)
+		return false;
+	dog->ownable = (*jni)->NewGlobalRef(jni, ownable);
+	dog->park_blocker = (*jni)->GetFieldID(jni, thread, "parkBlocker", "Ljava/lang/Object;");
+	if (dog->park_blocker)
+		dog->exclusive_owner = (*jni)->GetFieldID(jni, ownable, "exclusiveOwnerThread",
+							  "Ljava/lang/Thread;");
+	if (dog->exclusive_owner)
+		dog->stuck = make_stuck(jni);
+	return dog->stuck != NULL;
+}
+
+static bool start(struct watchdog *dog)
+{
+	pthread_condattr_t attributes;
+
+	(void)pthread_mutex_init(&dog->lock, NULL);
+	(void)pthread_condattr_init(&attributes);
+	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&dog->changed, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
+	if (agent_create_thread(&dog->pthread, watchdog_main, dog) != 0)
+		return false;
+	(void)pthread_mutex_lock(&dog->lock);
+	while (!dog->attached && !dog->failed)
+		(void)pthread_cond_wait(&dog->changed, &dog->lock);
+	(void)pthread_mutex_unlock(&dog->lock);
+	return true;
+}
+
+/* Without a watchdog (no memory, no thread) hooks run unwatched. */
+void watchdog_begin(struct agent *agent, JNIEnv *jni)
+{
+	struct watchdog *dog = calloc(1, sizeof(*dog));
+
+	if (!dog)
+		return;
+	dog->agent = agent;
+	if (look_up(dog, jni) && start(dog)) {
+		agent->watchdog = dog;
+		return;
+	}
+	(*jni)->ExceptionClear(jni);
+	(*jni)->DeleteGlobalRef(jni, dog->ownable);
+	(*jni)->DeleteGlobalRef(jni, dog->stuck);
+	free(dog);
+}
+
+void watchdog_end(struct agent *agent, JNIEnv *jni)
+{
+	struct watchdog *dog = agent->watchdog;
+
+	if (!dog)
+		return;
+	(void)pthread_mutex_lock(&dog->lock);
+	dog->quit = true;
+	(void)pthread_cond_broadcast(&dog->changed);
+	(void)pthread_mutex_unlock(&dog->lock);
+	(void)pthread_join(dog->pthread, NULL);
+	agent->watchdog = NULL;
+	(*jni)->DeleteGlobalRef(jni, dog->self);
+	(*jni)->DeleteGlobalRef(jni, dog->ownable);
+	(*jni)->DeleteGlobalRef(jni, dog->stuck);
+	(void)pthread_cond_destroy(&dog->changed);
+	(void)pthread_mutex_destroy(&dog->lock);
+	free(dog);
+}
+
+void watchdog_watch(struct agent *agent, JNIEnv *jni, const char *hook, jlong limit_ms,
+		    bool single_threaded)
+{
+	struct watchdog *dog = agent->watchdog;
+	jthread self = NULL;
+
+	if (!dog || (*agent->jvmti)->GetCurrentThread(agent->jvmti, &self) != JVMTI_ERROR_NONE)
+		return;
+	(void)pthread_mutex_lock(&dog->lock);
+	dog->hook = (struct watched){
+		.thread = (*jni)->NewGlobalRef(jni, self),
+		.pthread = pthread_self(),
+		.name = strdup(hook),
+		.limit_ms = limit_ms,
+		.deadline_ns = limit_ms ? now_ns(CLOCK_MONOTONIC) + (uint64_t)limit_ms * NS_PER_MS
+					: UINT64_MAX,
+		.single_threaded = single_threaded,
+	};
+	(void)pthread_cond_broadcast(&dog->changed);
+	(void)pthread_mutex_unlock(&dog->lock);
+	(*jni)->DeleteLocalRef(jni, self);
+}
+
+char *watchdog_unwatch(struct agent *agent, JNIEnv *jni)
+{
+	struct watchdog *dog = agent->watchdog;
+	char *finding;
+
+	if (!dog)
+		return NULL;
+	(void)pthread_mutex_lock(&dog->lock);
+	finding = dog->hook.finding;
+	(*jni)->DeleteGlobalRef(jni, dog->hook.thread);
+	free(dog->hook.name);
+	dog->hook = (struct watched){ 0 };
+	(void)pthread_mutex_unlock(&dog->lock);
+	return finding;
+}
+
+bool watchdog_is(const struct agent *agent, JNIEnv *jni, jthread thread)
+{
+	return agent->watchdog && (*jni)->IsSameObject(jni, agent->watchdog->self, thread);
+}

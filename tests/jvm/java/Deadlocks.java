@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.locks.ReentrantLock;
+
+import org.crac.CheckpointException;
+import org.crac.Core;
+import thump.Hook;
+import thump.Hooks;
+import thump.Mode;
+import thump.Priority;
+import thump.Registration;
+
+/**
+ * Single-threaded hooks that wait for a suspended thread, in each way that a thread can wait. Each ends the checkpoint
+ * with a message that names both, after three tries, and the program goes on.
+ */
+public final class Deadlocks {
+
+    private static final int TRIES = 3;
+    private static final Duration HOUR = Duration.ofHours(1);
+    private static final Duration SOON = Duration.ofMillis(100);
+    private static final ReentrantLock LOCK = new ReentrantLock();
+    private static final Object MONITOR = new Object();
+
+    /** One permit for each time that the holder holds what the hook wants. */
+    private static final Semaphore HELD = new Semaphore(0);
+    /** How often the hook was called; the holder, once it runs again, lets go of what it held when it was less. */
+    private static volatile int calls;
+    private static volatile int ended;
+    private static Thread holder;
+
+    private Deadlocks() {
+    }
+
+    private interface Action {
+        void run() throws Exception;
+    }
+
+    static final class Slow1 {
+        static final int VALUE = hold();
+    }
+
+    static final class Slow2 {
+        static final int VALUE = hold();
+    }
+
+    static final class Slow3 {
+        static final int VALUE = hold();
+    }
+
+    private static int hold() {
+        int seen = calls;
+        HELD.release();
+        while (calls == seen) {
+            Thread.onSpinWait();
+        }
+        return seen;
+    }
+
+    private static void afterHold() {
+        int seen = calls;
+        while (ended < seen) {
+            Thread.onSpinWait();
+        }
+    }
+
+    /** A hook that waits for what a holder holds again and again. */
+    private static final class Waiter implements Hook {
+
+        private final Action action;
+
+        Waiter(Action action) {
+            this.action = action;
+        }
+
+        @Override
+        public boolean beforeCheckpoint() throws Exception {
+            calls++;
+            action.run();
+            return true;
+        }
+
+        @Override
+        public void afterRestore() throws Exception {
+            ended = calls;
+            if (calls < TRIES) {
+                HELD.acquire();
+            }
+        }
+    }
+
+    private static void startHolder(String name, Action once, int times) throws InterruptedException {
+        if (holder != null) {
+            holder.join();
+        }
+        HELD.drainPermits();
+        calls = 0;
+        ended = 0;
+        holder = new Thread(() -> {
+            try {
+                for (int i = 0; i < times; i++) {
+                    once.run();
+                    afterHold();
+                }
+                HELD.release(TRIES);
+            } catch (Exception end) {
+                throw new AssertionError(end);
+            }
+        }, name);
+        holder.setDaemon(true);
+        holder.start();
+        HELD.acquire();
+    }
+
+    private static String expectStuck(Hook hook, Mode mode, Duration limit) throws Exception {
+        Registration registration = Hooks.register(hook, mode, Priority.MEDIUM, limit);
+        try {
+            Core.checkpointRestore();
+        } catch (CheckpointException refused) {
+            Expect.that(!Thread.currentThread().isInterrupted(), "the interrupt outlived the hook");
+            return String.valueOf(Expect.reasons(refused));
+        } finally {
+            registration.close();
+        }
+        throw new AssertionError("there was a checkpoint");
+    }
+
+    private static void expectOwner(String owner, String object, Action hold, Action wait) throws Exception {
+        startHolder(owner, hold, TRIES);
+        String text = expectStuck(new Waiter(wait), Mode.SINGLE_THREADED, HOUR);
+        for (String word : List.of("Deadlocks$Waiter", object, '"' + owner + '"', "\"main\"", "Deadlocks.hold",
+                "Waiter.beforeCheckpoint(Deadlocks.java:")) {
+            Expect.that(text.contains(word), word + " is not in " + text);
+        }
+        Expect.same(TRIES, calls, "calls");
+    }
+
+    private static void owners() throws Exception {
+        expectOwner("owner of the monitor", "java.lang.Object@", () -> {
+            synchronized (MONITOR) {
+                hold();
+            }
+        }, () -> {
+            synchronized (MONITOR) {
+                Thread.onSpinWait();
+            }
+        });
+        expectOwner("owner of the lock", "java.util.concurrent.locks.ReentrantLock$NonfairSync@", () -> {
+            LOCK.lock();
+            hold();
+            LOCK.unlock();
+        }, () -> {
+            LOCK.lock();
+            LOCK.unlock();
+        });
+        expectOwner("initialiser", "the initialisation of Deadlocks$Slow", () -> load(calls + 1), () -> load(calls));
+    }
+
+    private static void load(int number) throws ClassNotFoundException {
+        Class.forName("Deadlocks$Slow" + number);
+    }
+
+    /** The second try finds nobody in the way. */
+    private static void secondTry() throws Exception {
+        startHolder("owner for once", () -> {
+            synchronized (MONITOR) {
+                hold();
+            }
+        }, 1);
+        Hook hook = new Waiter(() -> {
+            synchronized (MONITOR) {
+                Thread.onSpinWait();
+            }
+        });
+        Registration registration = Hooks.register(hook, Mode.SINGLE_THREADED, Priority.MEDIUM, HOUR);
+        Core.checkpointRestore();
+        registration.close();
+        Expect.same(2, calls, "calls");
+    }
+
+    /** Nobody owns a latch: only the limit ends it. */
+    private static void latch() throws Exception {
+        CountDownLatch never = new CountDownLatch(1);
+        calls = TRIES;
+        String text = expectStuck(new Waiter(never::await), Mode.SINGLE_THREADED, SOON);
+        Expect.that(text.contains("100 ms") && text.contains("CountDownLatch.await"), text);
+        Expect.same(2 * TRIES, calls, "calls");
+    }
+
+    /** A hook that heeds no interrupt. */
+    private static void endless() throws Exception {
+        String text = expectStuck(new Waiter(() -> {
+            while (calls > 0) {
+                Thread.onSpinWait();
+            }
+        }), Mode.CONCURRENT, SOON);
+        Expect.that(text.contains("100 ms") && text.contains("Deadlocks.java:"), text);
+    }
+
+    public static void main(String[] args) throws Exception {
+        owners();
+        secondTry();
+        latch();
+        endless();
+        Core.checkpointRestore();
+        System.out.println("passed");
+    }
+}
