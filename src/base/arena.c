@@ -7,8 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_SIZE_BYTES ((size_t)64 << 10)
-#define ALIGN_BYTES	 ((size_t)16)
+/* The first block; each further one is twice as big, up to the greatest. Small ones keep the memory
+ * small that a fork copies. */
+#define FIRST_BLOCK_BYTES    ((size_t)8 << 10)
+#define GREATEST_BLOCK_BYTES ((size_t)64 << 10)
+#define ALIGN_BYTES	     ((size_t)16)
 
 struct thump_arena_block {
 	struct thump_arena_block *next;
@@ -33,11 +36,17 @@ void thump_arena_deinit(struct thump_arena *arena)
 
 static struct thump_arena_block *add_block(struct thump_arena *arena, size_t size_bytes)
 {
-	size_t room = size_bytes > BLOCK_SIZE_BYTES ? size_bytes : BLOCK_SIZE_BYTES;
-	struct thump_arena_block *block = calloc(1, sizeof(*block) + room);
+	size_t room = arena->blocks ? 2 * arena->blocks->room : FIRST_BLOCK_BYTES;
+	struct thump_arena_block *block;
 
+	if (room > GREATEST_BLOCK_BYTES)
+		room = GREATEST_BLOCK_BYTES;
+	if (room < size_bytes)
+		room = size_bytes;
+	block = malloc(sizeof(*block) + room);
 	if (!block)
 		return NULL;
+	block->used = 0;
 	block->room = room;
 	block->next = arena->blocks;
 	arena->blocks = block;
@@ -61,7 +70,8 @@ void *thump_arena_alloc(struct thump_arena *arena, size_t count, size_t size_byt
 		return NULL;
 	memory = block->bytes + block->used;
 	block->used += total;
-	return memory;
+	/* Here, and not a whole block at once: pages that are not used are never touched. */
+	return memset(memory, 0, total);
 }
 
 void *thump_arena_memdup(struct thump_arena *arena, const void *data, size_t size_bytes)

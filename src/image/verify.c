@@ -12,6 +12,9 @@
 #include "image/hash.h"
 #include "image/read.h"
 
+/* On the stack of who checks. */
+#define PIECE_BYTES ((size_t)64 << 10)
+
 struct verify {
 	struct thump_image *image;
 	atomic_uint_fast64_t next_chunk, done_bytes;
@@ -30,12 +33,6 @@ static uint64_t chunk_start(uint64_t index)
 static size_t chunk_size(const struct thump_image *image, uint64_t index)
 {
 	return thump_min_u64(IMG_CHUNK_SIZE, image->zero_end - chunk_start(index));
-}
-
-/* Room for any chunk; small images get by with less. */
-static unsigned char *chunk_buffer(const struct thump_image *image)
-{
-	return malloc(thump_min_u64(IMG_CHUNK_SIZE, image->zero_end - IMG_DATA_OFFSET) + 1);
 }
 
 /* For messages: the memory of the first extent that has bytes in the chunk. */
@@ -74,37 +71,57 @@ static int chunk_damaged(const struct thump_image *image, uint64_t index, struct
 			     start, start + chunk_size(image, index));
 }
 
-/* The part of a chunk that lies in the zero block holds zeros. */
-static int check_zero_block(const struct thump_image *image, uint64_t index,
-			    const unsigned char *bytes, struct thump_err *err)
+/* What of a piece of the file lies in the zero block holds zeros. */
+static int check_zero_block(const struct thump_image *image, uint64_t start,
+			    const unsigned char *bytes, size_t size, struct thump_err *err)
 {
-	size_t size = chunk_size(image, index);
-	uint64_t start = chunk_start(index);
 	size_t at = start < image->debug_end ? thump_min_u64(size, image->debug_end - start) : 0;
 
-	for (; at < size; at++)
-		if (bytes[at])
-			return thump_damaged(err, "the zero block is not zero at %#" PRIx64,
-					     start + at);
-	return 0;
+	/* All are zero when the first is, and each is as the one before it. */
+	if (at == size || (!bytes[at] && memcmp(bytes + at, bytes + at + 1, size - at - 1) == 0))
+		return 0;
+	while (!bytes[at])
+		at++;
+	return thump_damaged(err, "the zero block is not zero at %#" PRIx64, start + at);
 }
 
-static int check_chunk(struct thump_image *image, uint64_t index, unsigned char *buf,
-		       struct thump_err *err)
+static int read_piece(const struct thump_image *image, uint64_t at, unsigned char *buf, size_t size,
+		      struct thump_err *err)
 {
-	size_t size = chunk_size(image, index);
-	uint64_t expected;
+	if (thump_pread_full(image->fd, buf, size, at) == 0)
+		return 0;
+	if (errno == ENODATA)
+		return thump_damaged(err, "the file was cut short");
+	return thump_fail_errno(err, "read at %#" PRIx64, at);
+}
 
-	if (thump_pread_full(image->fd, buf, size, chunk_start(index)) < 0) {
-		if (errno == ENODATA)
-			return thump_damaged(err, "the file was cut short");
-		return thump_fail_errno(err, "read at %#" PRIx64, chunk_start(index));
+/*
+ * Piece by piece, so that what was just read is hashed while it is in the cache, and the buffer
+ * is no more than that: a fresh page costs more than the reading into it.
+ */
+static int check_chunk(struct thump_image *image, uint64_t index, struct thump_err *err)
+{
+	uint64_t at = chunk_start(index), end = at + chunk_size(image, index), expected;
+	unsigned char buf[PIECE_BYTES];
+	struct image_hasher hasher;
+	struct thump_err not_zero = THUMP_ERR_INIT;
+
+	image_hasher_init(&hasher);
+	for (size_t size; at < end; at += size) {
+		size = thump_min_u64(sizeof(buf), end - at);
+		if (read_piece(image, at, buf, size, err) < 0)
+			return -1;
+		image_hasher_add(&hasher, buf, size);
+		if (not_zero.code == THUMP_OK)
+			(void)check_zero_block(image, at, buf, size, &not_zero);
 	}
 	memcpy(&expected, image->checksums + index * sizeof(expected), sizeof(expected));
-	if (image_hash(buf, size) != le64toh(expected))
+	if (image_hasher_result(&hasher) != le64toh(expected))
 		return chunk_damaged(image, index, err);
-	if (check_zero_block(image, index, buf, err) < 0)
+	if (not_zero.code != THUMP_OK) {
+		*err = not_zero;
 		return -1;
+	}
 	__atomic_store_n(&image->chunk_good[index], 1, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -122,19 +139,13 @@ static void take_chunks(struct verify *verify, thump_progress_fn progress)
 {
 	struct thump_image *image = verify->image;
 	struct thump_err err = THUMP_ERR_INIT;
-	auto_free unsigned char *buf = chunk_buffer(image);
 
-	if (!buf) {
-		(void)thump_fail_errno(&err, "memory for a chunk");
-		note_failure(verify, &err);
-		return;
-	}
 	while (!atomic_load(&verify->failed)) {
 		uint64_t index = atomic_fetch_add(&verify->next_chunk, 1), done;
 
 		if (index >= image->nr_chunks)
 			return;
-		if (check_chunk(image, index, buf, &err) < 0) {
+		if (check_chunk(image, index, &err) < 0) {
 			note_failure(verify, &err);
 			return;
 		}
@@ -180,7 +191,6 @@ int thump_image_verify(struct thump_image *image, thump_progress_fn progress, vo
 int thump_image_verify_range(struct thump_image *image, uint64_t file_offset, uint64_t size_bytes,
 			     struct thump_err *err)
 {
-	auto_free unsigned char *buf = NULL;
 	uint64_t first, last;
 
 	if (size_bytes == 0)
@@ -194,11 +204,7 @@ int thump_image_verify_range(struct thump_image *image, uint64_t file_offset, ui
 	for (uint64_t index = first; index <= last; index++) {
 		if (__atomic_load_n(&image->chunk_good[index], __ATOMIC_ACQUIRE))
 			continue;
-		if (!buf)
-			buf = chunk_buffer(image);
-		if (!buf)
-			return thump_fail_errno(err, "memory for a chunk");
-		if (check_chunk(image, index, buf, err) < 0)
+		if (check_chunk(image, index, err) < 0)
 			return thump_add_context(err, "image %s", image->name);
 	}
 	return 0;

@@ -39,13 +39,20 @@ static int caps_set(const struct thump_caps *caps)
 	return (int)syscall(SYS_capset, &header, data);
 }
 
+struct thump_caps thump_caps_sets(void)
+{
+	struct thump_caps caps = { 0 };
+
+	return caps_get(&caps) < 0 ? (struct thump_caps){ 0 } : caps;
+}
+
 struct thump_caps thump_caps_own(void)
 {
 	struct thump_caps caps = { 0 };
 
 	if (caps_get(&caps) < 0)
 		return (struct thump_caps){ 0 };
-	/* Unknown numbers answer EINVAL: the kernel's last capability ends both loops. */
+	/* Unknown numbers answer EINVAL: the kernel's last capability ends the loop. */
 	for (unsigned cap = 0; cap <= LAST_CAP_BIT; cap++) {
 		int in_set = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
 
@@ -53,7 +60,9 @@ struct thump_caps thump_caps_own(void)
 			break;
 		if (in_set > 0)
 			caps.bounding |= THUMP_CAP_BIT(cap);
-		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) > 0)
+		/* Only what is permitted and inheritable can be ambient. */
+		if ((caps.permitted & caps.inheritable & THUMP_CAP_BIT(cap)) &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) > 0)
 			caps.ambient |= THUMP_CAP_BIT(cap);
 	}
 	return caps;
@@ -63,9 +72,9 @@ struct thump_caps thump_caps_final(const struct thump_model *model,
 				   const struct thump_rebuild_report *report)
 {
 	const struct thump_creds *creds = &model->process.creds;
-	struct thump_caps own = thump_caps_own();
-	struct thump_caps caps = { .bounding = creds->cap_bounding & own.bounding &
-					       report->caller_bounding };
+	struct thump_caps own = thump_caps_sets();
+	/* A new user namespace begins with all bits in its own set: the caller's is what counts. */
+	struct thump_caps caps = { .bounding = creds->cap_bounding & report->caller_bounding };
 
 	if (report->user_namespace)
 		return caps;
@@ -79,15 +88,12 @@ struct thump_caps thump_caps_final(const struct thump_model *model,
 
 static int drop_bounding(uint64_t wanted, struct thump_err *err)
 {
-	struct thump_caps own = thump_caps_own();
-
 	for (unsigned cap = 0; cap <= LAST_CAP_BIT; cap++) {
-		if (!(own.bounding & ~wanted & THUMP_CAP_BIT(cap)))
+		if ((wanted & THUMP_CAP_BIT(cap)) || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
 			continue;
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
-			continue;
-		/* Without CAP_SETPCAP the set cannot be reduced; then it is the caller's own. */
-		if (errno == EPERM)
+		/* Without CAP_SETPCAP the set cannot be reduced; then it is the caller's own.
+		 * EINVAL: behind the kernel's last capability. */
+		if (errno == EPERM || errno == EINVAL)
 			return 0;
 		return thump_fail_errno(err, "drop capability %u from the bounding set", cap);
 	}

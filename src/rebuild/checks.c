@@ -25,7 +25,7 @@
 
 static bool have_cap(unsigned cap)
 {
-	return (thump_caps_own().effective & THUMP_CAP_BIT(cap)) != 0;
+	return (thump_caps_sets().effective & THUMP_CAP_BIT(cap)) != 0;
 }
 
 /* ---- the machine ---------------------------------------------------------------------------- */
@@ -186,7 +186,7 @@ static bool may_set_ids(const struct thump_creds *creds)
 	const uint64_t needed = THUMP_CAP_BIT(CAP_SETUID) | THUMP_CAP_BIT(CAP_SETGID) |
 				THUMP_CAP_BIT(CAP_SYS_PTRACE);
 
-	return (thump_caps_own().effective & needed) == needed &&
+	return (thump_caps_sets().effective & needed) == needed &&
 	       is_mapped("/proc/self/uid_map", creds->uid) &&
 	       is_mapped("/proc/self/gid_map", creds->gid);
 }

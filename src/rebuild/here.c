@@ -312,7 +312,7 @@ static int attempt_run(struct attempt *attempt, enum thump_pid_way tid_way, stru
 	const struct thump_caps caps = thump_caps_final(plan->model, attempt->report);
 	const struct thump_region_needs needs = thump_region_needs(plan);
 
-	plan->set_caps = attempt->report->user_namespace || thump_caps_own().permitted != 0 ||
+	plan->set_caps = attempt->report->user_namespace || thump_caps_sets().permitted != 0 ||
 			 geteuid() == 0;
 	set_clock_shift(plan, attempt->report);
 	if (thump_made_create(&plan->rb, err) < 0 ||

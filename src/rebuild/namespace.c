@@ -221,7 +221,7 @@ int thump_rebuild_in_namespace(struct thump_plan *plan, struct thump_rebuild_rep
 	int fds[2] = { -1, -1 };
 	pid_t pid;
 
-	setup.user_namespace = !(thump_caps_own().effective & THUMP_CAP_BIT(CAP_SYS_ADMIN));
+	setup.user_namespace = !(thump_caps_sets().effective & THUMP_CAP_BIT(CAP_SYS_ADMIN));
 	if (make_socket(fds, err) < 0)
 		goto fail;
 	pid = clone_init(setup.user_namespace);

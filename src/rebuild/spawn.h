@@ -70,6 +70,8 @@ THUMP_MUST_CHECK int thump_caps_before_exec(const struct thump_caps *final,
 					    enum thump_pid_way tid_way, struct thump_err *err);
 /* Of the calling process, from capget(2) and prctl(2). */
 struct thump_caps thump_caps_own(void);
+/* The same without bounding and ambient, which take a system call for each capability. */
+struct thump_caps thump_caps_sets(void);
 #define THUMP_CAP_BIT(cap) (UINT64_C(1) << (cap))
 
 /* Destroys the plan and its image in a process that was forked with both: whatever they hold open

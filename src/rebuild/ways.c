@@ -103,12 +103,23 @@ static bool ids_free(struct chooser *chooser, enum thump_pid_way way)
 		     thump_pid_holder(taken, holder, sizeof(holder)));
 }
 
+/* Either is needed, and clone3 answers so only after it has prepared a whole process. */
+static bool lacks_set_tid_capabilities(void)
+{
+	const uint64_t either =
+		THUMP_CAP_BIT(CAP_CHECKPOINT_RESTORE) | THUMP_CAP_BIT(CAP_SYS_ADMIN);
+
+	return (thump_caps_sets().effective & either) == 0;
+}
+
 static bool set_tid_fits(struct chooser *chooser)
 {
 	const enum thump_pid_way way = THUMP_WAY_SET_TID;
 	uint32_t last_pid, pid_max, highest = highest_tid(chooser->model);
 	struct thump_err err;
 
+	if (lacks_set_tid_capabilities())
+		return unfit(chooser, way, "no CAP_CHECKPOINT_RESTORE in this pid namespace");
 	thump_probe_set_tid(&chooser->can);
 	if (!chooser->can.set_tid)
 		return unfit(chooser, way, "%s", chooser->can.set_tid_reason);
@@ -132,7 +143,7 @@ static bool loses_capabilities(const struct chooser *chooser)
 
 static bool may_make_namespaces(void)
 {
-	return thump_caps_own().effective & THUMP_CAP_BIT(CAP_SYS_ADMIN);
+	return thump_caps_sets().effective & THUMP_CAP_BIT(CAP_SYS_ADMIN);
 }
 
 static bool namespace_fits(struct chooser *chooser)
