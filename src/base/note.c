@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/signalfd.h>
 
 #include "base/fd.h"
 
@@ -71,6 +72,12 @@ int thump_note_find(pid_t pid, struct thump_supervisor *supervisor_ret, struct t
 	supervisor_ret->pid = ppid;
 	supervisor_ret->wants_continue = mask_has(parent_status, "SigIgn", THUMP_NOTE_SIGNAL);
 	return 0;
+}
+
+bool thump_is_note(const struct signalfd_siginfo *info)
+{
+	return (int)info->ssi_signo == THUMP_NOTE_SIGNAL && info->ssi_code == SI_QUEUE &&
+	       info->ssi_int == THUMP_NOTE_CHECKPOINTED;
 }
 
 int thump_note_send(const struct thump_supervisor *supervisor, struct thump_err *err)

@@ -127,15 +127,23 @@ static bool continued_alone(const struct thump_supervise *sup)
 	       !sigismember(&pending, SIGTTOU);
 }
 
+static void end_program(const struct thump_supervise *sup)
+{
+	if (sup->program_fd >= 0)
+		(void)pidfd_send_signal(sup->program_fd, SIGKILL, NULL, 0);
+	else if (sup->program > 0)
+		(void)kill(sup->program, SIGKILL);
+}
+
 static void handle_signal(struct thump_supervise *sup, const struct signalfd_siginfo *info)
 {
 	int signo = (int)info->ssi_signo;
 
 	if (signo == SIGCHLD || info->ssi_pid == (uint32_t)getpid() || program_has_it(info))
 		return;
-	if (signo == THUMP_NOTE_SIGNAL && info->ssi_code == SI_QUEUE &&
-	    info->ssi_int == THUMP_NOTE_CHECKPOINTED) {
+	if (thump_is_note(info)) {
 		sup->note_seen = true;
+		end_program(sup);
 		return;
 	}
 	if (signo == SIGCONT && sup->stopped_by_us) {

@@ -9,7 +9,8 @@
  *    takes the terminal back; a SIGCONT wakes both.
  *  - The exit status is the program's, 128 + N when signal N ended it.
  *  - As pid 1 all orphans are reaped.
- *  - When `thump checkpoint` said that it ends the program (base/note.h), that is no failure.
+ *  - When `thump checkpoint` says that the image is complete (base/note.h), the program is ended,
+ *    and that is no failure.
  *
  * Signals are blocked from thump_supervisor_init on and read from a signalfd, so none is lost
  * between the start of the program and the first poll. A program that is started must call

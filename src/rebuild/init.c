@@ -66,9 +66,9 @@ static void handle_signal(const struct init *init, const struct signalfd_siginfo
 	/* What the kernel sends (SIGCHLD, a terminal) is for us; the program has its own. */
 	if (info->ssi_signo == SIGCHLD || info->ssi_code == SI_KERNEL)
 		return;
-	if ((int)info->ssi_signo == THUMP_NOTE_SIGNAL && info->ssi_code == SI_QUEUE &&
-	    info->ssi_int == THUMP_NOTE_CHECKPOINTED) {
+	if (thump_is_note(info)) {
 		tell(init, THUMP_INIT_CHECKPOINTED, 0);
+		(void)kill(init->program, SIGKILL);
 		return;
 	}
 	thump_forward_signal(info, init->program, -1);

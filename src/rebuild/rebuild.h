@@ -81,7 +81,7 @@ THUMP_MUST_CHECK int thump_rebuild_start(struct thump_plan *plan,
 /* What our init of a fresh pid namespace tells while its program runs. */
 enum thump_init_event_what {
 	THUMP_INIT_STOPPED = 1,	     /* the program was stopped by signal `value` (job control) */
-	THUMP_INIT_CHECKPOINTED = 2, /* `thump checkpoint` is about to end it; base/note.h */
+	THUMP_INIT_CHECKPOINTED = 2, /* it was checkpointed and is ended; base/note.h */
 };
 struct thump_init_event {
 	uint32_t what;
