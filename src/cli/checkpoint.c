@@ -233,6 +233,19 @@ static void cancelling_set(sigset_t *set_ret)
 		(void)sigaddset(set_ret, cancelling_signals[i]);
 }
 
+/* A worker that is killed lets the target go on, unless it had just ended it on purpose. */
+static int fail_without_result(const struct checkpoint *checkpoint, struct thump_err *err)
+{
+	pid_t pid = checkpoint->options.capture.pid;
+
+	if (kill(pid, 0) < 0 && errno == ESRCH)
+		return thump_fail(err,
+				  "the worker process was killed, and process %d has ended: the "
+				  "image is complete if it is there",
+				  pid);
+	return thump_fail(err, "the worker process was killed; process %d runs on", pid);
+}
+
 static int run_worker(struct checkpoint *checkpoint, struct thump_err *err)
 {
 	auto_close int socket_fd = -1, signal_fd = -1;
@@ -254,10 +267,7 @@ static int run_worker(struct checkpoint *checkpoint, struct thump_err *err)
 	(void)sigprocmask(SIG_SETMASK, &old, NULL);
 	if (status < 0)
 		return -1;
-	if (!checkpoint->have_result)
-		return thump_fail(err, "the worker process was killed; process %d runs on",
-				  checkpoint->options.capture.pid);
-	return 0;
+	return checkpoint->have_result ? 0 : fail_without_result(checkpoint, err);
 }
 
 /* ---- reporting ---------------------------------------------------------------------------------
@@ -373,6 +383,10 @@ static int run_detached(struct checkpoint *checkpoint)
 
 static int run_attached(struct checkpoint *checkpoint, struct thump_err *err)
 {
+	/* Before the program runs its hooks; the worker tries once more, before it stops anything.
+	 */
+	if (checkpoint->options.path && thump_image_try(checkpoint->options.path, err) < 0)
+		return -1;
 	if (thump_coord_ask(checkpoint->options.capture.pid, checkpoint->dry_run,
 			    &checkpoint->options.coord_addr, err) < 0)
 		return -1;
@@ -396,6 +410,8 @@ static int run(int argc, char **argv)
 		return status;
 	if (checkpoint.options.detached)
 		return run_detached(&checkpoint);
+	/* setrlimit(2), RLIMIT_FSIZE: a limit shall be an error, not our end. */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	thump_progress_init(&checkpoint.progress, "checkpoint");
 	thump_problems_init(&checkpoint.problems);
 	if (run_attached(&checkpoint, &err) < 0)

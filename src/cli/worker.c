@@ -178,7 +178,7 @@ static int finish_target(struct worker *worker, struct thump_err *err)
 	if (thump_note_send(&supervisor, err) < 0)
 		return thump_add_context(err, "the image is complete, but the process runs on");
 	if (thump_capture_kill(worker->capture, err) < 0)
-		return thump_add_context(err, "the image is complete, but the process runs on");
+		return thump_add_context(err, "the image is complete");
 	worker->result.ended = true;
 	return 0;
 }
@@ -209,6 +209,8 @@ static int checkpoint(struct worker *worker, struct thump_err *err)
 	bool only_check = false;
 
 	if (worker->options->coord_addr && begin_coord(worker, &only_check, err) < 0)
+		return -1;
+	if (worker->options->path && !only_check && thump_image_try(worker->options->path, err) < 0)
 		return -1;
 	if (capture(worker, err) < 0)
 		return -1;

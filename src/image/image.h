@@ -46,10 +46,12 @@ struct thump_image_stats {
 /*
  * Two steps, so that a caller can do something between "all bytes are in the temporary file" and
  * "the name exists": write makes the temporary file complete and synced; commit renames it;
- * discard removes it. A process that dies leaves at most a file ".NAME.PID.tmp" (or nothing,
+ * discard removes it. A process that dies leaves at most a file ".NAME.NUMBER.tmp" (or nothing,
  * where O_TMPFILE works and NAME was free).
  */
 struct thump_image_writer;
+/* Before a target is stopped for it: is `path` a place for an image? */
+THUMP_MUST_CHECK int thump_image_try(const char *path, struct thump_err *err);
 THUMP_MUST_CHECK int thump_image_write(const struct thump_image_options *options,
 				       const struct thump_model *model,
 				       const struct thump_page_source *source,

@@ -4,11 +4,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/fd.h"
+
+/* What an image has at least; enough to tell a full disk. */
+#define TRY_BYTES ((size_t)64 << 10)
 
 /* Splits path into an open directory and a name in it. */
 static int open_directory(const char *path, struct image_tempfile *file, struct thump_err *err)
@@ -32,15 +38,46 @@ static int open_directory(const char *path, struct image_tempfile *file, struct 
 	return 0;
 }
 
-/* A device or a directory would be lost or in the way when the image takes the name. */
+static bool has_capability(unsigned capability)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	return syscall(SYS_capget, &header, data) == 0 && (data[0].effective >> capability & 1);
+}
+
+/* In a sticky directory only who owns one of both may replace a file: unlink(2), EPERM. */
+static bool sticky_forbids(const struct image_tempfile *file, uid_t owner)
+{
+	struct stat dir;
+
+	return fstat(file->dir_fd, &dir) == 0 && (dir.st_mode & S_ISVTX) && owner != geteuid() &&
+	       dir.st_uid != geteuid() && !has_capability(CAP_FOWNER);
+}
+
+/*
+ * Whatever would keep the image from taking its name at the end is found out first. A device or a
+ * directory would be lost or in the way; a file that was mounted (docker run -v FILE:FILE) cannot
+ * be renamed over: rename(2), EBUSY.
+ */
 static int check_replaceable(const struct image_tempfile *file, struct thump_err *err)
 {
-	struct stat st;
+	struct statx st;
 
-	if (fstatat(file->dir_fd, file->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (statx(file->dir_fd, file->name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &st) < 0)
 		return errno == ENOENT ? 0 : thump_fail_errno(err, "%s", file->name);
-	if (!S_ISREG(st.st_mode))
+	if (!S_ISREG(st.stx_mode))
 		return thump_fail(err, "%s exists and is not a regular file", file->name);
+	if (st.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+		return thump_fail(err, "%s is a mount point and cannot be replaced", file->name);
+	if (st.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
+		return thump_fail(err, "%s cannot be replaced: it is immutable (chattr(1))",
+				  file->name);
+	if (sticky_forbids(file, st.stx_uid))
+		return thump_fail(err,
+				  "%s cannot be replaced: it belongs to another user, in a "
+				  "directory with the sticky bit",
+				  file->name);
 	return 0;
 }
 
@@ -131,8 +168,26 @@ int image_tempfile_commit(struct image_tempfile *file, bool sync, struct thump_e
 	file->hidden = NULL;
 	/* fsync(2): EINVAL where a file system knows nothing of the kind for directories. */
 	if (sync && fsync(file->dir_fd) < 0 && errno != EINVAL)
-		return thump_fail_errno(err, "fsync of the directory of %s", file->name);
+		return thump_fail_errno(err,
+					"%s is complete, but a crash could make its name go: fsync "
+					"of the directory",
+					file->name);
 	return 0;
+}
+
+int image_tempfile_try(const char *path, struct thump_err *err)
+{
+	static const char block[TRY_BYTES];
+	struct image_tempfile file;
+	int result;
+
+	if (image_tempfile_create(path, &file, err) < 0)
+		return -1;
+	result = thump_pwrite_full(file.fd, block, sizeof(block), 0);
+	if (result < 0)
+		(void)thump_fail_errno(err, "write");
+	image_tempfile_deinit(&file);
+	return result;
 }
 
 void image_tempfile_deinit(struct image_tempfile *file)

@@ -16,6 +16,8 @@ struct image_tempfile {
 
 THUMP_MUST_CHECK int image_tempfile_create(const char *path, struct image_tempfile *file_ret,
 					   struct thump_err *err);
+/* Could an image be written there? Everything but its size is tried; nothing is left. */
+THUMP_MUST_CHECK int image_tempfile_try(const char *path, struct thump_err *err);
 /* Gives the file its name, in place of a regular file that has it. */
 THUMP_MUST_CHECK int image_tempfile_commit(struct image_tempfile *file, bool sync,
 					   struct thump_err *err);

@@ -449,6 +449,11 @@ failed:
 	return thump_add_context(err, "image %s", options->path);
 }
 
+int thump_image_try(const char *path, struct thump_err *err)
+{
+	return image_tempfile_try(path, err) < 0 ? thump_add_context(err, "image %s", path) : 0;
+}
+
 int thump_image_commit(struct thump_image_writer *writer, struct thump_err *err)
 {
 	return image_tempfile_commit(&writer->file, writer->sync, err);

@@ -5,6 +5,8 @@ import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
+import json
+import os
 import signal
 
 from thumptest import scenario
@@ -22,22 +24,76 @@ def no_image(world, image):
         raise Failure(f"{image.name} exists after a checkpoint that failed")
 
 
+def not_stopped(report, words):
+    """It failed for this reason, before the program was stopped."""
+    if words not in report["error"]["text"]:
+        raise Failure(f"not named: {words}: {report['error']['text']}")
+    if report["threads"] or report["times_ms"]["stop"] or report["times_ms"]["freeze"]:
+        raise Failure(f"the program was stopped for nothing: {report['times_ms']}")
+
+
+def bad_place(world, process, image, words, prefix=()):
+    _, output = world.run([*prefix, world.thump_path, "checkpoint", process.pid, "--json", "-o",
+                           image], "checkpoint-bad-place", statuses=(FAILED,))
+    not_stopped(json.loads(output), words)
+
+
 def directory_missing(world, process, image):
-    world.thump("checkpoint", process.pid, "-o", world.path("missing") / "image",
-                statuses=(FAILED,))
+    bad_place(world, process, world.path("missing") / "image", "No such file")
+
+
+def directory_in_place_of_image(world, process, image):
+    world.path("directory").mkdir()
+    bad_place(world, process, world.path("directory"), "not a regular file")
+
+
+def directory_not_writable(world, process, image):
+    directory = world.path("read-only")
+    directory.mkdir(mode=0o555)
+    if world.user != "root" or os.getuid() != 0:
+        bad_place(world, process, directory / "image", "Permission denied")
+
+
+def file_of_another_user(world, process, image):
+    """In a directory like /tmp."""
+    if not world.changes_user():
+        return
+    directory = world.path("sticky")
+    directory.mkdir()
+    directory.chmod(0o1777)
+    (directory / "image").touch()
+    bad_place(world, process, directory / "image", "another user")
+
+
+def mounted_file(world, process, image):
+    """As docker run -v FILE:FILE makes it."""
+    if world.user != "root":
+        return
+    mounted = world.path("mounted")
+    mounted.touch()
+    bad_place(world, process, mounted, "mount point",
+              ["unshare", "--mount", "sh", "-c",
+               f"mount --bind {mounted} {mounted} && exec \"$@\"", "sh"])
+
+
+def full_disk(world, process, image):
+    """RLIMIT_FSIZE stands for it: that needs no privilege."""
+    bad_place(world, process, image, "File too large", ["prlimit", "--fsize=4096"])
 
 
 def file_too_large(world, process, image):
-    """RLIMIT_FSIZE stands for a full disk: it needs no privilege."""
-    world.run(["prlimit", "--fsize=8192", world.thump_path, "checkpoint", process.pid, "-o", image],
+    """The disk is full after a while."""
+    world.run(["prlimit", "--fsize=100000", world.thump_path, "checkpoint", process.pid, "-o", image],
               "checkpoint-fsize", statuses=(FAILED,))
 
 
 def killed(world, process, image):
-    """kill -9, at once or as soon as it has traced the target for a moment."""
+    """kill -9, at once or as soon as it has traced the target for a moment. Its worker may have
+    the image complete by then, and would end a program that is not to be left running."""
+    killed_in_time = 0
     for number in range(KILLS):
-        checkpoint = world.start([world.thump_path, "checkpoint", process.pid, "-o", image],
-                                 f"checkpoint-{number}")
+        checkpoint = world.start([world.thump_path, "checkpoint", process.pid, "-o", image,
+                                  "--leave-running"], f"checkpoint-{number}")
 
         def traced():
             tracer = int(status_of(f"/proc/{process.pid}/status")["TracerPid"])
@@ -46,8 +102,7 @@ def killed(world, process, image):
         if number % 2:
             poll_until(world.deadline, "thump to trace", traced, pause=0.0002 * number)
         checkpoint.popen.send_signal(signal.SIGKILL)
-        if checkpoint.status() == 0:
-            raise Failure("thump was not killed: it was done before")
+        killed_in_time += checkpoint.status() != 0
         # Its worker rolls back by itself, as soon as it notices.
         poll_until(world.deadline, "the worker to let go", lambda: True if int(
             status_of(f"/proc/{process.pid}/status")["TracerPid"]) == 0 else None)
@@ -55,9 +110,12 @@ def killed(world, process, image):
             image.unlink()  # whole: it was on disk before thump was killed
         if process.has_ended():
             raise Failure(f"the program ended with {process.status()} when thump was killed")
+    if not killed_in_time:
+        raise Failure("thump was never killed: it was done before")
 
 
-CASES = (directory_missing, file_too_large, killed)
+CASES = (directory_missing, directory_in_place_of_image, directory_not_writable,
+         file_of_another_user, mounted_file, full_disk, file_too_large, killed)
 
 
 def test(world, options):
