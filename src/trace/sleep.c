@@ -12,38 +12,18 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "proc/sched.h"
 #include "proc/text.h"
 #include "trace/internal.h"
 
-#define NS_PER_MS ((uint64_t)1000000)
-
-struct sched_facts {
-	uint64_t exec_start_ns, nr_switches;
-};
-
-static bool parse_sched(const char *text, struct sched_facts *facts_ret)
-{
-	const char *at = thump_text_value(text, "se.exec_start");
-	uint64_t ms, fraction, nr_switches;
-
-	/* Milliseconds with six digits behind the point. */
-	if (!at || !thump_text_u64(&at, 10, &ms) || !thump_text_char(&at, '.') ||
-	    !thump_text_u64(&at, 10, &fraction) ||
-	    !thump_text_value_u64(text, "nr_switches", 10, &nr_switches))
-		return false;
-	facts_ret->exec_start_ns = ms * NS_PER_MS + fraction;
-	facts_ret->nr_switches = nr_switches;
-	return true;
-}
-
-static bool read_sched(int dir_fd, const char *path, struct sched_facts *facts_ret)
+static bool read_sched(int dir_fd, const char *path, struct thump_sched *facts_ret)
 {
 	auto_free char *text = NULL;
 
-	return thump_slurp(dir_fd, path, &text, NULL) == 0 && parse_sched(text, facts_ret);
+	return thump_slurp(dir_fd, path, &text, NULL) == 0 && thump_sched_parse(text, facts_ret);
 }
 
-static bool read_sched_of(int proc_fd, pid_t tid, struct sched_facts *facts_ret)
+static bool read_sched_of(int proc_fd, pid_t tid, struct thump_sched *facts_ret)
 {
 	char path[48];
 
@@ -67,26 +47,20 @@ static uint32_t waits_in(int proc_fd, pid_t tid)
 								     : THUMP_NO_SYSCALL;
 }
 
-/* Field 39 of stat; -1 when it cannot be told. */
-static int last_cpu(int proc_fd, pid_t tid)
+/* -1 when it does not sleep, or that cannot be told. */
+static int cpu_asleep(int proc_fd, pid_t tid)
 {
 	auto_free char *text = NULL;
 	char path[48];
-	const char *at;
 
 	(void)snprintf(path, sizeof(path), "task/%d/stat", tid);
-	if (thump_slurp(proc_fd, path, &text, NULL) != 0)
-		return -1;
-	at = strrchr(text, ')');
-	for (int field = 2; at && field < 39; field++)
-		at = strchr(at + 1, ' ');
-	return at ? (int)strtol(at, NULL, 10) : -1;
+	return thump_slurp(proc_fd, path, &text, NULL) == 0 ? thump_sched_cpu_asleep(text) : -1;
 }
 
 /* The scheduler clock of `cpu`, now; moves the calling thread there. */
 static bool clock_of_cpu(int cpu, uint64_t *ns_ret)
 {
-	struct sched_facts facts;
+	struct thump_sched facts;
 	cpu_set_t set;
 
 	if (cpu < 0 || cpu >= CPU_SETSIZE)
@@ -102,13 +76,34 @@ static bool clock_of_cpu(int cpu, uint64_t *ns_ret)
 	return true;
 }
 
+/*
+ * When it fell asleep, and by the clock of which CPU. It may wake up, and be moved to another CPU,
+ * between any two looks; what was the same before and after holds for the time in between. Without
+ * that, a thread that was just being woken gave a sleep as long as the machine was up.
+ */
+static bool fell_asleep(int proc_fd, pid_t tid, struct thump_sched *asleep_ret, int *cpu_ret)
+{
+	struct thump_sched before, after;
+	int cpu;
+
+	if (!read_sched_of(proc_fd, tid, &before))
+		return false;
+	cpu = cpu_asleep(proc_fd, tid);
+	if (cpu < 0 || !read_sched_of(proc_fd, tid, &after) ||
+	    after.exec_start_ns != before.exec_start_ns || after.nr_switches != before.nr_switches)
+		return false;
+	*asleep_ret = after;
+	*cpu_ret = cpu;
+	return true;
+}
+
 static void look_at_clock(int proc_fd, struct thump_sleeper *sleeper)
 {
-	struct sched_facts asleep;
+	struct thump_sched asleep;
 	uint64_t now_ns;
+	int cpu;
 
-	if (!read_sched_of(proc_fd, sleeper->tid, &asleep) ||
-	    !clock_of_cpu(last_cpu(proc_fd, sleeper->tid), &now_ns) ||
+	if (!fell_asleep(proc_fd, sleeper->tid, &asleep, &cpu) || !clock_of_cpu(cpu, &now_ns) ||
 	    now_ns <= asleep.exec_start_ns)
 		return;
 	sleeper->slept_ns = now_ns - asleep.exec_start_ns;
@@ -162,7 +157,7 @@ void thump_sleepers_look(int proc_fd, pid_t pid, struct thump_sleepers *sleepers
 /* Stopping it made it leave its CPU once more; had it run in between, it would be twice. */
 static bool slept_until_stopped(int proc_fd, const struct thump_sleeper *sleeper)
 {
-	struct sched_facts facts;
+	struct thump_sched facts;
 
 	return read_sched_of(proc_fd, sleeper->tid, &facts) &&
 	       facts.nr_switches <= sleeper->nr_switches + 1;
