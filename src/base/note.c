@@ -74,10 +74,10 @@ int thump_note_find(pid_t pid, struct thump_supervisor *supervisor_ret, struct t
 	return 0;
 }
 
-bool thump_is_note(const struct signalfd_siginfo *info)
+bool thump_is_note(const struct signalfd_siginfo *info, int value)
 {
 	return (int)info->ssi_signo == THUMP_NOTE_SIGNAL && info->ssi_code == SI_QUEUE &&
-	       info->ssi_int == THUMP_NOTE_CHECKPOINTED;
+	       info->ssi_int == value;
 }
 
 int thump_note_send(const struct thump_supervisor *supervisor, struct thump_err *err)

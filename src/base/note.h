@@ -26,6 +26,7 @@ struct signalfd_siginfo;
 /* A real-time signal that nobody else is likely to use; with any other value it is forwarded. */
 #define THUMP_NOTE_SIGNAL	(SIGRTMAX - 7)
 #define THUMP_NOTE_CHECKPOINTED 0x7468756d /* "thum": the program is to be ended */
+#define THUMP_NOTE_GIVE_UP	0x67697665 /* "give": from thump to its init: end the restore */
 
 struct thump_supervisor {
 	pid_t pid; /* 0: the program's parent is no thump */
@@ -43,7 +44,7 @@ THUMP_MUST_CHECK int thump_note_find(pid_t pid, struct thump_supervisor *supervi
 THUMP_MUST_CHECK int thump_note_send(const struct thump_supervisor *supervisor,
 				     struct thump_err *err);
 
-/* Is this the note? */
-bool thump_is_note(const struct signalfd_siginfo *info);
+/* Is this a note with that value? */
+bool thump_is_note(const struct signalfd_siginfo *info, int value);
 
 #endif

@@ -271,8 +271,10 @@ static void end_program(struct thump_restoring *restoring)
 static int start(struct restore *restore, struct thump_restoring *restoring, struct thump_err *err)
 {
 	restore->options.assume_namespaces = !restore->dry_run;
-	if (thump_supervisor_init(&restore->sup, false, err) < 0 ||
-	    thump_restoring_prepare(restoring, &restore->options, err) < 0)
+	if (thump_supervisor_init(&restore->sup, false, err) < 0)
+		return -1;
+	restore->options.give_up_on = restore->sup.ending;
+	if (thump_restoring_prepare(restoring, &restore->options, err) < 0)
 		return -1;
 	if (restore->dry_run)
 		return 0;
@@ -312,6 +314,8 @@ static int do_restore(struct restore *restore)
 	(void)start(restore, &restoring, &err);
 	say(restore, &restoring, &err);
 	status = own_status(restore, err.code);
+	if (restoring.report.given_up_on)
+		status = 128 + restoring.report.given_up_on;
 	if (err.code == THUMP_OK && !restore->dry_run && !restore->options.detach)
 		status = supervise(restore, &restoring);
 	close_pid_file(restore);

@@ -217,16 +217,26 @@ static void say_why_not(const struct run *run, const struct thump_restoring *res
 		restoring->problems.nr_fatal > 1 ? " (and more: thump restore --dry-run)" : "");
 }
 
-/* 0: it ran, see outcome; 1: nothing was started, *err says why; -1: failed. */
+/* 0: it ran, see outcome; 1: nothing was started, *err says why; -1: failed. Given up on a signal
+ * is as good as ended by it: the command is not to be started then. */
 static int restore_image(struct run *run, struct thump_restoring *restoring,
 			 struct thump_outcome *outcome, struct thump_err *err)
 {
-	const struct thump_rebuild_options options = { .assume_namespaces = true };
+	const struct thump_rebuild_options options = {
+		.assume_namespaces = true,
+		.give_up_on = run->sup.ending,
+	};
 	int control_fd;
 
 	if (thump_restoring_prepare(restoring, &options, err) < 0 ||
-	    thump_restoring_start(restoring, err) < 0)
-		return 1;
+	    thump_restoring_start(restoring, err) < 0) {
+		if (!restoring->report.given_up_on)
+			return 1;
+		*outcome = (struct thump_outcome){
+			.status = 128 + restoring->report.given_up_on,
+		};
+		return 0;
+	}
 	say_restored(run, restoring);
 	control_fd = thump_take_fd(&restoring->report.control_fd);
 	return thump_supervise(&run->sup, restoring->child, restoring->report.pid_host, control_fd,

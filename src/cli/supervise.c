@@ -20,6 +20,19 @@
 /* These report faults of our own; blocked, they would end us without a trace of why. */
 static const int own_faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT };
 
+static sigset_t ending_signals(void)
+{
+	static const int all[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+	struct sigaction action;
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(all); i++)
+		if (sigaction(all[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+			(void)sigaddset(&set, all[i]);
+	return set;
+}
+
 int thump_supervisor_init(struct thump_supervise *sup, bool wants_continue, struct thump_err *err)
 {
 	sigset_t all;
@@ -29,6 +42,7 @@ int thump_supervisor_init(struct thump_supervise *sup, bool wants_continue, stru
 		.control_fd = -1,
 		.program_fd = -1,
 		.reap_all = getpid() == 1,
+		.ending = ending_signals(),
 	};
 	(void)sigfillset(&all);
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(own_faults); i++)
@@ -141,7 +155,7 @@ static void handle_signal(struct thump_supervise *sup, const struct signalfd_sig
 
 	if (signo == SIGCHLD || info->ssi_pid == (uint32_t)getpid() || program_has_it(info))
 		return;
-	if (thump_is_note(info)) {
+	if (thump_is_note(info, THUMP_NOTE_CHECKPOINTED)) {
 		sup->note_seen = true;
 		end_program(sup);
 		return;

@@ -27,6 +27,8 @@ struct thump_supervise {
 	/* As thump got them: what a started program gets. */
 	sigset_t outer_mask;
 	void (*outer_sigchld)(int), (*outer_note)(int);
+	/* Those that end a process and are not ignored: what a restore gives up on. */
+	sigset_t ending;
 	int signal_fd;
 	int control_fd;	     /* of our init of a pid namespace, or -1; owned */
 	pid_t child;	     /* what is waited for: the program or that init */

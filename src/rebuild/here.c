@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/note.h"
 #include "rebuild/arch/arch.h"
 #include "rebuild/commit.h"
 #include "rebuild/jobs.h"
@@ -33,9 +34,9 @@ struct verifier {
 	struct thump_image *image;
 	struct thump_file_range *ranges;
 	size_t nr_ranges;
-	atomic_bool stop;
+	atomic_bool stop, done;
 	bool running;
-	pthread_t thread;
+	pthread_t thread, waiter; /* who is told with SIGCHLD that it is done */
 	int result;
 	struct thump_err err;
 };
@@ -63,6 +64,9 @@ static void *verify_thread(void *arg)
 	struct verifier *verifier = arg;
 
 	verifier->result = verify_ranges(verifier);
+	atomic_store(&verifier->done, true);
+	/* Blocked, and waited for along with what the new process does. */
+	(void)pthread_kill(verifier->waiter, SIGCHLD);
 	return NULL;
 }
 
@@ -72,6 +76,7 @@ static int start_thread(struct verifier *verifier, struct thump_err *err)
 	sigset_t all, before;
 	int error;
 
+	verifier->waiter = pthread_self();
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&verifier->thread, NULL, verify_thread, verifier);
@@ -104,6 +109,16 @@ static int verifier_join(struct verifier *verifier, struct thump_err *err)
 	if (verifier->result < 0)
 		*err = verifier->err;
 	return verifier->result;
+}
+
+/* The same for somebody who may be told to give up meanwhile. */
+static int verifier_wait(struct verifier *verifier, struct thump_newborn *newborn,
+			 struct thump_err *err)
+{
+	while (verifier->running && !atomic_load(&verifier->done))
+		if (thump_newborn_wait_event(newborn, err) < 0)
+			return -1;
+	return verifier_join(verifier, err);
 }
 
 static void verifier_deinit(struct verifier *verifier)
@@ -168,11 +183,33 @@ static int child_failed(const struct attempt *attempt, struct thump_err *err)
 	return thump_add_context(err, "new process");
 }
 
+/* In our init it is thump that looks out for signals, and asks us. */
+static sigset_t give_up_on(const struct attempt *attempt)
+{
+	sigset_t note;
+
+	if (attempt->report->way != THUMP_WAY_NAMESPACE)
+		return attempt->plan->options.give_up_on;
+	(void)sigemptyset(&note);
+	(void)sigaddset(&note, THUMP_NOTE_SIGNAL);
+	return note;
+}
+
+static int given_up(const struct attempt *attempt, struct thump_err *err)
+{
+	int signo = thump_newborn_given_up_on(attempt->newborn);
+
+	attempt->report->given_up_on = signo;
+	return thump_fail(err, "given up because of signal %d (%s) before the program ran", signo,
+			  sigabbrev_np(signo) ? sigabbrev_np(signo) : "?");
+}
+
 static int start_child(struct attempt *attempt, enum thump_pid_way tid_way,
 		       const struct thump_caps *caps, struct thump_err *err)
 {
 	struct thump_plan *plan = attempt->plan;
 	auto_close int go_read = -1, go_write = -1;
+	sigset_t signals;
 	int ends[2];
 	pid_t pid;
 
@@ -190,6 +227,8 @@ static int start_child(struct attempt *attempt, enum thump_pid_way tid_way,
 	attempt->forked_ticks = thump_ticks();
 	if (thump_newborn_adopt(pid, &attempt->newborn, err) < 0)
 		return child_failed(attempt, err);
+	signals = give_up_on(attempt);
+	thump_newborn_give_up_on(attempt->newborn, &signals);
 	attempt->report->pid_host = pid;
 	if (thump_write_full(go_write, "g", 1) < 0)
 		return thump_fail_errno(err, "start the new process");
@@ -327,7 +366,8 @@ static int attempt_run(struct attempt *attempt, enum thump_pid_way tid_way, stru
 		return -1;
 	if (thump_newborn_wait_exec(attempt->newborn, 0, err) < 0)
 		return child_failed(attempt, err);
-	if (run_blob(attempt, err) < 0 || verifier_join(&attempt->verifier, err) < 0)
+	if (run_blob(attempt, err) < 0 ||
+	    verifier_wait(&attempt->verifier, attempt->newborn, err) < 0)
 		return -1;
 	return thump_commit(plan, &attempt->region, attempt->newborn, err);
 }
@@ -377,6 +417,9 @@ int thump_rebuild_here(struct thump_plan *plan, enum thump_pid_way tid_way,
 		.start_ticks = thump_ticks(),
 	};
 	int result = attempt_run(&attempt, tid_way, err);
+
+	if (result < 0 && attempt.newborn && thump_newborn_given_up_on(attempt.newborn))
+		result = given_up(&attempt, err);
 
 	if (result == 0) {
 		report_times(&attempt);

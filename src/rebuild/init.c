@@ -23,9 +23,8 @@
 
 struct init {
 	pid_t program;
-	int control_fd; /* -1 once thump has gone (only when detached) */
+	int control_fd; /* -1 once thump has gone */
 	int signal_fd;
-	bool detached;
 };
 
 /* 0, 1 and 2 keep no pipe or terminal of the caller open; everything else but *control_fd goes. */
@@ -66,7 +65,10 @@ static void handle_signal(const struct init *init, const struct signalfd_siginfo
 	/* What the kernel sends (SIGCHLD, a terminal) is for us; the program has its own. */
 	if (info->ssi_signo == SIGCHLD || info->ssi_code == SI_KERNEL)
 		return;
-	if (thump_is_note(info)) {
+	/* Too late: the program runs, and the signal that is the reason will come. */
+	if (thump_is_note(info, THUMP_NOTE_GIVE_UP))
+		return;
+	if (thump_is_note(info, THUMP_NOTE_CHECKPOINTED)) {
 		tell(init, THUMP_INIT_CHECKPOINTED, 0);
 		(void)kill(init->program, SIGKILL);
 		return;
@@ -107,7 +109,8 @@ static void reap(const struct init *init)
 	}
 }
 
-/* thump said nothing and never will: end of file means that it has gone. */
+/* thump said nothing and never will: end of file means that it has gone. The program goes on, as
+ * everywhere when its parent has been killed. */
 static void handle_control(struct init *init)
 {
 	char byte;
@@ -115,14 +118,12 @@ static void handle_control(struct init *init)
 
 	if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)))
 		return;
-	if (!init->detached)
-		_exit(128 + SIGKILL); /* the kernel ends everything in the namespace with us */
 	thump_close_fd(&init->control_fd);
 }
 
-_Noreturn void thump_init_serve(pid_t program, int control_fd, bool detached)
+_Noreturn void thump_init_serve(pid_t program, int control_fd)
 {
-	struct init init = { .program = program, .control_fd = control_fd, .detached = detached };
+	struct init init = { .program = program, .control_fd = control_fd };
 	sigset_t all;
 
 	let_go(&init.control_fd);

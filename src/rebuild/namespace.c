@@ -18,12 +18,14 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/note.h"
 #include "rebuild/abilities.h"
 #include "rebuild/spawn.h"
 #include "rebuild/ways.h"
@@ -62,7 +64,8 @@ static void send_hello(int control_fd, struct hello *hello, pid_t program)
 		_exit(THUMP_FAILED);
 }
 
-/* Ends with thump unless detached; the signal is sent from outside, so pid 1 is not spared. */
+/* Until the program runs: ends with thump. The signal is sent from outside, so pid 1 is not spared.
+ */
 static int tie_to_thump(int control_fd, struct thump_err *err)
 {
 	struct pollfd fd = { .fd = control_fd, .events = POLLIN };
@@ -117,7 +120,7 @@ static int rebuild_inside(struct thump_namespace_setup *setup, struct thump_plan
 	/* The program has our group now, which is thump's; we leave it, for the same reason. */
 	if (!detach && setpgid(0, 0) < 0)
 		return thump_fail_errno(err, "setpgid");
-	if (detach && prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) < 0)
+	if (prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) < 0)
 		return thump_fail_errno(err, "prctl(PR_SET_PDEATHSIG)");
 	return 0;
 }
@@ -127,7 +130,6 @@ _Noreturn static void init_main(struct thump_namespace_setup *setup, struct thum
 {
 	struct hello hello = { .report = *report };
 	pid_t program = 0;
-	bool detach;
 
 	if (rebuild_inside(setup, plan, control_fd, &hello.report, &program, &hello.err) < 0) {
 		hello.failed = 1;
@@ -135,9 +137,8 @@ _Noreturn static void init_main(struct thump_namespace_setup *setup, struct thum
 		_exit(THUMP_FAILED); /* whatever is left in the namespace ends with us */
 	}
 	send_hello(control_fd, &hello, program);
-	detach = thump_plan_options(plan)->detach;
 	thump_plan_release(plan);
-	thump_init_serve(program, control_fd, detach);
+	thump_init_serve(program, control_fd);
 }
 
 /* ---- in thump ----------------------------------------------------------------------------- */
@@ -158,6 +159,35 @@ static pid_t creds_pid(struct msghdr *message)
 		if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS)
 			memcpy(&creds, CMSG_DATA(header), sizeof(creds));
 	return creds.pid;
+}
+
+/*
+ * Waits for the hello, or for one of these signals: then asks the init to give up, which removes
+ * what it has made so far. The signal stays pending: should the program run already, it is the
+ * program's. True when the init was asked.
+ */
+static bool wait_for_hello(int control_fd, int signal_fd, pid_t init)
+{
+	const union sigval give_up = { .sival_int = THUMP_NOTE_GIVE_UP };
+	struct pollfd fds[] = {
+		{ .fd = control_fd, .events = POLLIN },
+		{ .fd = signal_fd, .events = POLLIN },
+	};
+
+	while (poll(fds, THUMP_ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
+		continue;
+	if (fds[0].revents || !fds[1].revents)
+		return false;
+	/* It is our child, and not reaped: its pid means nobody else. */
+	return sigqueue(init, THUMP_NOTE_SIGNAL, give_up) == 0;
+}
+
+static int take_signal(int signal_fd)
+{
+	struct signalfd_siginfo info;
+
+	return read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info) ? (int)info.ssi_signo
+									     : 0;
 }
 
 static int receive_hello(int control_fd, struct hello *hello, struct thump_err *err)
@@ -213,11 +243,28 @@ static int make_socket(int fds[2], struct thump_err *err)
 	return 0;
 }
 
+/* Reports to *report; after a failure the init has ended. */
+static int hear_init(int control_fd, pid_t init, const sigset_t *give_up_on,
+		     struct thump_rebuild_report *report, struct thump_err *err)
+{
+	auto_close int signal_fd = signalfd(-1, give_up_on, SFD_CLOEXEC | SFD_NONBLOCK);
+	struct hello hello = { 0 };
+	bool gave_up;
+
+	gave_up = wait_for_hello(control_fd, signal_fd, init);
+	if (receive_hello(control_fd, &hello, err) == 0) {
+		*report = hello.report;
+		return 0;
+	}
+	report->entered = hello.report.entered;
+	report->given_up_on = gave_up ? take_signal(signal_fd) : 0;
+	return -1;
+}
+
 int thump_rebuild_in_namespace(struct thump_plan *plan, struct thump_rebuild_report *report,
 			       pid_t *child_ret, struct thump_err *err)
 {
 	struct thump_namespace_setup setup = { .uid = geteuid(), .gid = getegid() };
-	struct hello hello = { 0 };
 	int fds[2] = { -1, -1 };
 	pid_t pid;
 
@@ -234,15 +281,13 @@ int thump_rebuild_in_namespace(struct thump_plan *plan, struct thump_rebuild_rep
 		init_main(&setup, plan, report, fds[1]);
 	}
 	thump_close_fd(&fds[1]);
-	if (receive_hello(fds[0], &hello, err) < 0) {
-		report->entered = hello.report.entered;
+	if (hear_init(fds[0], pid, &thump_plan_options(plan)->give_up_on, report, err) < 0) {
 		/* It ends by itself, unless it believes that all went well. */
 		thump_close_fd(&fds[0]);
 		(void)kill(pid, SIGKILL);
 		wait_gone(pid);
 		return -1;
 	}
-	*report = hello.report;
 	report->control_fd = thump_take_fd(&fds[0]);
 	*child_ret = pid;
 	return 0;

@@ -3,6 +3,8 @@
 #ifndef THUMP_REBUILD_REBUILD_H
 #define THUMP_REBUILD_REBUILD_H
 
+#include <signal.h>
+
 #include "base/problems.h"
 #include "image/image.h"
 #include "kinds/kind.h"
@@ -36,7 +38,10 @@ struct thump_rebuild_options {
 	size_t nr_ports;
 	bool trust_any_owner; /* restore an image that somebody else may have written */
 	bool new_session;     /* the restored process leads a session of its own */
-	bool detach;	      /* it outlives thump; else our init of a namespace ends with thump */
+	bool detach;	      /* it leaves thump's session and group for good */
+	/* The first of these that comes before the program runs ends the start, which fails. They
+	 * are blocked, and so is THUMP_NOTE_SIGNAL. Empty: none. */
+	sigset_t give_up_on;
 };
 
 struct thump_rebuild_report {
@@ -50,10 +55,10 @@ struct thump_rebuild_report {
 	bool user_namespace; /* way 2: a fresh one, so that no capability means anything outside */
 	bool own_proc;	     /* way 2: with a /proc of its own */
 	/* Way 2: where our init sends struct thump_init_event (SOCK_SEQPACKET), owned by the
-	 * caller; its end of file is the init's end, and closing it ends an init that is not
-	 * detached. Else -1. */
+	 * caller; its end of file is the init's end. Else -1. */
 	int control_fd;
-	pid_t pid_host; /* of the restored process, as the caller sees it */
+	int given_up_on; /* after a failure: the signal that was its cause, or 0 */
+	pid_t pid_host;	 /* of the restored process, as the caller sees it */
 	uint64_t spins;
 	/* nanoseconds, from the start of thump_rebuild_start */
 	uint64_t open_ns, check_ns, fork_ns, fds_ns, exec_ns, setup_ns, threads_ns, memory_ns,

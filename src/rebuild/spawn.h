@@ -46,7 +46,7 @@ THUMP_MUST_CHECK int thump_rebuild_in_namespace(struct thump_plan *plan,
 						pid_t *child_ret, struct thump_err *err);
 
 /* The rest of the init's life: forwards signals, reaps, tells thump; ends with the program. */
-_Noreturn void thump_init_serve(pid_t program, int control_fd, bool detached);
+_Noreturn void thump_init_serve(pid_t program, int control_fd);
 
 /*
  * Capabilities. What the restored process ends up with is never more than the image had and never

@@ -365,7 +365,7 @@ int thump_rebuild_start(struct thump_plan *plan, struct thump_rebuild_report *re
 	}
 	/* or the namespaces that were assumed are not to be had. */
 	if (result < 0 && way == THUMP_WAY_NAMESPACE && !report->entered && !report->retry &&
-	    thump_plan_options(plan)->assume_namespaces) {
+	    !report->given_up_on && thump_plan_options(plan)->assume_namespaces) {
 		result = choose_again(plan, 1u << THUMP_WAY_SET_TID, &way, err);
 		if (result == 0)
 			result = start_by(way, true, plan, report, child_ret, err);

@@ -100,6 +100,23 @@ int thump_newborn_adopt(pid_t pid, struct thump_newborn **newborn_ret, struct th
 	return 0;
 }
 
+void thump_newborn_give_up_on(struct thump_newborn *newborn, const sigset_t *signals)
+{
+	thump_waiter_give_up_on(newborn->waiter, signals);
+}
+
+int thump_newborn_given_up_on(const struct thump_newborn *newborn)
+{
+	return newborn->waiter ? newborn->waiter->given_up_on : 0;
+}
+
+int thump_newborn_wait_event(struct thump_newborn *newborn, struct thump_err *err)
+{
+	if (!thump_wait_any(newborn->waiter, UINT64_MAX) || newborn->waiter->given_up_on)
+		return thump_fail(err, "given up");
+	return 0;
+}
+
 /* The child runs; waits for its exec event. */
 static int wait_for_exec_event(struct thump_newborn *newborn, uint64_t deadline_ns,
 			       struct thump_err *err)

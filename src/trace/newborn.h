@@ -18,6 +18,7 @@
 #ifndef THUMP_TRACE_NEWBORN_H
 #define THUMP_TRACE_NEWBORN_H
 
+#include <signal.h>
 #include <sys/user.h>
 
 #include "base/err.h"
@@ -40,6 +41,17 @@ struct thump_newborn {
 /* Seizes `pid`, a child of the caller that has not called execve(2) yet. */
 THUMP_MUST_CHECK int thump_newborn_adopt(pid_t pid, struct thump_newborn **newborn_ret,
 					 struct thump_err *err);
+
+/*
+ * When one of these blocked signals comes before the release, it is taken, and whatever waits or
+ * will wait for the newborn fails. thump_newborn_given_up_on tells which signal it was, or 0.
+ */
+void thump_newborn_give_up_on(struct thump_newborn *newborn, const sigset_t *signals);
+int thump_newborn_given_up_on(const struct thump_newborn *newborn);
+
+/* Sleeps until the newborn or another child changes, or somebody sends SIGCHLD; fails only to give
+ * up. */
+THUMP_MUST_CHECK int thump_newborn_wait_event(struct thump_newborn *newborn, struct thump_err *err);
 
 /*
  * Waits until the child's execve(2) is done and holds it before the first instruction, inside

@@ -35,6 +35,7 @@ int thump_waiter_create(struct thump_waiter **waiter_ret, struct thump_err *err)
 		free(waiter);
 		return thump_fail_errno(err, "block SIGCHLD");
 	}
+	waiter->awaited = set;
 	*waiter_ret = waiter;
 	return 0;
 }
@@ -69,22 +70,38 @@ uint64_t thump_deadline_ns(unsigned timeout_ms)
 	return timeout_ms == 0 ? UINT64_MAX : thump_now_ns() + timeout_ms * NS_PER_MS;
 }
 
+static void note_signal(struct thump_waiter *waiter, int signo)
+{
+	if (signo == SIGCHLD)
+		waiter->swallowed = true;
+	else if (signo > 0)
+		waiter->given_up_on = signo;
+}
+
+void thump_waiter_give_up_on(struct thump_waiter *waiter, const sigset_t *signals)
+{
+	const struct timespec now = { 0 };
+
+	(void)sigorset(&waiter->awaited, &waiter->awaited, signals);
+	/* One that is here already counts, even if nothing has to be waited for. */
+	note_signal(waiter, sigtimedwait(signals, NULL, &now));
+}
+
 bool thump_wait_any(struct thump_waiter *waiter, uint64_t deadline_ns)
 {
-	const sigset_t set = only_sigchld();
 	const uint64_t now_ns = thump_now_ns();
 	struct timespec left;
 
 	if (now_ns >= deadline_ns)
 		return false;
 	if (deadline_ns == UINT64_MAX) {
-		waiter->swallowed |= sigwaitinfo(&set, NULL) == SIGCHLD;
+		note_signal(waiter, sigwaitinfo(&waiter->awaited, NULL));
 		return true;
 	}
 	left.tv_sec = (time_t)((deadline_ns - now_ns) / NS_PER_S);
 	left.tv_nsec = (long)((deadline_ns - now_ns) % NS_PER_S);
 	/* Time over and EINTR come back as true: the caller looks once more before giving up. */
-	waiter->swallowed |= sigtimedwait(&set, NULL, &left) == SIGCHLD;
+	note_signal(waiter, sigtimedwait(&waiter->awaited, NULL, &left));
 	return true;
 }
 
@@ -109,6 +126,10 @@ int thump_wait_tid(struct thump_waiter *waiter, pid_t tid, uint64_t deadline_ns,
 	for (;;) {
 		const int got = look(tid, status_ret);
 
+		if (waiter->given_up_on) {
+			errno = ECANCELED;
+			return -1;
+		}
 		if (got > 0)
 			return 1;
 		if (got < 0 && errno != EINTR)

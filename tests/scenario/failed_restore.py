@@ -7,12 +7,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
 import os
 import shutil
+import signal
 import struct
 
 from thumptest import scenario
 from thumptest.events import Failure
 
 DAMAGED = 124
+UNUSED = "a command that is not to be started"
 PT_LOAD = 1
 
 # A file in a folder under TMPDIR, a log, and a socket with a path.
@@ -66,8 +68,24 @@ def image_of_program(world):
     return tmpdir, image
 
 
+def given_up(world, tmpdir, image):
+    """SIGTERM comes while the restore is under way: here it is pending from the first moment on."""
+    def pending():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    for name, words in (("restore", ["restore", image]),
+                        ("run", ["run", "--image", image, "--", "echo", UNUSED])):
+        _, output = world.run([world.thump_path, *words], f"given-up-{name}",
+                              statuses=(128 + signal.SIGTERM,), preexec_fn=pending)
+        left = files_of(world, tmpdir)
+        if left or output:
+            raise Failure(f"{name}, given up, left {left} and said {output}")
+
+
 def test(world, _options):
     tmpdir, image = image_of_program(world)
+    given_up(world, tmpdir, image)
     damaged = world.path("damaged")
     damage_memory(image, damaged)
     if world.changes_user():

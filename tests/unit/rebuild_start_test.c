@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/note.h"
 #include "image/image.h"
 #include "proc/identity.h"
 #include "rebuild/rebuild.h"
@@ -445,6 +446,46 @@ static void test_damaged_content(void **state)
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
+/* Pending from before; in a namespace it is our init that has to give up. */
+static void gives_up_on_sigterm(struct rig *rig, enum thump_pid_way way)
+{
+	const struct timespec now = { 0 };
+	sigset_t before, blocked;
+
+	(void)sigemptyset(&rig->options.give_up_on);
+	(void)sigaddset(&rig->options.give_up_on, SIGTERM);
+	rig->options.allowed_ways = 1u << way;
+	blocked = rig->options.give_up_on;
+	(void)sigaddset(&blocked, THUMP_NOTE_SIGNAL);
+	assert_int_equal(sigprocmask(SIG_BLOCK, &blocked, &before), 0);
+	assert_int_equal(raise(SIGTERM), 0);
+	assert_fails(rig, "given up because of signal");
+	assert_int_equal(rig->report.given_up_on, SIGTERM);
+	/* It was taken: the caller is not ended by it later. */
+	assert_int_equal(sigtimedwait(&rig->options.give_up_on, NULL, &now), -1);
+	assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
+}
+
+static void test_gives_up_on_a_signal(void **state)
+{
+	struct thump_abilities can;
+
+	thump_probe_abilities(&can);
+	if (!can.set_tid)
+		skip();
+	gives_up_on_sigterm(*state, THUMP_WAY_SET_TID);
+}
+
+static void test_gives_up_on_a_signal_in_a_namespace(void **state)
+{
+	struct thump_abilities can;
+
+	thump_probe_abilities(&can);
+	if (!can.user_namespace)
+		skip();
+	gives_up_on_sigterm(*state, THUMP_WAY_NAMESPACE);
+}
+
 /* ---- what does not fit
  * ----------------------------------------------------------------------------- */
 
@@ -552,6 +593,8 @@ int main(void)
 		TEST(test_failing_step_is_named),
 		TEST(test_impossible_layout),
 		TEST(test_damaged_content),
+		TEST(test_gives_up_on_a_signal),
+		TEST(test_gives_up_on_a_signal_in_a_namespace),
 		TEST(test_all_misfits_at_once),
 		TEST(test_another_executable),
 		TEST(test_others_may_write_the_image),
