@@ -14,20 +14,20 @@
 #include "kinds/registry.h"
 #include "kinds/restore.h"
 
-struct made_file {
-	uint64_t dev, ino;
+struct thump_made_file {
+	uint64_t dev, ino; /* 0 while it is being made: the child may be ended at any moment */
 	bool is_folder;
 	char path[PATH_MAX];
 };
 
 struct thump_made {
 	size_t count, room; /* count is written by the child, after the entry */
-	struct made_file files[];
+	struct thump_made_file files[];
 };
 
 static size_t size_of(size_t room)
 {
-	return sizeof(struct thump_made) + room * sizeof(struct made_file);
+	return sizeof(struct thump_made) + room * sizeof(struct thump_made_file);
 }
 
 /* At most so many; a folder may have to be made for each carried file. */
@@ -68,23 +68,36 @@ void thump_made_destroy(struct thump_fd_rebuild *rb)
 	rb->made = NULL;
 }
 
-void thump_made_note(struct thump_fd_rebuild *rb, const char *path)
+struct thump_made_file *thump_made_begin(struct thump_fd_rebuild *rb, const char *path,
+					 bool is_folder)
 {
 	struct thump_made *made = rb->made;
-	struct made_file *file;
+	struct thump_made_file *file;
 	struct stat st;
 
+	/* What is there already will not be made. */
 	if (!made || made->count == made->room || strlen(path) >= sizeof(file->path) ||
-	    lstat(path, &st) < 0)
-		return;
+	    lstat(path, &st) == 0)
+		return NULL;
 	file = &made->files[made->count];
-	*file = (struct made_file){
-		.dev = st.st_dev,
-		.ino = st.st_ino,
-		.is_folder = S_ISDIR(st.st_mode),
-	};
+	*file = (struct thump_made_file){ .is_folder = is_folder };
 	memcpy(file->path, path, strlen(path) + 1);
 	__atomic_store_n(&made->count, made->count + 1, __ATOMIC_RELEASE);
+	return file;
+}
+
+void thump_made_end(struct thump_fd_rebuild *rb, struct thump_made_file *file, bool success)
+{
+	struct stat st;
+
+	if (!file)
+		return;
+	if (!success || lstat(file->path, &st) < 0) {
+		__atomic_store_n(&rb->made->count, rb->made->count - 1, __ATOMIC_RELEASE);
+		return;
+	}
+	file->dev = st.st_dev;
+	__atomic_store_n(&file->ino, st.st_ino, __ATOMIC_RELEASE);
 }
 
 void thump_made_undo(struct thump_fd_rebuild *rb)
@@ -93,10 +106,11 @@ void thump_made_undo(struct thump_fd_rebuild *rb)
 
 	/* Backwards: files before their folders. */
 	while (count-- > 0) {
-		const struct made_file *file = &rb->made->files[count];
+		const struct thump_made_file *file = &rb->made->files[count];
 		struct stat st;
 
-		if (lstat(file->path, &st) < 0 || st.st_dev != file->dev || st.st_ino != file->ino)
+		if (lstat(file->path, &st) < 0 ||
+		    (file->ino && (st.st_dev != file->dev || st.st_ino != file->ino)))
 			continue;
 		/* A folder in which somebody has put something meanwhile stays. */
 		(void)unlinkat(AT_FDCWD, file->path, file->is_folder ? AT_REMOVEDIR : 0);

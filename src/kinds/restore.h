@@ -30,8 +30,11 @@ THUMP_MUST_CHECK int thump_reopen(int fd, int flags);
  * before it did so: files made on the way are given to it. "" is dir_fd itself. */
 void thump_give_to_program(const struct thump_fd_rebuild *rb, int dir_fd, const char *path);
 
-/* Remembers that this file or folder was made here, for thump_made_undo(). */
-void thump_made_note(struct thump_fd_rebuild *rb, const char *path);
+/* Before and after a file or folder is made, for thump_made_undo(). One at a time. */
+struct thump_made_file;
+struct thump_made_file *thump_made_begin(struct thump_fd_rebuild *rb, const char *path,
+					 bool is_folder);
+void thump_made_end(struct thump_fd_rebuild *rb, struct thump_made_file *file, bool success);
 
 /* The flags of open(2) that a recorded description keeps; never one that creates or truncates. */
 int thump_open_flags(uint32_t recorded);

@@ -351,23 +351,38 @@ static int open_unlinked(const char *path)
 	return memfd_create("carried", MFD_CLOEXEC);
 }
 
+/* O_EXCL: a file of this name is ours. */
+static int open_new(struct thump_fd_rebuild *rb, const char *path, int flags)
+{
+	struct thump_made_file *made = thump_made_begin(rb, path, false);
+	int fd = open(path, flags | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int open_errno = errno;
+
+	thump_made_end(rb, made, fd >= 0);
+	errno = open_errno;
+	return fd;
+}
+
+static bool make_folder_of(struct thump_fd_rebuild *rb, const char *path)
+{
+	char folder[PATH_MAX];
+	struct thump_made_file *made;
+	bool success;
+
+	if (!folder_of(path, folder))
+		return false;
+	made = thump_made_begin(rb, folder, true);
+	success = mkdir(folder, 0755) == 0;
+	thump_made_end(rb, made, success);
+	return success;
+}
+
 static int open_named(struct thump_fd_rebuild *rb, const char *path)
 {
-	int flags = O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW;
-	int fd = open(path, flags, 0600);
+	int fd = open_new(rb, path, O_RDWR | O_NOFOLLOW);
 
-	if (fd < 0 && errno == ENOENT) {
-		char folder[PATH_MAX];
-
-		if (!folder_of(path, folder))
-			return -1;
-		if (mkdir(folder, 0755) == 0) {
-			thump_made_note(rb, folder);
-			fd = open(path, flags, 0600);
-		}
-	}
-	if (fd >= 0)
-		thump_made_note(rb, path);
+	if (fd < 0 && errno == ENOENT && make_folder_of(rb, path))
+		fd = open_new(rb, path, O_RDWR | O_NOFOLLOW);
 	return fd;
 }
 
@@ -419,13 +434,11 @@ static int make_memfd(struct thump_fd_rebuild *rb, uint32_t id, struct thump_err
 static int make_log(struct thump_fd_rebuild *rb, uint32_t id, struct thump_err *err)
 {
 	const struct thump_backing *backing = &rb->model->backings[id];
-	auto_close int fd =
-		open(backing->path, O_CREAT | O_EXCL | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+	auto_close int fd = open_new(rb, backing->path, O_WRONLY | O_APPEND);
 	struct stat st;
 
 	if (fd < 0)
 		return thump_fail_errno(err, "make log %s", backing->path);
-	thump_made_note(rb, backing->path);
 	/* In this order: a set-user-ID bit must not be there while the file is ours. */
 	thump_give_to_program(rb, fd, "");
 	if (fchmod(fd, backing->identity.mode & 07777) < 0 || fstat(fd, &st) < 0)

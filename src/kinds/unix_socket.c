@@ -444,6 +444,7 @@ static int bind_path(struct thump_fd_rebuild *rb, const struct unix_socket *sock
 	socklen_t len = to_address(&sock->name, &address);
 	auto_close int here = -1;
 	struct stat st;
+	struct thump_made_file *made;
 	mode_t mask;
 	int status;
 
@@ -456,15 +457,15 @@ static int bind_path(struct thump_fd_rebuild *rb, const struct unix_socket *sock
 	    !is_served(sock->path, sock->type))
 		(void)unlink(sock->path);
 	mask = umask(~sock->mode & 0777);
+	made = thump_made_begin(rb, sock->path, false);
 	status = bind(fd, (const struct sockaddr *)&address, len);
+	thump_made_end(rb, made, status == 0);
 	(void)umask(mask);
 	/* It had been unlinked already. */
-	if (status == 0 && sock->mode == 0) {
+	if (status == 0 && sock->mode == 0)
 		(void)unlink(sock->path);
-	} else if (status == 0) {
-		thump_made_note(rb, sock->path);
+	else if (status == 0)
 		thump_give_to_program(rb, AT_FDCWD, sock->path);
-	}
 	if (here >= 0 && fchdir(here) < 0)
 		return -1;
 	return status;

@@ -36,7 +36,8 @@ struct verifier {
 	size_t nr_ranges;
 	atomic_bool stop, done;
 	bool running;
-	pthread_t thread, waiter; /* who is told with SIGCHLD that it is done */
+	pthread_t thread;
+	pid_t waiter; /* the thread that is told with SIGCHLD that it is done */
 	int result;
 	struct thump_err err;
 };
@@ -65,8 +66,9 @@ static void *verify_thread(void *arg)
 
 	verifier->result = verify_ranges(verifier);
 	atomic_store(&verifier->done, true);
-	/* Blocked, and waited for along with what the new process does. */
-	(void)pthread_kill(verifier->waiter, SIGCHLD);
+	/* Blocked, and waited for along with what the new process does. Not pthread_kill(3): our
+	 * init was not forked by glibc, which has another idea of its tid. */
+	(void)tgkill(getpid(), verifier->waiter, SIGCHLD);
 	return NULL;
 }
 
@@ -76,7 +78,7 @@ static int start_thread(struct verifier *verifier, struct thump_err *err)
 	sigset_t all, before;
 	int error;
 
-	verifier->waiter = pthread_self();
+	verifier->waiter = gettid();
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&verifier->thread, NULL, verify_thread, verifier);
