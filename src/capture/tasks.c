@@ -172,8 +172,8 @@ static int read_registers(struct thump_capture *cap, size_t index, struct thump_
 			"thread %d waits in a system call that was interrupted before and "
 			"cannot be told: in the restored process the call ends with EINTR",
 			thread->tid);
-	task->xstate_size = thread->xstate_size;
-	task->xstate = thump_arena_memdup(&cap->model.arena, thread->xstate, thread->xstate_size);
+	task->xstate_size = thread->xstate_used;
+	task->xstate = thump_arena_memdup(&cap->model.arena, thread->xstate, thread->xstate_used);
 	return task->xstate ? 0 : thump_out_of_memory(err);
 }
 

@@ -33,7 +33,7 @@ struct thump_machine {
 	uint64_t realtime_ns;	   /* CLOCK_REALTIME */
 	char *boot_id;		   /* /proc/sys/kernel/random/boot_id: same boot, same clocks */
 	uint64_t xcr0;		   /* xsave features in use (XCR0), 0 if unknown */
-	uint32_t xsave_size_bytes; /* size of NT_X86_XSTATE */
+	uint32_t xsave_size_bytes; /* size of the whole XSAVE area of this machine */
 	/* CPUID words that programs select code by; see arch/cpu.h for their order. */
 	uint32_t *cpuid_words;
 	uint32_t nr_cpuid_words;

@@ -34,7 +34,7 @@ static void check_cpu(struct thump_plan *plan, struct thump_problems *problems)
 {
 	const struct thump_machine *machine = &plan->model->machine;
 	uint32_t here[THUMP_NR_CPU_WORDS];
-	uint64_t xcr0 = thump_cpu_xcr0();
+	struct thump_xstate_layout layout;
 	char missing[512];
 
 	thump_cpu_words(here);
@@ -44,17 +44,18 @@ static void check_cpu(struct thump_plan *plan, struct thump_problems *problems)
 				  "this CPU lacks what the program may have chosen its code by "
 				  "(the image is from %s): %s",
 				  machine->cpu_name ? machine->cpu_name : "another CPU", missing);
-	plan->xstate_size = thump_xstate_size();
+	thump_xstate_layout_here(&layout);
 	for (uint32_t i = 0; i < plan->model->nr_tasks; i++) {
 		const struct thump_task *task = &plan->model->tasks[i];
 
-		if (!thump_xstate_fits(task, xcr0, plan->xstate_size))
+		if (!thump_xstate_fits(task, machine, &layout))
 			thump_problem_add(
 				problems, false, -1, "xsave",
-				"the extended registers of thread %d (%u bytes) cannot be "
-				"loaded here (%u bytes, XCR0 %#llx)",
-				task->tid, task->xstate_size, plan->xstate_size,
-				(unsigned long long)xcr0);
+				"the extended registers of thread %d (saved with %u bytes, "
+				"XCR0 %#llx) cannot be loaded here (%u bytes, XCR0 %#llx)",
+				task->tid, machine->xsave_size_bytes,
+				(unsigned long long)machine->xcr0, layout.size_bytes,
+				(unsigned long long)layout.xcr0);
 	}
 }
 

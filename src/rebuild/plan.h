@@ -57,7 +57,6 @@ struct thump_plan {
 	struct thump_rlimit rlimits[THUMP_NR_RLIMITS];	   /* what it will have */
 	struct thump_rlimit own_rlimits[THUMP_NR_RLIMITS]; /* ours */
 	bool huge_pages;				   /* the kernel gives some */
-	uint32_t xstate_size;				   /* of this machine */
 	bool same_boot; /* the image was taken since this machine started */
 	bool affinity_matters;
 	struct thump_inherited inherited;

@@ -130,6 +130,7 @@ static int read_xstate(struct thump_target_thread *thread, struct thump_err *err
 					thread->tid);
 	memcpy(thread->xstate, buf, size_bytes);
 	thread->xstate_size = (uint32_t)size_bytes;
+	thread->xstate_used = (uint32_t)thump_arch_xstate_used(buf, size_bytes);
 	return 0;
 }
 

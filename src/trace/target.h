@@ -28,6 +28,7 @@ struct thump_target_thread {
 	struct user_regs_struct image_regs; /* the same for the image: no kernel restart state */
 	unsigned char *xstate;		    /* NT_X86_XSTATE */
 	uint32_t xstate_size;
+	uint32_t xstate_used; /* what of it an image needs */
 	uint64_t sigmask;
 	uint32_t blocked_syscall; /* nr of the system call it was blocked in, or UINT32_MAX */
 	bool gone;		  /* it ended while the target was held */

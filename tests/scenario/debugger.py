@@ -7,6 +7,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
 import re
 import shutil
+import subprocess
 
 from thumptest import scenario
 from thumptest.events import Failure, Skip
@@ -25,7 +26,10 @@ def test(world, options):
     world.checkpoint(original.pid, image)
     original.status()
     output = world.run(["gdb", "--batch", "--nx", "-ex", "set debuginfod enabled off", "-ex",
-                        "thread apply all backtrace", workload, image], "gdb")[1]
+                        "thread apply all backtrace", workload, image], "gdb",
+                       stderr=subprocess.STDOUT)[1]
+    if "Unexpected size of section" in output:
+        raise Failure(f"gdb does not like the registers:\n{output}")
     threads = re.findall(r"^Thread \d+ .*\bLWP (\d+)", output, re.M)
     if len(threads) != THREADS or str(original.pid) not in threads:
         raise Failure(f"gdb shows threads {threads}:\n{output}")

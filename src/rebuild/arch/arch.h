@@ -8,12 +8,21 @@
 /* The counter of the blob's marks (see resume/abi.h). */
 uint64_t thump_ticks(void);
 
-/* Size of NT_X86_XSTATE here. */
-uint32_t thump_xstate_size(void);
+/* Where a machine has the parts of its extended registers; offsets by number of the feature. */
+#define THUMP_NR_XFEATURES 63
+struct thump_xstate_layout {
+	uint64_t xcr0;
+	uint32_t size_bytes;
+	uint32_t offsets[THUMP_NR_XFEATURES];
+};
 
-/* The extended registers can be loaded here: all features in use are there, and where the area has
- * another size, none is in use whose place differs between processors. */
-bool thump_xstate_fits(const struct thump_task *task, uint64_t xcr0, uint32_t size_here);
+/* Of this machine. */
+void thump_xstate_layout_here(struct thump_xstate_layout *layout_ret);
+
+/* The extended registers can be loaded here: all features in use are there, and at the place where
+ * `machine` had them. Features that are not in use need not be in the image. */
+bool thump_xstate_fits(const struct thump_task *task, const struct thump_machine *machine,
+		       const struct thump_xstate_layout *here);
 
 uint64_t thump_stack_pointer(const struct thump_task *task);
 

@@ -4,24 +4,48 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proc/arch/cpu.h"
 #include "rebuild/arch/arch.h"
 
 /* The header of an XSAVE area begins with the features in use, Intel SDM volume 1, 13.4.2. */
 #define XSTATE_BV_OFFSET 512
-#define XSTATE_AVX_END	 832
+#define XSTATE_MIN_SIZE	 576
+#define FIRST_EXTENDED	 2 /* x87 and SSE are in the legacy area */
 /* x87, SSE, AVX: at the same place in every processor. */
 #define XSTATE_FIXED_BITS UINT64_C(7)
+
+/*
+ * CPUID leaf 0xd gives every processor the right to a layout of its own. Intel's all have this one;
+ * AMD's pack what they have. The image tells features and size of its machine, and by both together
+ * the layouts can be told apart.
+ */
+static const struct {
+	uint32_t offset, size_bytes;
+} common_layout[] = {
+	[2] = { 576, 256 },						  /* AVX */
+	[3] = { 960, 64 },   [4] = { 1024, 64 },			  /* MPX */
+	[5] = { 1088, 64 },  [6] = { 1152, 512 },   [7] = { 1664, 1024 }, /* AVX-512 */
+	[9] = { 2688, 8 },						  /* PKRU */
+	[17] = { 2752, 64 }, [18] = { 2816, 8192 },			  /* AMX */
+	[19] = { 960, 128 },						  /* APX */
+};
 
 uint64_t thump_ticks(void)
 {
 	return __builtin_ia32_rdtsc();
 }
 
-uint32_t thump_xstate_size(void)
+void thump_xstate_layout_here(struct thump_xstate_layout *layout_ret)
 {
+	struct thump_xstate_layout layout = { .xcr0 = thump_cpu_xcr0() };
 	unsigned eax, ebx, ecx, edx;
 
-	return __get_cpuid_count(0xd, 0, &eax, &ebx, &ecx, &edx) ? ebx : 0;
+	layout.size_bytes = __get_cpuid_count(0xd, 0, &eax, &ebx, &ecx, &edx) ? ebx : 0;
+	for (unsigned i = FIRST_EXTENDED; i < THUMP_NR_XFEATURES; i++) {
+		if ((layout.xcr0 >> i & 1) && __get_cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx))
+			layout.offsets[i] = ebx;
+	}
+	*layout_ret = layout;
 }
 
 static uint64_t xstate_features(const struct thump_task *task)
@@ -33,15 +57,52 @@ static uint64_t xstate_features(const struct thump_task *task)
 	return bits;
 }
 
-bool thump_xstate_fits(const struct thump_task *task, uint64_t xcr0, uint32_t size_here)
+/* Size of an area with these features in the common layout; 0 when one is not known. */
+static uint32_t common_size(uint64_t features)
 {
-	uint64_t features = xstate_features(task);
+	uint32_t size_bytes = XSTATE_MIN_SIZE;
 
-	if (!task->xstate_size)
-		return true;
-	if (features & ~xcr0)
+	for (unsigned i = FIRST_EXTENDED; i < THUMP_NR_XFEATURES; i++) {
+		uint32_t end;
+
+		if (!(features >> i & 1))
+			continue;
+		if (i >= THUMP_ARRAY_SIZE(common_layout) || common_layout[i].offset == 0)
+			return 0;
+		end = common_layout[i].offset + common_layout[i].size_bytes;
+		size_bytes = end > size_bytes ? end : size_bytes;
+	}
+	return size_bytes;
+}
+
+/* All that are in use, at a place that is inside the image's area. */
+static bool at_common_places(const struct thump_task *task, uint64_t in_use,
+			     const struct thump_xstate_layout *here)
+{
+	for (unsigned i = FIRST_EXTENDED; i < THUMP_NR_XFEATURES; i++) {
+		if (!(in_use >> i & 1))
+			continue;
+		if (i >= THUMP_ARRAY_SIZE(common_layout) || common_layout[i].offset == 0 ||
+		    here->offsets[i] != common_layout[i].offset ||
+		    common_layout[i].offset + common_layout[i].size_bytes > task->xstate_size)
+			return false;
+	}
+	return true;
+}
+
+bool thump_xstate_fits(const struct thump_task *task, const struct thump_machine *machine,
+		       const struct thump_xstate_layout *here)
+{
+	const uint64_t in_use = xstate_features(task);
+
+	if (!task->xstate_size || (in_use & ~XSTATE_FIXED_BITS) == 0)
+		return (in_use & ~here->xcr0) == 0;
+	if (in_use & ~here->xcr0)
 		return false;
-	return task->xstate_size == size_here || (features & ~XSTATE_FIXED_BITS) == 0;
+	if (machine->xcr0 == here->xcr0 && machine->xsave_size_bytes == here->size_bytes)
+		return true;
+	return machine->xsave_size_bytes == common_size(machine->xcr0) &&
+	       at_common_places(task, in_use, here);
 }
 
 uint64_t thump_stack_pointer(const struct thump_task *task)

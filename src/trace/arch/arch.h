@@ -114,6 +114,10 @@ struct thump_chain {
 	uint64_t return_sp;
 };
 
+/* How much of NT_X86_XSTATE says anything: without the tile registers at its end, 8 KB, where they
+ * are not in use. Everything before them stays, which is the size that debuggers expect. */
+size_t thump_arch_xstate_used(const unsigned char *xstate, size_t xstate_size);
+
 /* Room a chain may need below the address it is built under. */
 size_t thump_arch_chain_room(size_t xstate_size);
 

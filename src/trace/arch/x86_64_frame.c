@@ -20,6 +20,7 @@
 #define FP_ALIGN	   64
 #define LEGACY_SIZE	   512 /* FXSAVE area; XSAVE's header follows */
 #define HEADER_SIZE	   64
+#define XFEATURE_XTILECFG  17
 #define XFEATURE_XTILEDATA 18 /* the one feature whose state the kernel allocates on use */
 
 struct rt_sigframe {
@@ -42,24 +43,48 @@ struct xstate_sizes {
 	size_t full;
 };
 
-static struct xstate_sizes xstate_sizes(size_t xstate_size)
+/* Where the last of this machine's features ends, as far as it is no feature of `without`. */
+static size_t size_without(uint64_t without, size_t xstate_size)
 {
-	struct xstate_sizes sizes = { LEGACY_SIZE + HEADER_SIZE, xstate_size };
+	size_t size = LEGACY_SIZE + HEADER_SIZE;
 	unsigned eax, ebx, ecx, edx;
 	uint64_t features;
 
 	if (!__get_cpuid_count(0xd, 0, &eax, &ebx, &ecx, &edx))
-		return (struct xstate_sizes){ xstate_size, xstate_size };
-	features = eax | (uint64_t)edx << 32;
+		return xstate_size;
+	features = (eax | (uint64_t)edx << 32) & ~without;
 	for (unsigned i = 2; i < 63; i++) {
-		if (!(features >> i & 1) || i == XFEATURE_XTILEDATA)
+		if (!(features >> i & 1))
 			continue;
 		if (!__get_cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx) || (ecx & 1) || eax == 0)
 			continue; /* ecx bit 0: supervisor state, never in user frames */
-		if ((size_t)ebx + eax > sizes.normal && (size_t)ebx + eax <= xstate_size)
-			sizes.normal = (size_t)ebx + eax;
+		if ((size_t)ebx + eax > size && (size_t)ebx + eax <= xstate_size)
+			size = (size_t)ebx + eax;
 	}
-	return sizes;
+	return size;
+}
+
+static uint64_t features_in_use(const unsigned char *xstate)
+{
+	uint64_t in_use;
+
+	memcpy(&in_use, xstate + LEGACY_SIZE, sizeof(in_use));
+	return in_use;
+}
+
+static struct xstate_sizes xstate_sizes(size_t xstate_size)
+{
+	return (struct xstate_sizes){
+		.normal = size_without(UINT64_C(1) << XFEATURE_XTILEDATA, xstate_size),
+		.full = xstate_size,
+	};
+}
+
+size_t thump_arch_xstate_used(const unsigned char *xstate, size_t xstate_size)
+{
+	const uint64_t tiles = UINT64_C(1) << XFEATURE_XTILECFG | UINT64_C(1) << XFEATURE_XTILEDATA;
+
+	return features_in_use(xstate) & tiles ? xstate_size : size_without(tiles, xstate_size);
 }
 
 size_t thump_arch_chain_room(size_t xstate_size)
@@ -111,11 +136,8 @@ static size_t fill_xstate(unsigned char *to, const unsigned char *xstate,
 {
 	const uint32_t magic2 = FP_XSTATE_MAGIC2;
 	struct _fpx_sw_bytes sw = { .magic1 = FP_XSTATE_MAGIC1 };
-	uint64_t in_use;
-	size_t used;
-
-	memcpy(&in_use, xstate + LEGACY_SIZE, sizeof(in_use));
-	used = in_use >> XFEATURE_XTILEDATA & 1 ? sizes->full : sizes->normal;
+	size_t used =
+		features_in_use(xstate) >> XFEATURE_XTILEDATA & 1 ? sizes->full : sizes->normal;
 	memcpy(to, xstate, used);
 	/* XCR0, which ptrace leaves here; the kernel cuts it down to what the thread may use. */
 	memcpy(&sw.xfeatures, xstate + offsetof(struct _fpstate_64, sw_reserved),
