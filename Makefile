@@ -29,8 +29,8 @@ demo:
 	@$(MAKE) all
 	@tools/demo --build $(BUILD)
 
-# The last lines are ctest's own summary. With CI=true a test that skips itself fails unless
-# tests/allowed-skips lists it.
+# The last lines are ctest's own summary. A test that skips itself fails unless tests/allowed-skips
+# lists it with its reason; with CI=true it always does.
 check: build-tests
 	@tools/run-tests $(BUILD) -j 2 --label-exclude long
 

@@ -26,7 +26,8 @@ def need_maven():
 def run_maven(*words):
     fine, output = java.maven(*words)
     if not fine:
-        raise Skip("\n".join([output[-2000:], f"mvn {' '.join(words)} failed"]))
+        print(output[-2000:])
+        raise Skip(f"mvn {' '.join(words)} failed")
 
 
 def fetch_crac(directory):

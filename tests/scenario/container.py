@@ -12,9 +12,10 @@ import re
 import shutil
 import subprocess
 
-from jdk import SOURCE, find_jdk
+from jdk import SOURCE
 from thumptest import scenario
 from thumptest.events import Failure, Skip, poll_until
+from thumptest.java import find_jdk
 from thumptest.workload import wait_ready
 
 HARDENED = ["--user", "1000", "--cap-drop=all", "--security-opt=no-new-privileges", "--read-only",

@@ -6,9 +6,9 @@ import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
-from jdk import find_jdk
 from thumptest import hprof, scenario
 from thumptest.events import Failure
+from thumptest.java import find_jdk
 
 SOURCE = scenario.APPS / "HeapGraph.java"
 NODES = 3000

@@ -9,21 +9,12 @@ import json
 import re
 
 from thumptest import scenario, web
-from thumptest.events import Failure, Skip
+from thumptest.events import Failure
+from thumptest.java import find_jdk
 
 SOURCE = scenario.ROOT / "examples" / "jdk-httpserver" / "CatalogService.java"
 QUERY = "/search?q=red+steel+lamp&limit=20"
 REQUESTS = 500
-
-
-def find_jdk(version):
-    """The home of a JDK of this feature version."""
-    for home in sorted(pathlib.Path("/usr/lib/jvm").glob("*")):
-        release = home / "release"
-        if release.exists() and (home / "bin" / "javac").exists() and \
-                re.search(rf'^JAVA_VERSION="{version}[."]', release.read_text(), re.M):
-            return home.resolve()
-    raise Skip(f"no JDK {version} in /usr/lib/jvm")
 
 
 def served(port, deadline, process=None):

@@ -181,7 +181,7 @@ def shells():
         if result.returncode or result.stderr:
             yield f"completions/{name}: {result.stderr.strip()}"
     if skipped:
-        print(f"not installed: {', '.join(skipped)}")
+        print(f"skipped: not installed: {', '.join(skipped)}")
         sys.exit(SKIP)
 
 
@@ -235,7 +235,7 @@ def format_():
     """clang-format of the version in use has nothing to say."""
     tool = shutil.which("clang-format-14")
     if not tool:
-        print("clang-format-14 is not installed")
+        print("skipped: clang-format-14 is not installed")
         sys.exit(SKIP)
     paths = list(sources("src", "tests", "bench", "include"))
     result = subprocess.run([tool, "--dry-run", "--Werror", *paths], text=True,
