@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kinds/capture.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -157,6 +159,26 @@ int thump_target_reopen(const struct thump_target *target, int fd, int flags)
 
 	(void)snprintf(path, sizeof(path), "fd/%d", fd);
 	return openat(target->proc_fd, path, flags | O_CLOEXEC);
+}
+
+int thump_target_stat(const struct thump_target *target, const char *path, struct stat *st_ret)
+{
+	char below_root[PATH_MAX + 8];
+
+	if (snprintf(below_root, sizeof(below_root), "root%s", path) >= (int)sizeof(below_root)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return fstatat(target->proc_fd, below_root, st_ret, 0);
+}
+
+bool thump_path_leads_elsewhere(const struct thump_fd_capture *cap,
+				const struct thump_fd_facts *facts)
+{
+	struct stat st;
+
+	return thump_target_stat(cap->target, facts->link, &st) == 0 &&
+	       (st.st_ino != facts->st.st_ino || st.st_dev != facts->st.st_dev);
 }
 
 const struct thump_fd_facts *thump_facts_before(const struct thump_fd_capture *cap,

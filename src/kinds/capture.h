@@ -81,8 +81,16 @@ THUMP_MUST_CHECK int thump_access_poll(struct thump_access *access, short events
 
 /* ---- for kinds ------------------------------------------------------------------------- */
 
+/* stat(2) of an absolute path as the target sees it, in its root directory and mounts. */
+THUMP_MUST_CHECK int thump_target_stat(const struct thump_target *target, const char *path,
+				       struct stat *st_ret);
+
 /* A new description in this process of what /proc/PID/fd/N refers to; CLOEXEC. -1 with errno. */
 THUMP_MUST_CHECK int thump_target_reopen(const struct thump_target *target, int fd, int flags);
+
+/* Is something else at the path of facts (replaced, mounted over)? Unknown is no. */
+bool thump_path_leads_elsewhere(const struct thump_fd_capture *cap,
+				const struct thump_fd_facts *facts);
 
 /* The lowest descriptor below facts->fd with the same inode; NULL when there is none. */
 const struct thump_fd_facts *thump_facts_before(const struct thump_fd_capture *cap,

@@ -44,8 +44,8 @@ static int read_link(struct thump_target *target, struct thump_arena *arena,
 		char *whole = thump_arena_printf(arena, "%s%s", facts->link, deleted_suffix);
 		struct stat st;
 
-		if (whole && stat(whole, &st) == 0 && st.st_ino == facts->st.st_ino &&
-		    st.st_dev == facts->st.st_dev) {
+		if (whole && thump_target_stat(target, whole, &st) == 0 &&
+		    st.st_ino == facts->st.st_ino && st.st_dev == facts->st.st_dev) {
 			facts->link = whole;
 			facts->deleted = false;
 		}

@@ -154,7 +154,7 @@ static int find_file(struct thump_fd_capture *cap, const struct unix_facts *fact
 	(void)snprintf(path, path_size, "%s%.*s", cwd, (int)facts->name.len,
 		       (const char *)facts->name.bytes);
 	/* The kernel's dev_t has 20 bits for the minor number; 32 bits of the inode are told. */
-	if (stat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+	if (thump_target_stat(cap->target, path, &st) == 0 && S_ISSOCK(st.st_mode) &&
 	    (!facts->diag.known || (uint32_t)st.st_ino == facts->diag.vfs_ino))
 		*mode_ret = st.st_mode & 07777;
 	return 0;
@@ -400,12 +400,16 @@ static bool is_path(const struct unix_name *name)
 	return name->len > 0 && name->bytes[0] != '\0';
 }
 
-/* connect(2) tells whether anybody is behind a path: ECONNREFUSED, nobody. A server sees a client
- * that goes away again. The path may be longer than a name: through its folder's descriptor. */
-static bool is_served(const char *path, int type)
+/*
+ * connect(2) tells whether anybody is behind a path, in whatever network namespace: ECONNREFUSED,
+ * nobody. A datagram socket asks, so that nobody notices: a server of another type answers
+ * EPROTOTYPE before it sees anything of it (unix_find_bsd()), and one of datagrams sees what is
+ * sent to it only. The path may be longer than a name: through its folder's descriptor.
+ */
+static bool is_served(const char *path)
 {
 	auto_close int file = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	auto_close int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	auto_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
 	if (file < 0 || fd < 0)
@@ -431,7 +435,7 @@ static void check_path(struct thump_fd_rebuild *rb, uint32_t ofd_id, const struc
 	else if (!S_ISSOCK(st.st_mode))
 		thump_misfit(rb, ofd_id, problems, "unix-path",
 			     "unix socket %s: something else is at this path", sock->path);
-	else if (is_served(sock->path, sock->type))
+	else if (is_served(sock->path))
 		thump_misfit(rb, ofd_id, problems, "unix-path",
 			     "unix socket %s: another process uses it", sock->path);
 }
@@ -453,8 +457,7 @@ static int bind_path(struct thump_fd_rebuild *rb, const struct unix_socket *sock
 		if (here < 0 || !rb->model->process.cwd || chdir(rb->model->process.cwd) < 0)
 			return -1;
 	}
-	if (lstat(sock->path, &st) == 0 && S_ISSOCK(st.st_mode) &&
-	    !is_served(sock->path, sock->type))
+	if (lstat(sock->path, &st) == 0 && S_ISSOCK(st.st_mode) && !is_served(sock->path))
 		(void)unlink(sock->path);
 	mask = umask(~sock->mode & 0777);
 	made = thump_made_begin(rb, sock->path, false);

@@ -40,6 +40,7 @@ struct trip {
 	void (*make)(void);    /* in the first process; makes descriptors from 3 on */
 	void (*between)(void); /* in between, the first process being gone; may be NULL */
 	void (*verify)(void);  /* in the second process */
+	void (*after)(void);   /* in the process that runs the trip; may be NULL */
 	const char *refused;   /* the checkpoint is refused with this text */
 	const char *misfit;    /* the restore does not fit, with this text */
 	const char *warning;   /* either side warns with this text */
@@ -260,6 +261,27 @@ static void restore(const struct trip *trip, struct thump_model *model,
 	thump_arena_deinit(&arena);
 }
 
+/* As in an image: the files themselves are not held open. */
+static void copy_content(struct thump_model *model)
+{
+	for (uint32_t i = 0; i < model->nr_backings; i++) {
+		struct thump_backing *backing = &model->backings[i];
+		auto_free char *bytes = malloc(backing->content_size_bytes + 1);
+		int copy = memfd_create("content", MFD_CLOEXEC);
+
+		if (backing->capture_fd < 0) {
+			CHECK(close(copy) == 0);
+			continue;
+		}
+		CHECK(bytes && copy >= 0);
+		CHECK(thump_pread_full(backing->capture_fd, bytes, backing->content_size_bytes,
+				       0) == 0);
+		CHECK(thump_pwrite_full(copy, bytes, backing->content_size_bytes, 0) == 0);
+		CHECK(close(backing->capture_fd) == 0);
+		backing->capture_fd = copy;
+	}
+}
+
 static void make_trip(const struct trip *trip)
 {
 	struct thump_target *target = NULL;
@@ -283,6 +305,7 @@ static void make_trip(const struct trip *trip)
 	}
 	thump_target_resume(target);
 	thump_target_destroy(target);
+	copy_content(&model);
 	if (!trip->outlives)
 		CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
 	check_problems(&problems, trip->refused);
@@ -306,6 +329,8 @@ static void make_trip(const struct trip *trip)
 	}
 	if (trip->outlives)
 		CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+	if (trip->after)
+		trip->after();
 	for (uint32_t i = 0; i < model.nr_backings; i++)
 		thump_close_fd(&model.backings[i].capture_fd);
 	thump_problems_deinit(&problems);

@@ -207,6 +207,39 @@ static void served_path_does_not_fit(void **state)
 				    .misfit = "@thump-test: Address already in use" });
 }
 
+static int server_fd;
+
+static void served_make(void)
+{
+	struct sockaddr_un path = path_address("listen");
+
+	(void)unlink(path.sun_path);
+	CHECK(bind_unix(&path, sizeof(path), SOCK_STREAM) == 3 && listen(3, 5) == 0);
+}
+
+static void serve(void)
+{
+	struct sockaddr_un path = path_address("listen");
+
+	CHECK(unlink(path.sun_path) == 0);
+	server_fd = bind_unix(&path, sizeof(path), SOCK_STREAM);
+	CHECK(listen(server_fd, 5) == 0 && fcntl(server_fd, F_SETFL, O_NONBLOCK) == 0);
+}
+
+static void nobody_came(void)
+{
+	CHECK(accept(server_fd, NULL, NULL) < 0 && errno == EAGAIN);
+}
+
+static void the_server_of_a_path_does_not_notice(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .make = served_make,
+				    .between = serve,
+				    .after = nobody_came,
+				    .misfit = "another process uses it" });
+}
+
 static void relative_make(void)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "relative" };
@@ -447,6 +480,7 @@ int main(void)
 		cmocka_unit_test(pair_with_an_end_outside_is_refused),
 		cmocka_unit_test(names_are_bound_again),
 		cmocka_unit_test(served_path_does_not_fit),
+		cmocka_unit_test(the_server_of_a_path_does_not_notice),
 		cmocka_unit_test(a_name_that_was_unlinked_stays_so),
 		cmocka_unit_test(inet_sockets_keep_address_and_options),
 		cmocka_unit_test(port_in_use_does_not_fit_but_can_be_mapped),
