@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "kinds/capture.h"
+#include "kinds/locks.h"
 #include "proc/identity.h"
 #include "trace/target.h"
 
@@ -101,37 +102,84 @@ bool thump_path_is_temporary(const char *path, const char *tmpdir)
 	       (tmpdir && tmpdir[0] == '/' && is_below(path, tmpdir));
 }
 
-/* Open for reading in this process, or -1: /proc/PID/fd/N follows deleted files and memfds, too.
- * A file that only its owner's other processes may read is still readable through a duplicate. */
-static int open_for_reading(struct thump_fd_capture *cap, const struct thump_fd_facts *facts)
+/* Of files that others have open, too, the kernel gives no lease; an O_PATH descriptor does not
+ * count as that. */
+static bool is_leased(const struct thump_fd_facts *facts)
 {
-	int fd = thump_target_reopen(cap->target, facts->fd, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	auto_free char *locks = NULL;
 
-	if (fd < 0 && cap->have_dup_fd && thump_facts_access_mode(facts) == O_RDWR)
-		fd = thump_target_dup_fd(cap->target, facts->fd);
-	return fd;
+	if (thump_locks_show_lease(facts->fdinfo, facts->st.st_ino))
+		return true;
+	return (facts->open_flags & O_PATH) &&
+	       thump_slurp(AT_FDCWD, "/proc/locks", &locks, NULL) == 0 &&
+	       thump_locks_show_lease(locks, facts->st.st_ino);
 }
 
-static int add_content(struct thump_fd_capture *cap, struct thump_backing *backing, int *fd,
-		       struct thump_err *err)
+struct opened {
+	int fd;		/* for reading, or -1 */
+	bool duplicate; /* has its offset in common with the target's descriptor */
+};
+
+static void close_opened(struct opened *opened)
+{
+	thump_close_fd(&opened->fd);
+}
+#define auto_opened __attribute__((cleanup(close_opened)))
+
+/* /proc/PID/fd/N follows deleted files and memfds, too. A file that only its owner's other
+ * processes may read is still readable through a duplicate. */
+static void open_for_reading(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			     struct opened *opened)
+{
+	opened->fd = -1;
+	errno = EAGAIN; /* as open(2) says of leases */
+	if (!is_leased(facts))
+		opened->fd = thump_target_reopen(cap->target, facts->fd,
+						 O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	if (opened->fd < 0 && cap->have_dup_fd && !(facts->open_flags & O_PATH) &&
+	    thump_facts_access_mode(facts) != O_WRONLY) {
+		opened->fd = thump_target_dup_fd(cap->target, facts->fd);
+		opened->duplicate = true;
+	}
+}
+
+/* All of it, where looking for holes would move the offset of the target's descriptor. */
+static int one_extent(struct thump_fd_capture *cap, struct thump_backing *backing,
+		      struct thump_err *err)
+{
+	struct thump_extent *all = thump_arena_alloc(&cap->model->arena, 1, sizeof(*all));
+
+	if (!all)
+		return thump_fail(err, "out of memory");
+	all->start = 0;
+	all->end = thump_page_up(backing->content_size_bytes);
+	backing->extents = all;
+	backing->nr_extents = backing->content_size_bytes > 0;
+	return 0;
+}
+
+static int add_content(struct thump_fd_capture *cap, struct thump_backing *backing,
+		       struct opened *opened, struct thump_err *err)
 {
 	backing->content_size_bytes = backing->identity.size_bytes;
-	if (thump_backing_extents(&cap->model->arena, *fd, backing->content_size_bytes,
-				  &backing->extents, &backing->nr_extents, err) < 0)
+	if (opened->duplicate ? one_extent(cap, backing, err) < 0
+			      : thump_backing_extents(
+					&cap->model->arena, opened->fd, backing->content_size_bytes,
+					&backing->extents, &backing->nr_extents, err) < 0)
 		return -1;
-	backing->capture_fd = thump_take_fd(fd);
+	backing->capture_fd = thump_take_fd(&opened->fd);
 	return 0;
 }
 
 static int add_memfd(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
-		     struct thump_backing *backing, int *fd, struct thump_err *err)
+		     struct thump_backing *backing, struct opened *opened, struct thump_err *err)
 {
 	struct statfs fs;
-	int seals = fcntl(*fd, F_GET_SEALS);
+	int seals = fcntl(opened->fd, F_GET_SEALS);
 
 	if (seals < 0)
 		return thump_fail_errno(err, "fcntl(F_GET_SEALS) of %s", facts->link);
-	if (fstatfs(*fd, &fs) < 0)
+	if (fstatfs(opened->fd, &fs) < 0)
 		return thump_fail_errno(err, "fstatfs of %s", facts->link);
 	if (fs.f_type == HUGETLBFS_MAGIC) {
 		thump_refuse_fd(cap, facts, "memfd", "memfd %s: huge pages cannot be saved",
@@ -141,36 +189,44 @@ static int add_memfd(struct thump_fd_capture *cap, const struct thump_fd_facts *
 	}
 	backing->kind = THUMP_BACKING_MEMFD;
 	backing->memfd_seals = (uint32_t)seals;
-	return add_content(cap, backing, fd, err);
+	return add_content(cap, backing, opened, err);
+}
+
+static void refuse_nameless(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			    uint64_t size_bytes, bool readable)
+{
+	const char *what = facts->deleted ? "deleted" : "another file is at its path by now";
+
+	if (!readable)
+		thump_refuse_fd(cap, facts, "deleted-file", "file %s: %s, and may not be read here",
+				facts->link, what);
+	else
+		thump_refuse_fd(cap, facts, "deleted-file",
+				"file %s: %s, and with %llu bytes too big to be carried "
+				"(limit %llu, taken %llu)",
+				facts->link, what, (unsigned long long)size_bytes,
+				(unsigned long long)cap->carry_limit_bytes,
+				(unsigned long long)thump_backing_carried_bytes(cap->model));
 }
 
 /* Decides what becomes of a file; backing->kind stays 0 when it cannot be saved. */
 static int add_file(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
-		    struct thump_backing *backing, int *fd, struct thump_err *err)
+		    struct thump_backing *backing, struct opened *opened, struct thump_err *err)
 {
 	uint64_t size = backing->identity.size_bytes;
 	uint64_t carried = thump_backing_carried_bytes(cap->model);
-	bool fits = *fd >= 0 && carried <= cap->carry_limit_bytes &&
+	bool fits = opened->fd >= 0 && carried <= cap->carry_limit_bytes &&
 		    size <= cap->carry_limit_bytes - carried;
 
-	if (fits && (facts->deleted || thump_path_is_temporary(facts->link, cap->tmpdir))) {
+	backing->deleted = facts->deleted || thump_path_leads_elsewhere(cap, facts);
+	if (fits && (backing->deleted || thump_path_is_temporary(facts->link, cap->tmpdir))) {
 		backing->kind = THUMP_BACKING_CARRIED;
-		return add_content(cap, backing, fd, err);
+		return add_content(cap, backing, opened, err);
 	}
-	if (!facts->deleted) {
-		backing->kind = THUMP_BACKING_FILE;
-		return 0;
-	}
-	if (*fd < 0)
-		thump_refuse_fd(cap, facts, "deleted-file",
-				"file %s: deleted, and may not be read here", facts->link);
+	if (backing->deleted)
+		refuse_nameless(cap, facts, size, opened->fd >= 0);
 	else
-		thump_refuse_fd(cap, facts, "deleted-file",
-				"file %s: deleted, and with %llu bytes too big to be carried "
-				"(limit %llu, taken %llu)",
-				facts->link, (unsigned long long)size,
-				(unsigned long long)cap->carry_limit_bytes,
-				(unsigned long long)carried);
+		backing->kind = THUMP_BACKING_FILE;
 	return 0;
 }
 
@@ -200,7 +256,7 @@ int thump_capture_backing(struct thump_fd_capture *cap, const struct thump_fd_fa
 		facts->deleted && strncmp(facts->link, memfd_prefix, sizeof(memfd_prefix) - 1) == 0;
 	struct thump_backing backing = { .deleted = facts->deleted, .capture_fd = -1 };
 	struct thump_err unreadable = THUMP_ERR_INIT;
-	auto_close int fd = -1;
+	auto_opened struct opened opened = { .fd = -1 };
 
 	*backing_id_ret = thump_backing_find(cap->model, facts->st.st_dev, facts->st.st_ino);
 	if (*backing_id_ret != THUMP_NO_ID)
@@ -209,14 +265,14 @@ int thump_capture_backing(struct thump_fd_capture *cap, const struct thump_fd_fa
 					  facts->link + (memfd ? sizeof(memfd_prefix) - 1 : 0));
 	if (!backing.path)
 		return thump_fail(err, "out of memory");
-	fd = open_for_reading(cap, facts);
-	if (memfd && fd < 0) {
+	open_for_reading(cap, facts, &opened);
+	if (memfd && opened.fd < 0) {
 		refuse_unreadable(cap, facts, strerror(errno));
 		return 0;
 	}
-	if (read_identity(facts, fd, &backing.identity, &unreadable) < 0 ||
-	    (memfd ? add_memfd(cap, facts, &backing, &fd, &unreadable) < 0
-		   : add_file(cap, facts, &backing, &fd, &unreadable) < 0)) {
+	if (read_identity(facts, opened.fd, &backing.identity, &unreadable) < 0 ||
+	    (memfd ? add_memfd(cap, facts, &backing, &opened, &unreadable) < 0
+		   : add_file(cap, facts, &backing, &opened, &unreadable) < 0)) {
 		refuse_unreadable(cap, facts, unreadable.text);
 		return 0;
 	}

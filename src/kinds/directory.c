@@ -30,6 +30,10 @@ static int directory_capture(struct thump_fd_capture *cap, const struct thump_fd
 	if (facts->deleted)
 		thump_refuse_fd(cap, facts, "directory", "directory %s: deleted, cannot be saved",
 				facts->link);
+	else if (thump_path_leads_elsewhere(cap, facts))
+		thump_refuse_fd(cap, facts, "directory",
+				"directory %s: another one is at its path by now, cannot be saved",
+				facts->link);
 	if (strstr(facts->fdinfo, "\nlock:"))
 		thump_refuse_fd(cap, facts, "lock", "directory %s: its lock cannot be saved",
 				facts->link);

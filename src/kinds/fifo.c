@@ -55,9 +55,10 @@ static int fifo_capture(struct thump_fd_capture *cap, const struct thump_fd_fact
 		thump_pipe_put_nothing(record);
 		return thump_ofd_describe(cap, ofd, err, "FIFO %s, of the launcher", facts->link);
 	}
-	if (facts->deleted) {
-		thump_refuse_fd(cap, facts, "fifo", "FIFO %s: deleted, cannot be saved",
-				facts->link);
+	if (facts->deleted || thump_path_leads_elsewhere(cap, facts)) {
+		thump_refuse_fd(cap, facts, "fifo", "FIFO %s: %s, cannot be saved", facts->link,
+				facts->deleted ? "deleted"
+					       : "something else is at its path by now");
 		return 0;
 	}
 	if (thump_pipe_capture_content(cap, reader ? reader : facts, first && reader, false, record,

@@ -67,6 +67,41 @@ static bool parse_line(const char *at, struct thump_lock *lock_ret)
 	return true;
 }
 
+/* "fe:00:2859" */
+static bool number_is(const char *word, size_t len, uint64_t ino)
+{
+	const char *colon = memrchr(word, ':', len);
+	uint64_t number;
+
+	if (!colon)
+		return false;
+	colon++;
+	return thump_text_u64(&colon, 10, &number) && colon == word + len && number == ino;
+}
+
+bool thump_locks_show_lease(const char *text, uint64_t ino)
+{
+	const char *line;
+	size_t len;
+
+	while (thump_text_line(&text, &line, &len)) {
+		const char *at = line, *word;
+		bool lease = false;
+
+		while (at < line + len) {
+			size_t word_len = take_word(&at, &word);
+
+			if (word_len == 0)
+				break;
+			lease |= word_is(word, word_len, "LEASE") ||
+				 word_is(word, word_len, "DELEG");
+			if (lease && number_is(word, word_len, ino))
+				return true;
+		}
+	}
+	return false;
+}
+
 int thump_locks_parse(const char *fdinfo, struct thump_arena *arena, struct thump_locks *locks_ret,
 		      struct thump_err *err)
 {

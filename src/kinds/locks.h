@@ -27,6 +27,11 @@ struct thump_locks {
 THUMP_MUST_CHECK int thump_locks_parse(const char *fdinfo, struct thump_arena *arena,
 				       struct thump_locks *locks_ret, struct thump_err *err);
 
+/* Pure: does the text of fdinfo or /proc/locks show a lease or delegation on inode `ino`? Whoever
+ * opens the file then takes it away: the kernel tells the holder so by a signal (F_SETLEASE).
+ * Device numbers are not compared: those of some file systems differ from what stat(2) says. */
+bool thump_locks_show_lease(const char *text, uint64_t ino);
+
 void thump_locks_encode(struct thump_buf *record, const struct thump_locks *locks);
 /* Fails the reader on anything out of range. */
 void thump_locks_decode(struct thump_reader *r, struct thump_arena *arena,

@@ -428,6 +428,16 @@ static void make_deleted_cwd(int given)
 	refuse(-1, "gone-directory");
 }
 
+/* Whoever opens the file breaks the lease, and SIGIO kills the program. */
+static void make_lease(int given)
+{
+	int fd = make_file("leased", 100, 1, O_RDWR | O_CLOEXEC);
+
+	(void)given;
+	MUST(fcntl(fd, F_SETLEASE, F_WRLCK));
+	refuse(fd, "lease\tleased");
+}
+
 static void *own_files(void *arg)
 {
 	pthread_barrier_t *barrier = arg;
@@ -519,6 +529,7 @@ static const struct {
 	{ "deleted_cwd", make_deleted_cwd },
 	{ "unshared_files", make_unshared_files },
 	{ "vfork", make_vfork },
+	{ "lease", make_lease },
 };
 
 static void make(const char *name, int given)
