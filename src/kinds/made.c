@@ -37,7 +37,8 @@ static size_t count_possible(const struct thump_fd_rebuild *rb)
 
 	for (uint32_t i = 0; i < rb->model->nr_backings; i++)
 		if (rb->plans[i].how == THUMP_BACKING_MAKE_LOG ||
-		    rb->plans[i].how == THUMP_BACKING_MAKE_NAMED)
+		    rb->plans[i].how == THUMP_BACKING_MAKE_NAMED ||
+		    rb->plans[i].how == THUMP_BACKING_REPLACE)
 			count += 2;
 	for (uint32_t i = 0; i < rb->model->nr_ofds; i++)
 		count += rb->model->ofds[i].kind_id == thump_kind_unix_socket.kind_id;

@@ -180,20 +180,6 @@ static int put_all(struct thump_fd_rebuild *rb, struct thump_err *err)
 	return 0;
 }
 
-/* Only now: closing any descriptor of a file ends the POSIX locks that are taken by connect. */
-static int settle_backings(struct thump_fd_rebuild *rb, struct thump_err *err)
-{
-	for (uint32_t i = 0; i < rb->model->nr_backings; i++) {
-		if (rb->backing_fds[i] < 0)
-			continue;
-		if (!rb->plans[i].mapped)
-			thump_close_fd(&rb->backing_fds[i]);
-		else if (fcntl(rb->backing_fds[i], F_SETFD, 0) < 0)
-			return thump_fail_errno(err, "keep fd %d open", rb->backing_fds[i]);
-	}
-	return 0;
-}
-
 static int connect_all(struct thump_fd_rebuild *rb, struct thump_err *err)
 {
 	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {
@@ -218,7 +204,8 @@ int thump_rebuild_fds(struct thump_fd_rebuild *rb, int *keep, size_t nr_keep, st
 	    move_ours(rb, keep, nr_keep, err) < 0 || put_all(rb, err) < 0)
 		return -1;
 	thump_stash_close(rb);
-	if (settle_backings(rb, err) < 0)
+	/* Before connect: closing any descriptor of a file ends the POSIX locks that it takes. */
+	if (thump_settle_backings(rb, err) < 0)
 		return -1;
 	return connect_all(rb, err);
 }

@@ -60,6 +60,7 @@ enum thump_backing_how {
 	THUMP_BACKING_OPEN,	     /* the file at its path */
 	THUMP_BACKING_MAKE_LOG,	     /* an O_APPEND log that is gone: made anew, empty */
 	THUMP_BACKING_MAKE_NAMED,    /* a carried file at its path */
+	THUMP_BACKING_REPLACE,	     /* the same, in place of the one that was left there */
 	THUMP_BACKING_MAKE_UNLINKED, /* a carried file without a name */
 	THUMP_BACKING_MAKE_MEMFD,
 	THUMP_BACKING_MISFIT, /* listed */
@@ -69,6 +70,7 @@ struct thump_backing_plan {
 	enum thump_backing_how how;
 	bool mapped; /* a mapping needs it: open until the end */
 	bool mapped_for_write;
+	bool written;	    /* the program may write to it */
 	bool only_appended; /* nothing but O_APPEND descriptors refer to it */
 	uint32_t ofd_id;    /* the first description that refers to it, or THUMP_NO_ID */
 	uint64_t dev, ino;  /* of the file that was checked */
@@ -78,6 +80,10 @@ THUMP_MUST_CHECK int thump_check_backings(struct thump_fd_rebuild *rb,
 					  struct thump_problems *problems, struct thump_err *err);
 /* In the child: makes what is to be made. */
 THUMP_MUST_CHECK int thump_make_backings(struct thump_fd_rebuild *rb, struct thump_err *err);
+/* When all descriptors are there: modes of the files that were made; what no mapping needs is
+ * closed.
+ */
+THUMP_MUST_CHECK int thump_settle_backings(struct thump_fd_rebuild *rb, struct thump_err *err);
 /* A description of the backing with the given flags of open(2), as recorded. */
 THUMP_MUST_CHECK int thump_open_backing(struct thump_fd_rebuild *rb, uint32_t backing_id,
 					uint32_t recorded_flags, int *fd_ret,

@@ -3,16 +3,20 @@
  * Backings on the restore side. Checked in thump before anything exists; made in the child.
  *   file       must be there and be the one recorded; O_APPEND logs may have grown, been rotated or
  *              be gone (warned about)
- *   carried    a deleted file comes back without a name; a temporary one at its path if that is
- *              free, or is found there unchanged; else without a name (warned about)
+ *   carried    a deleted file comes back without a name. A temporary one comes back at its path if
+ *              that is free; if it is still there, unchanged, it is used when it is only read, and
+ *              replaced when nobody has it open; else it comes back without a name (warned about).
+ *              So restores at the same time never write to one file
  *   memfd      made anew
  */
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -43,6 +47,7 @@ static void note_mappings(struct thump_fd_rebuild *rb)
 		if (vma->kind == THUMP_VMA_FILE_SHARED || vma->kind == THUMP_VMA_MEMFD_SHARED)
 			plan->mapped_for_write |=
 				(vma->traits & THUMP_VMA_MAYWRITE) || (vma->prot & PROT_WRITE);
+		plan->written |= plan->mapped_for_write;
 	}
 }
 
@@ -57,6 +62,8 @@ static void note_descriptors(struct thump_fd_rebuild *rb)
 		plan = &rb->plans[ofd->backing_id];
 		if (plan->ofd_id == THUMP_NO_ID)
 			plan->ofd_id = i;
+		if (!(ofd->open_flags & O_PATH) && (ofd->open_flags & O_ACCMODE) != O_RDONLY)
+			plan->written = true;
 		if (!(ofd->open_flags & O_APPEND) || (ofd->open_flags & O_ACCMODE) == O_RDONLY)
 			plan->only_appended = false;
 	}
@@ -156,6 +163,41 @@ static int compare_file(int fd, const struct thump_backing *backing, enum samene
 	return 0;
 }
 
+/*
+ * Has anybody but us an open description of it? Only when not is a lease for writing given
+ * (F_SETLEASE, fcntl(2)). Not to be found out on some file systems, and of somebody else's file:
+ * then nobody is taken to have it. Whoever opens it in between sends us a signal: one that does
+ * nothing.
+ */
+static bool is_in_use(int fd)
+{
+	if (fcntl(fd, F_SETSIG, SIGURG) < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+		return errno == EAGAIN;
+	(void)fcntl(fd, F_SETLEASE, F_UNLCK);
+	return false;
+}
+
+/* A temporary file whose content is in the image, and something is at its path. */
+static void check_carried(struct thump_fd_rebuild *rb, uint32_t id, int fd, enum sameness same,
+			  struct thump_problems *problems)
+{
+	struct thump_backing_plan *plan = &rb->plans[id];
+
+	if (same != CHANGED && plan->only_appended)
+		return; /* a log, as elsewhere */
+	if (same == SAME && !plan->written)
+		return;
+	if (same == SAME && !is_in_use(fd)) {
+		plan->how = THUMP_BACKING_REPLACE;
+		return;
+	}
+	plan->how = THUMP_BACKING_MAKE_UNLINKED;
+	backing_problem(rb, id, true, problems, "changed-file",
+			same == SAME ? "another process uses it: goes on with a copy without a name"
+				     : "something else is there now: goes on with a copy without a "
+				       "name");
+}
+
 static int check_opened(struct thump_fd_rebuild *rb, uint32_t id, int fd,
 			struct thump_problems *problems, struct thump_err *err)
 {
@@ -173,18 +215,15 @@ static int check_opened(struct thump_fd_rebuild *rb, uint32_t id, int fd,
 	plan->how = THUMP_BACKING_OPEN;
 	plan->dev = st.st_dev;
 	plan->ino = st.st_ino;
-	if (same == SAME || (same == GROWN && plan->only_appended))
+	if (carried)
+		check_carried(rb, id, fd, same, problems);
+	else if (same == SAME || (same == GROWN && plan->only_appended))
 		return 0;
-	if (carried) {
-		plan->how = THUMP_BACKING_MAKE_UNLINKED;
-		backing_problem(rb, id, true, problems, "changed-file",
-				"something else is there now: goes on with a copy without a name");
-	} else if (plan->only_appended && S_ISREG(st.st_mode)) {
+	else if (plan->only_appended && S_ISREG(st.st_mode))
 		backing_problem(rb, id, true, problems, "changed-file",
 				"a log that was rotated or rewritten since the checkpoint");
-	} else {
+	else
 		backing_problem(rb, id, false, problems, "changed-file", text);
-	}
 	return 0;
 }
 
@@ -386,24 +425,56 @@ static int open_named(struct thump_fd_rebuild *rb, const char *path)
 	return fd;
 }
 
+/* A file beside the one that is to be replaced; the caller frees its name. */
+static int open_beside(struct thump_fd_rebuild *rb, const char *path, char **name_ret)
+{
+	uint32_t number;
+	int fd;
+
+	if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number) ||
+	    asprintf(name_ret, "%s.%08x", path, number) < 0) {
+		*name_ret = NULL;
+		return -1;
+	}
+	fd = open_new(rb, *name_ret, O_RDWR | O_NOFOLLOW);
+	if (fd < 0)
+		thump_free_ptr(name_ret);
+	return fd;
+}
+
+/* In one step, and only while the file that was checked is still there; else the new one has no
+ * name, either. */
+static void replace(const struct thump_backing_plan *plan, const char *name, const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0 || st.st_dev != plan->dev || st.st_ino != plan->ino ||
+	    rename(name, path) < 0)
+		(void)unlink(name);
+}
+
 static int make_carried(struct thump_fd_rebuild *rb, uint32_t id, struct thump_err *err)
 {
 	const struct thump_backing *backing = &rb->model->backings[id];
-	bool named = rb->plans[id].how == THUMP_BACKING_MAKE_NAMED;
-	auto_close int fd = named ? open_named(rb, backing->path) : -1;
+	const struct thump_backing_plan *plan = &rb->plans[id];
+	auto_free char *beside = NULL;
+	auto_close int fd = -1;
 
-	if (fd < 0) {
-		named = false;
+	if (plan->how == THUMP_BACKING_MAKE_NAMED)
+		fd = open_named(rb, backing->path);
+	else if (plan->how == THUMP_BACKING_REPLACE)
+		fd = open_beside(rb, backing->path, &beside);
+	if (fd < 0)
 		fd = open_unlinked(backing->path);
-	}
 	if (fd < 0)
 		return thump_fail_errno(err, "make a file for %s", backing->path);
-	/* In this order: a set-user-ID bit must not be there while the file is ours. */
+	/* Its mode comes last (thump_settle_backings): a set-user-ID bit must not be there while
+	 * the file is ours, and descriptors are made that the mode may forbid to open again. */
 	thump_give_to_program(rb, fd, "");
 	if (fill(rb, id, fd, err) < 0)
 		return -1;
-	if (fchmod(fd, backing->identity.mode & 07777) < 0)
-		return thump_fail_errno(err, "chmod %s", backing->path);
+	if (beside)
+		replace(plan, beside, backing->path);
 	rb->backing_fds[id] = thump_take_fd(&fd);
 	return 0;
 }
@@ -457,6 +528,7 @@ static int make_backing(struct thump_fd_rebuild *rb, uint32_t id, struct thump_e
 	case THUMP_BACKING_MAKE_LOG:
 		return make_log(rb, id, err);
 	case THUMP_BACKING_MAKE_NAMED:
+	case THUMP_BACKING_REPLACE:
 	case THUMP_BACKING_MAKE_UNLINKED:
 		return make_carried(rb, id, err);
 	case THUMP_BACKING_MAKE_MEMFD:
@@ -502,5 +574,29 @@ int thump_open_backing(struct thump_fd_rebuild *rb, uint32_t backing_id, uint32_
 			return thump_refuse(err, "%s was replaced while it was restored", path);
 	}
 	*fd_ret = thump_take_fd(&fd);
+	return 0;
+}
+
+static bool is_made(enum thump_backing_how how)
+{
+	return how == THUMP_BACKING_MAKE_NAMED || how == THUMP_BACKING_REPLACE ||
+	       how == THUMP_BACKING_MAKE_UNLINKED;
+}
+
+int thump_settle_backings(struct thump_fd_rebuild *rb, struct thump_err *err)
+{
+	for (uint32_t i = 0; i < rb->model->nr_backings; i++) {
+		const struct thump_backing *backing = &rb->model->backings[i];
+
+		if (rb->backing_fds[i] < 0)
+			continue;
+		if (is_made(rb->plans[i].how) &&
+		    fchmod(rb->backing_fds[i], backing->identity.mode & 07777) < 0)
+			return thump_fail_errno(err, "chmod %s", backing->path);
+		if (!rb->plans[i].mapped)
+			thump_close_fd(&rb->backing_fds[i]);
+		else if (fcntl(rb->backing_fds[i], F_SETFD, 0) < 0)
+			return thump_fail_errno(err, "keep fd %d open", rb->backing_fds[i]);
+	}
 	return 0;
 }

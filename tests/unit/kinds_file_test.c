@@ -2,9 +2,12 @@
 /* Regular files, what is carried, locks, memfds. */
 #include "kinds_fixture.h"
 
+#include <sched.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 
 #include "kinds/backing.h"
+#include "kinds/locks.h"
 
 /* A folder outside of the temporary ones, so that files in it are not carried; one below. */
 static char folder[4096];
@@ -253,6 +256,173 @@ static void temporary_files_come_back_at_their_path(void **state)
 				    .warning = "a copy without a name" });
 }
 
+static ino_t left_ino;
+
+static void look_at_temporary(void)
+{
+	struct stat st;
+
+	CHECK(stat(temporary_path("scratch"), &st) == 0);
+	left_ino = st.st_ino;
+}
+
+/* Whoever opened the old one before has it for itself, so it must be another one. */
+static void replaced_verify(void)
+{
+	struct stat st;
+
+	named_verify();
+	CHECK(fstat(3, &st) == 0 && st.st_ino != left_ino && st.st_nlink == 1);
+}
+
+/* The process that runs the trip stands for another restored one. */
+static void use_temporary(void)
+{
+	CHECK(open(temporary_path("scratch"), O_RDWR) >= 0);
+}
+
+static void private_verify(void)
+{
+	int fd = open(temporary_path("scratch"), O_RDONLY);
+
+	unlinked_verify();
+	CHECK(pwrite(3, "SCRATCH", 7, 0) == 7);
+	CHECK(fd >= 0 && holds(fd, "scratch"));
+}
+
+static void temporary_files_are_not_shared_by_restores(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){
+		.make = temporary_make, .between = look_at_temporary, .verify = replaced_verify });
+	assert_trip(&(struct trip){ .make = temporary_make,
+				    .between = use_temporary,
+				    .verify = private_verify,
+				    .warning = "another process uses it" });
+	assert_trip(&(struct trip){ .make = temporary_make,
+				    .outlives = true,
+				    .verify = private_verify,
+				    .warning = "another process uses it" });
+}
+
+static void read_temporary_make(void)
+{
+	write_file(temporary_path("scratch"), "scratch");
+	CHECK(open(temporary_path("scratch"), O_RDONLY) == 3 && lseek(3, 3, SEEK_SET) == 3);
+}
+
+static void same_file_verify(void)
+{
+	struct stat st;
+
+	named_verify();
+	CHECK(fstat(3, &st) == 0 && st.st_ino == left_ino);
+}
+
+static void temporary_files_that_are_only_read_stay(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .make = read_temporary_make,
+				    .between = look_at_temporary,
+				    .verify = same_file_verify });
+}
+
+/* ---- another file at the path ----------------------------------------------------------- */
+
+static char over_path[4200];
+
+static void prepare_mounts(void)
+{
+	CHECK(unshare(CLONE_NEWNS) == 0);
+	CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	(void)snprintf(over_path, sizeof(over_path), "%s", path_of("over"));
+}
+
+static void covered_make(void)
+{
+	write_file(path_of("covered"), "covered");
+	write_file(over_path, "over");
+	CHECK(open(path_of("covered"), O_RDWR) == 3);
+	CHECK(mount(over_path, path_of("covered"), NULL, MS_BIND, NULL) == 0);
+}
+
+static void covered_verify(void)
+{
+	struct stat st;
+
+	CHECK(holds(3, "covered") && fstat(3, &st) == 0 && st.st_nlink == 0);
+}
+
+static void a_file_that_its_path_does_not_lead_to_is_carried(void **state)
+{
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	assert_trip_as(&(struct trip){ .prepare = prepare_mounts,
+				       .make = covered_make,
+				       .verify = covered_verify },
+		       false);
+	assert_trip_as(&(struct trip){ .prepare = prepare_mounts,
+				       .make = covered_make,
+				       .carry_limit_bytes = 1,
+				       .refused = "another file is at its path by now" },
+		       false);
+}
+
+/* ---- leases ----------------------------------------------------------------------------- */
+
+static void leases_are_found_by_their_inode(void **state)
+{
+	static const char locks[] = "1: POSIX  ADVISORY  WRITE 11 fe:00:71 0 EOF\n"
+				    "2: LEASE  ACTIVE    WRITE 12 fe:00:72 0 EOF\n"
+				    "3: DELEG  BREAKING  READ 13 00:1f:73 0 EOF\n";
+
+	(void)state;
+	assert_false(thump_locks_show_lease(locks, 71));
+	assert_true(thump_locks_show_lease(locks, 72));
+	assert_true(thump_locks_show_lease(locks, 73));
+	assert_false(thump_locks_show_lease(locks, 7));
+	assert_true(thump_locks_show_lease("pos:\t0\nlock:\t1: LEASE  ACTIVE    WRITE 12 fe:00:72 "
+					   "0 EOF\n",
+					   72));
+	assert_false(thump_locks_show_lease("", 72));
+}
+
+static int lease_fd;
+
+/* The process that runs the trip has the lease. When somebody opens the file, it is killed. */
+static void lease_prepare(void)
+{
+	(void)unlink(path_of("leased")); /* only of one's own files */
+	write_file(path_of("leased"), "leased");
+	lease_fd = open(path_of("leased"), O_RDWR | O_CLOEXEC);
+	CHECK(lease_fd >= 0 && fcntl(lease_fd, F_SETLEASE, F_WRLCK) == 0);
+}
+
+static void leased_path_make(void)
+{
+	CHECK(open(path_of("leased"), O_PATH) == 3);
+}
+
+static void leased_path_between(void)
+{
+	CHECK(fcntl(lease_fd, F_GETLEASE) == F_WRLCK && close(lease_fd) == 0);
+}
+
+static void leased_path_verify(void)
+{
+	CHECK((fcntl(3, F_GETFL) & O_PATH) && link_is(3, path_of("leased")));
+}
+
+static void a_lease_of_another_process_is_not_broken(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .prepare = lease_prepare,
+				    .make = leased_path_make,
+				    .between = leased_path_between,
+				    .verify = leased_path_verify });
+}
+
 /* ---- stdio ------------------------------------------------------------------------------ */
 
 static void stdout_file_make(void)
@@ -387,7 +557,8 @@ static int make_folders(void **state)
 
 static int remove_folders(void **state)
 {
-	const char *names[] = { "data", "log", "out", "mine", "flock", "posix", "ofd" };
+	const char *names[] = { "data",	 "log", "out",	   "mine", "flock",
+				"posix", "ofd", "covered", "over", "leased" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -405,6 +576,11 @@ int main(void)
 		cmocka_unit_test(logs_may_grow_rotate_or_be_gone),
 		cmocka_unit_test(deleted_files_come_back_without_a_name),
 		cmocka_unit_test(temporary_files_come_back_at_their_path),
+		cmocka_unit_test(temporary_files_are_not_shared_by_restores),
+		cmocka_unit_test(temporary_files_that_are_only_read_stay),
+		cmocka_unit_test(a_file_that_its_path_does_not_lead_to_is_carried),
+		cmocka_unit_test(leases_are_found_by_their_inode),
+		cmocka_unit_test(a_lease_of_another_process_is_not_broken),
 		cmocka_unit_test(file_of_the_launcher_becomes_the_callers),
 		cmocka_unit_test(locks_are_taken_again),
 		cmocka_unit_test(memfds_keep_content_and_seals),
