@@ -193,11 +193,11 @@ static bool set_up_jvmti(struct agent *agent)
 	return true;
 }
 
-/* Anonymous memory of its own: the engine finds the page by its address. */
-static struct thump_coord_page *make_page(void)
+/* Anonymous memory of its own: the engine finds it by its address. */
+static void *make_pages(size_t size_bytes)
 {
-	void *page = mmap(NULL, sizeof(struct thump_coord_page), PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *page =
+		mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	return page == MAP_FAILED ? NULL : page;
 }
@@ -219,7 +219,8 @@ JNIEXPORT jint JNICALL Agent_OnLoad(JavaVM *vm, char *text, void *reserved)
 		agent_complain(NULL, "this JVM has no JVMTI 9", JVMTI_ERROR_NONE);
 		return JNI_ERR;
 	}
-	agent->page = make_page();
+	agent->page = make_pages(sizeof(*agent->page));
 	the_agent = agent;
+	agent->has_clock = clock_take_over(agent);
 	return agent->page && set_up_jvmti(agent) ? JNI_OK : JNI_ERR;
 }

@@ -30,10 +30,12 @@ struct agent {
 	jvmtiEnv *jvmti;
 	struct agent_options options;
 	struct thump_coord_page *page; /* page aligned, shared with the engine during a capture */
-	jclass coordinator;	       /* global reference */
-	jmethodID request;	       /* static String request(boolean dryRun) */
-	struct server *server;	       /* NULL when there is none */
-	struct refusals *refusals;     /* of the last checkpoint that failed, or NULL */
+	int64_t clock_ahead_ns; /* the machine's monotonic clock, of the program's; see clock.c */
+	bool has_clock;
+	jclass coordinator;		     /* global reference */
+	jmethodID request;		     /* static String request(boolean dryRun) */
+	struct server *server;		     /* NULL when there is none */
+	struct refusals *refusals;	     /* of the last checkpoint that failed, or NULL */
 	struct suspended_threads *suspended; /* NULL: nobody is */
 	struct watchdog *watchdog;	     /* during a checkpoint */
 	struct random_targets *random; /* found before the capture, renewed after the restore */
@@ -107,6 +109,9 @@ void watchdog_watch(struct agent *agent, JNIEnv *jni, const char *hook, jlong li
 char *watchdog_unwatch(struct agent *agent, JNIEnv *jni);
 /* Whether this is the watchdog's own thread. */
 bool watchdog_is(const struct agent *agent, JNIEnv *jni, jthread thread);
+
+/* Lets the JVM's monotonic time be ours from now on; false: it cannot be. */
+bool clock_take_over(struct agent *agent);
 
 /* Finds the generators that must not repeat (in the original process, others suspended), and gives
  * them fresh state (in the restored one); see random.c. */

@@ -133,11 +133,16 @@ static void call_engine(const struct call *call)
 			  rc < 0 ? "it could not start its worker" : strerror(rc));
 }
 
-static void begin_page(struct thump_coord_page *page, bool dry_run, const char *refused)
+static void begin_page(const struct agent *agent, bool dry_run, const char *refused)
 {
+	struct thump_coord_page *page = agent->page;
+
 	memset(page, 0, sizeof(*page));
 	memcpy(page->magic, THUMP_COORD_MAGIC, sizeof(page->magic));
 	page->only_check = dry_run ? 1 : 0;
+	(void)snprintf(page->runtime, sizeof(page->runtime), "java");
+	if (agent->has_clock)
+		page->clock_addr = (uintptr_t)&agent->clock_ahead_ns;
 	(void)snprintf(page->text, sizeof(page->text), "%s", refused ? refused : "");
 	__atomic_store_n(&page->state, THUMP_COORD_WAITING, __ATOMIC_RELEASE);
 }
@@ -175,7 +180,7 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 		.asked = server_is_serving(agent),
 	};
 
-	begin_page(page, dry_run, refused);
+	begin_page(agent, dry_run, refused);
 	refusals_forget(agent);
 	server_suspend(agent);
 	if (!dry_run) {

@@ -22,6 +22,7 @@ struct thump_capture_options {
 	 * thump_capture_begin. */
 	const struct thump_range *needless;
 	size_t nr_needless;
+	struct thump_runtime runtime; /* in the target; owned by the caller, copied */
 };
 
 struct thump_capture_times {

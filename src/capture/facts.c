@@ -272,6 +272,17 @@ static int read_cmdline(struct thump_capture *cap, struct thump_err *err)
 	return cap->model.process.cmdline ? 0 : thump_out_of_memory(err);
 }
 
+static int copy_runtime(struct thump_capture *cap, struct thump_err *err)
+{
+	struct thump_runtime *runtime = &cap->model.process.runtime;
+
+	*runtime = cap->options.runtime;
+	if (!runtime->name)
+		return 0;
+	runtime->name = thump_arena_strdup(&cap->model.arena, runtime->name);
+	return runtime->name ? 0 : thump_out_of_memory(err);
+}
+
 int thump_capture_process(struct thump_capture *cap, struct thump_err *err)
 {
 	struct thump_process *process = &cap->model.process;
@@ -287,6 +298,8 @@ int thump_capture_process(struct thump_capture *cap, struct thump_err *err)
 	if (process->umask == UINT32_MAX)
 		return thump_fail(err, "/proc/%d/status has no Umask", cap->options.pid);
 	if (read_exe(cap, err) < 0 || read_folders(cap, err) < 0 || read_numbers(cap, err) < 0)
+		return -1;
+	if (copy_runtime(cap, err) < 0)
 		return -1;
 	return read_cmdline(cap, err);
 }

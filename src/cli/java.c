@@ -200,6 +200,7 @@ int thump_java_command(struct thump_arena *arena, char *const *argv,
 		command.argv[out++] = argv[in++];
 	if (check_commas(&command, options, err) < 0)
 		return -1;
+	command.arguments = command.argv + 2;
 	if (command.has_agent || !options->agent) {
 		command.argv++;
 	} else {

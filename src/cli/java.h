@@ -13,6 +13,7 @@ struct thump_java_command {
 	bool is_java;	   /* the command is a java launcher */
 	bool has_agent;	   /* and will run with our agent */
 	char **argv;	   /* what to start, NULL-terminated; in the arena */
+	char **arguments;  /* the same without launcher and agent: what a restore is given */
 	const char *image; /* --image, or what the command's own options say; NULL: none */
 	/* -XX:CRaCRestoreFrom, -Xrestore: only restore; no main class is given */
 	bool restore_only;

@@ -15,9 +15,11 @@
 #include "cli/supervise.h"
 
 static const char usage[] =
-	"usage: thump restore FILE [OPTION...]\n"
+	"usage: thump restore FILE [OPTION...] [-- ARG...]\n"
 	"\n"
 	"Make a running process of the image FILE, pass signals on to it and end with its status.\n"
+	"A JVM with thump's agent takes ARG: -Dkey=value, manageable -XX flags, and a main class\n"
+	"with its arguments, which is run when the program has been restored.\n"
 	"\n"
 	"      --dry-run            list all misfits of image and machine; start nothing\n"
 	"      --detach             end as soon as the program runs\n"
@@ -26,6 +28,11 @@ static const char usage[] =
 	"      --port OLD:NEW       listen on port NEW instead of OLD; may be repeated\n"
 	"      --memory MODE        eager (default), or lazy-unsafe: mapped from FILE\n"
 	"      --verify             check all memory before the program runs\n"
+	"      --env MODE           a JVM's environment: merge ours over its own (default),\n"
+	"                           replace it with ours, or keep it\n"
+	"      --clock MODE         continue (default): monotonic time goes on where it was, "
+	"where\n"
+	"                           that is possible; real: it is this machine's\n"
 	"      --allow-clock-jump   restore even when CLOCK_MONOTONIC would run back\n"
 	"      --trust-any-owner    restore an image that somebody else may have written\n"
 	"      --spin-limit N       start at most N tasks to reach a pid (default 2000)\n"
@@ -45,6 +52,8 @@ enum {
 	OPT_PORT,
 	OPT_MEMORY,
 	OPT_VERIFY,
+	OPT_ENV,
+	OPT_CLOCK,
 	OPT_CLOCK_JUMP,
 	OPT_ANY_OWNER,
 	OPT_SPIN_LIMIT,
@@ -59,6 +68,7 @@ struct restore {
 	bool dry_run;
 	struct thump_rebuild_options options;
 	struct thump_port_map ports[MAX_PORTS];
+	struct thump_restore_words words;
 	struct thump_supervise sup;
 	/* The pid file under a temporary name, made before anything is started. */
 	char *pid_tmp_path;
@@ -109,6 +119,23 @@ static int parse_memory(struct restore *restore, const char *word)
 	return -1;
 }
 
+static int parse_env(struct restore *restore, const char *word)
+{
+	restore->words.environment_asked = true;
+	if (thump_environment_parse(word, &restore->words.environment))
+		return -1;
+	return thump_usage_error(&restore->common, "--env takes merge, replace or keep, not %s",
+				 word);
+}
+
+static int parse_clock(struct restore *restore, const char *word)
+{
+	restore->options.real_clock = strcmp(word, "real") == 0;
+	if (restore->options.real_clock || strcmp(word, "continue") == 0)
+		return -1;
+	return thump_usage_error(&restore->common, "--clock takes continue or real, not %s", word);
+}
+
 static int parse_spin_limit(struct restore *restore, const char *text)
 {
 	uint64_t limit;
@@ -145,6 +172,10 @@ static int apply_option(struct restore *restore, int opt)
 	case OPT_VERIFY:
 		options->verify = true;
 		return -1;
+	case OPT_ENV:
+		return parse_env(restore, optarg);
+	case OPT_CLOCK:
+		return parse_clock(restore, optarg);
 	case OPT_CLOCK_JUMP:
 		options->allow_clock_jump = true;
 		return -1;
@@ -158,6 +189,18 @@ static int apply_option(struct restore *restore, int opt)
 	}
 }
 
+/* FILE, and ARGs only behind "--", so that a forgotten option is not taken for one. */
+static int parse_operands(struct restore *restore, int argc, char **argv)
+{
+	bool separated = optind > 1 && strcmp(argv[optind - 1], "--") == 0;
+
+	if (optind == argc || (optind + 1 != argc && !separated))
+		return thump_usage_error(&restore->common, "exactly one FILE is expected");
+	restore->path = argv[optind];
+	restore->words.arguments = argv + optind + 1;
+	return -1;
+}
+
 static int parse(struct restore *restore, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -168,6 +211,8 @@ static int parse(struct restore *restore, int argc, char **argv)
 		{ "port", required_argument, NULL, OPT_PORT },
 		{ "memory", required_argument, NULL, OPT_MEMORY },
 		{ "verify", no_argument, NULL, OPT_VERIFY },
+		{ "env", required_argument, NULL, OPT_ENV },
+		{ "clock", required_argument, NULL, OPT_CLOCK },
 		{ "allow-clock-jump", no_argument, NULL, OPT_CLOCK_JUMP },
 		{ "trust-any-owner", no_argument, NULL, OPT_ANY_OWNER },
 		{ "spin-limit", required_argument, NULL, OPT_SPIN_LIMIT },
@@ -180,10 +225,7 @@ static int parse(struct restore *restore, int argc, char **argv)
 		status = apply_option(restore, opt);
 	if (status >= 0)
 		return status;
-	if (optind + 1 != argc)
-		return thump_usage_error(&restore->common, "exactly one FILE is expected");
-	restore->path = argv[optind];
-	return -1;
+	return parse_operands(restore, argc, argv);
 }
 
 /* Where no program's status is passed on, thump's own codes need no room of their own. */
@@ -311,6 +353,7 @@ static int do_restore(struct restore *restore)
 	int status;
 
 	thump_restoring_init(&restoring, restore->path);
+	restoring.words = restore->words;
 	(void)start(restore, &restoring, &err);
 	say(restore, &restoring, &err);
 	status = own_status(restore, err.code);
@@ -327,7 +370,7 @@ static int do_restore(struct restore *restore)
 /* --detach may come after what is wrong, so it is looked for where getopt has not been yet. */
 static bool mentions(int argc, char **argv, const char *option)
 {
-	for (int i = 1; i < argc; i++)
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
 		if (strcmp(argv[i], option) == 0)
 			return true;
 	return false;

@@ -11,6 +11,7 @@ void thump_restoring_init(struct thump_restoring *restoring, const char *path)
 {
 	*restoring = (struct thump_restoring){ .path = path, .report = { .control_fd = -1 } };
 	thump_problems_init(&restoring->problems);
+	thump_arena_init(&restoring->arena);
 }
 
 /* Until the plan is gone: it may hold a descriptor for every file that the program maps. Best
@@ -38,6 +39,8 @@ static void forget_plan(struct thump_restoring *restoring)
 {
 	thump_plan_destroy(restoring->plan);
 	thump_image_destroy(restoring->image);
+	thump_arena_deinit(&restoring->arena);
+	thump_arena_init(&restoring->arena);
 	restoring->plan = NULL;
 	restoring->image = NULL;
 	put_back_nofile(restoring);
@@ -84,6 +87,10 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 	if (thump_image_open(restoring->path, &restoring->image, err) < 0)
 		return -1;
 	restoring->open_ns = now_ns() - start_ns;
+	if (thump_parameters(&restoring->arena,
+			     &thump_image_model(restoring->image)->process.runtime,
+			     &restoring->words, &opts.parameters, &opts.nr_parameters, err) < 0)
+		return -1;
 	opts.new_session =
 		wants_session(&thump_image_model(restoring->image)->process, options->detach);
 	if (thump_plan_create(restoring->image, &opts, &restoring->problems, &restoring->plan,

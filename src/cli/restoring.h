@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <sys/resource.h>
 
+#include "cli/parameters.h"
 #include "rebuild/rebuild.h"
 
 struct thump_restoring {
@@ -13,6 +14,8 @@ struct thump_restoring {
 	struct thump_image *image; /* until it was started */
 	struct thump_plan *plan;   /* the same */
 	struct thump_problems problems;
+	struct thump_restore_words words; /* set by the caller before _prepare */
+	struct thump_arena arena;	  /* of the parameters, until it was started */
 	struct thump_rebuild_report report;
 	uint64_t open_ns, check_ns; /* part of the report once it runs */
 	pid_t child;		    /* to wait for; report.pid_host is the program */

@@ -50,7 +50,8 @@ struct run {
 	const char *image_path;
 	enum then then;
 	char **command;
-	bool only_restore;	  /* the command says so itself: never start it */
+	bool only_restore; /* the command says so itself: never start it */
+	struct thump_restore_words words;
 	struct thump_arena arena; /* of a rewritten command */
 	struct thump_supervise sup;
 };
@@ -126,6 +127,9 @@ static int rewrite_java(struct run *run, struct thump_err *err)
 	run->command = java.argv;
 	run->image_path = java.image;
 	run->only_restore = java.restore_only && !java.ignore_restore_failure;
+	/* Else it is what to start instead, and says what the image has in it. */
+	if (run->only_restore)
+		run->words.arguments = java.arguments;
 	if (!java.has_agent && run->common.verbose)
 		fprintf(stderr, "thump run: libthump-jvm.so is not installed: no jdk.crac API\n");
 	return 0;
@@ -251,6 +255,7 @@ static int begin(struct run *run, struct thump_outcome *outcome, struct thump_er
 	if (!run->image_path)
 		return start_command(run, outcome, err);
 	thump_restoring_init(&restoring, run->image_path);
+	restoring.words = run->words;
 	result = restore_image(run, &restoring, outcome, err);
 	if (result > 0 && run->only_restore) {
 		thump_print_problems(&run->common, &restoring.problems);

@@ -22,6 +22,8 @@ struct worker {
 	struct thump_page_source source; /* of the capture */
 	struct thump_range *needless;	 /* what the program told */
 	size_t nr_needless;
+	struct thump_runtime runtime;
+	char runtime_name[sizeof(((struct thump_coord_page *)NULL)->runtime) + 1];
 	struct thump_worker_result result;
 	uint64_t start_ns, stopped_ns;
 };
@@ -125,6 +127,7 @@ static int capture(struct worker *worker, struct thump_err *err)
 
 	options.needless = worker->needless;
 	options.nr_needless = worker->nr_needless;
+	options.runtime = worker->runtime;
 	status = thump_capture_begin(&options, &worker->problems, &worker->capture, err);
 	if (status == 0) {
 		model = thump_capture_model(worker->capture);
@@ -183,6 +186,19 @@ static int finish_target(struct worker *worker, struct thump_err *err)
 	return 0;
 }
 
+static void take_runtime(struct worker *worker, const struct thump_coord_page *page)
+{
+	memcpy(worker->runtime_name, page->runtime, sizeof(page->runtime));
+	if (!*worker->runtime_name)
+		return;
+	worker->runtime = (struct thump_runtime){
+		.name = worker->runtime_name,
+		.parameters_addr = page->parameters_addr,
+		.parameters_size_bytes = page->parameters_size_bytes,
+		.clock_addr = page->clock_addr,
+	};
+}
+
 /* What the program's own hooks refused comes first, and everything else with it. */
 static int begin_coord(struct worker *worker, bool *only_check_ret, struct thump_err *err)
 {
@@ -195,6 +211,7 @@ static int begin_coord(struct worker *worker, bool *only_check_ret, struct thump
 	    thump_coord_ranges(pid, &page, THUMP_COORD_NEEDLESS, &worker->needless,
 			       &worker->nr_needless, err) < 0)
 		return -1;
+	take_runtime(worker, &page);
 	while ((line = strsep(&rest, "\n"))) {
 		if (*line)
 			thump_problem_add(&worker->problems, false, -1, THUMP_COORD_HOOK_KIND, "%s",

@@ -54,11 +54,32 @@ struct thump_coord_page {
 	uint64_t ranges_addr;
 	uint32_t nr_ranges;
 	uint32_t range_size_bytes;
-	uint64_t reserved[7];
+	/* Who this is, and where it looks at what a restore says, once the state is RESTORED: see
+	 * below. 0: nowhere. */
+	char runtime[16];
+	uint64_t parameters_addr;
+	uint64_t parameters_size_bytes;
+	/* Of an int64_t: by how many nanoseconds CLOCK_MONOTONIC is ahead of the program's own
+	 * clock, which goes on where it was. A restore adds what CLOCK_MONOTONIC has moved since
+	 * the capture, before the program runs. 0: it has no clock of its own. */
+	uint64_t clock_addr;
+	uint64_t reserved[2];
 	/* NUL-terminated, one problem a line. While WAITING: what the program's own hooks refused
 	 * (then only_check is 1). In the outcome: what the engine refused. */
 	char text[THUMP_COORD_TEXT_SIZE];
 };
+
+/*
+ * What a restore says to the program, at parameters_addr: strings, each with its NUL, then an empty
+ * one. The engine passes them on without knowing what they mean.
+ *
+ *   "environment NAME=VALUE"  of whoever restores
+ *   "option NAME=VALUE"       how to do it: option environment=merge|replace|keep
+ *   "argument TEXT"           what follows the image on the command line, in order
+ */
+#define THUMP_COORD_SAY_ENVIRONMENT "environment "
+#define THUMP_COORD_SAY_OPTION	    "option "
+#define THUMP_COORD_SAY_ARGUMENT    "argument "
 
 /*
  * A program that runs hooks before its capture (the JVM agent) listens on an abstract unix socket,

@@ -217,6 +217,21 @@ static void get_process(struct decode *d, struct thump_reader *r)
 	get_limits_and_signals(d, r, process);
 }
 
+static void get_runtime(struct decode *d, struct thump_reader *r)
+{
+	struct thump_runtime *runtime = &d->model->process.runtime;
+	uint64_t end;
+
+	runtime->name = thump_get_str(r, d->arena, IMG_MAX_RUNTIME);
+	runtime->parameters_addr = thump_get_u64(r);
+	runtime->parameters_size_bytes = thump_get_u64(r);
+	runtime->clock_addr = thump_get_u64(r);
+	if (__builtin_add_overflow(runtime->parameters_addr, runtime->parameters_size_bytes,
+				   &end) ||
+	    end > IMG_USER_END)
+		r->failed = true;
+}
+
 static void get_mm(struct decode *d, struct thump_reader *r)
 {
 	struct thump_mm *mm = &d->model->mm;
@@ -449,22 +464,23 @@ static void get_seal(struct decode *d, struct thump_reader *r)
 
 static const struct record_rule {
 	uint32_t id;
-	bool many; /* one per thread */
+	enum { RULE_ONE, RULE_MANY /* one per thread */, RULE_OPTIONAL } how_many;
 	const char *name;
 	void (*get)(struct decode *d, struct thump_reader *r);
 } record_rules[] = {
-	{ IMG_REC_MACHINE, false, "MACHINE", get_machine },
-	{ IMG_REC_PROCESS, false, "PROCESS", get_process },
-	{ IMG_REC_MM, false, "MM", get_mm },
-	{ IMG_REC_THREAD, true, "THREAD", get_thread },
-	{ IMG_REC_VMAS, false, "VMAS", get_vmas },
-	{ IMG_REC_BACKINGS, false, "BACKINGS", get_backings },
-	{ IMG_REC_OFDS, false, "OFDS", get_ofds },
-	{ IMG_REC_FDS, false, "FDS", get_fds },
-	{ IMG_REC_TIMERS, false, "TIMERS", get_timers },
-	{ IMG_REC_LAYOUT, false, "LAYOUT", get_layout },
-	{ IMG_REC_CHECKSUMS, false, "CHECKSUMS", get_checksums },
-	{ IMG_REC_SEAL, false, "SEAL", get_seal },
+	{ IMG_REC_MACHINE, RULE_ONE, "MACHINE", get_machine },
+	{ IMG_REC_PROCESS, RULE_ONE, "PROCESS", get_process },
+	{ IMG_REC_MM, RULE_ONE, "MM", get_mm },
+	{ IMG_REC_THREAD, RULE_MANY, "THREAD", get_thread },
+	{ IMG_REC_VMAS, RULE_ONE, "VMAS", get_vmas },
+	{ IMG_REC_BACKINGS, RULE_ONE, "BACKINGS", get_backings },
+	{ IMG_REC_OFDS, RULE_ONE, "OFDS", get_ofds },
+	{ IMG_REC_FDS, RULE_ONE, "FDS", get_fds },
+	{ IMG_REC_TIMERS, RULE_ONE, "TIMERS", get_timers },
+	{ IMG_REC_LAYOUT, RULE_ONE, "LAYOUT", get_layout },
+	{ IMG_REC_CHECKSUMS, RULE_ONE, "CHECKSUMS", get_checksums },
+	{ IMG_REC_SEAL, RULE_ONE, "SEAL", get_seal },
+	{ IMG_REC_RUNTIME, RULE_OPTIONAL, "RUNTIME", get_runtime },
 };
 
 static const struct record_rule *record_rule(uint32_t id)
@@ -493,7 +509,7 @@ static int decode_record(struct decode *d, const struct image_note *note, struct
 				    rule ? rule->name : "number", note->type, version);
 	}
 	bit = 1u << (note->type & 31);
-	if ((d->seen & bit) && !rule->many)
+	if ((d->seen & bit) && rule->how_many != RULE_MANY)
 		return thump_damaged(err, "record %s is there twice", rule->name);
 	d->seen |= bit;
 	rule->get(d, &r);
@@ -584,7 +600,8 @@ static int survey_notes(struct decode *d, struct thump_reader r, struct thump_er
 static int check_all_seen(const struct decode *d, struct thump_err *err)
 {
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(record_rules); i++)
-		if (!(d->seen & (1u << (record_rules[i].id & 31))))
+		if (record_rules[i].how_many != RULE_OPTIONAL &&
+		    !(d->seen & (1u << (record_rules[i].id & 31))))
 			return thump_damaged(err, "record %s is missing", record_rules[i].name);
 	if (!d->has_auxv)
 		return thump_damaged(err, "NT_AUXV is missing");

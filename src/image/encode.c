@@ -131,6 +131,21 @@ static void put_process(struct thump_buf *buf, const struct thump_process *proce
 	image_note_end(buf, mark);
 }
 
+/* Only where there is one: readers that do not know it restore the program all the same. */
+static void put_runtime(struct thump_buf *buf, const struct thump_runtime *runtime)
+{
+	struct image_note_mark mark;
+
+	if (!runtime->name)
+		return;
+	mark = image_record_begin_optional(buf, IMG_REC_RUNTIME);
+	thump_buf_put_str(buf, runtime->name);
+	thump_buf_put_u64(buf, runtime->parameters_addr);
+	thump_buf_put_u64(buf, runtime->parameters_size_bytes);
+	thump_buf_put_u64(buf, runtime->clock_addr);
+	image_note_end(buf, mark);
+}
+
 static void put_mm(struct thump_buf *buf, const struct thump_mm *mm)
 {
 	const uint64_t addresses[] = { mm->start_code,	mm->end_code,	mm->start_data,
@@ -311,6 +326,7 @@ void image_encode_records(struct thump_buf *buf, const struct thump_model *model
 {
 	put_machine(buf, &model->machine);
 	put_process(buf, &model->process);
+	put_runtime(buf, &model->process.runtime);
 	put_mm(buf, &model->mm);
 	put_vmas(buf, model);
 	put_backings(buf, model, content->backing_extents);

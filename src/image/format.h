@@ -25,6 +25,7 @@ enum image_record_id {
 	IMG_REC_LAYOUT = 0x7468000a,
 	IMG_REC_CHECKSUMS = 0x7468000b,
 	IMG_REC_SEAL = 0x7468000c,
+	IMG_REC_RUNTIME = 0x7468000d,
 };
 
 #define IMG_REC_REQUIRED 1u /* bit of a record's flags */
@@ -45,6 +46,7 @@ enum image_record_id {
 #define IMG_MAX_CPU_WORDS  1024u
 #define IMG_MAX_TID	   4194304
 #define IMG_MAX_STRING	   65536u
+#define IMG_MAX_RUNTIME	   64u /* length of its name */
 #define IMG_MAX_CMDLINE	   ((uint32_t)1 << 20)
 #define IMG_MAX_OFD_RECORD ((uint32_t)16 << 20)
 #define IMG_MAX_VMA_NAME   80u

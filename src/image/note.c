@@ -38,14 +38,24 @@ void image_note_end(struct thump_buf *buf, struct image_note_mark mark)
 	thump_buf_pad(buf, NOTE_ALIGN);
 }
 
-struct image_note_mark image_record_begin(struct thump_buf *buf, uint32_t id)
+static struct image_note_mark record_begin(struct thump_buf *buf, uint32_t id, uint16_t flags)
 {
 	struct image_note_mark mark = image_note_begin(buf, IMG_OWNER, id);
 
 	thump_buf_put_u16(buf, IMG_REC_VERSION);
-	thump_buf_put_u16(buf, IMG_REC_REQUIRED);
+	thump_buf_put_u16(buf, flags);
 	thump_buf_put_u32(buf, 0);
 	return mark;
+}
+
+struct image_note_mark image_record_begin(struct thump_buf *buf, uint32_t id)
+{
+	return record_begin(buf, id, IMG_REC_REQUIRED);
+}
+
+struct image_note_mark image_record_begin_optional(struct thump_buf *buf, uint32_t id)
+{
+	return record_begin(buf, id, 0);
 }
 
 static int check_padding(struct thump_reader *r, size_t size_bytes, struct thump_err *err)

@@ -14,6 +14,8 @@ void image_note_end(struct thump_buf *buf, struct image_note_mark mark);
 
 /* A begun note of owner thump with version and flags of a record. */
 struct image_note_mark image_record_begin(struct thump_buf *buf, uint32_t id);
+/* One that readers may skip. */
+struct image_note_mark image_record_begin_optional(struct thump_buf *buf, uint32_t id);
 
 struct image_note {
 	const char *owner; /* NUL-terminated, inside the input */

@@ -261,6 +261,14 @@ struct thump_creds {
 	bool no_new_privs;
 };
 
+/* A runtime in the process that takes part in restores (coord/abi.h). */
+struct thump_runtime {
+	char *name;		  /* NULL: there is none */
+	uint64_t parameters_addr; /* where it wants to find what a restore says; 0: nowhere */
+	uint64_t parameters_size_bytes;
+	uint64_t clock_addr; /* i64: what CLOCK_MONOTONIC is ahead of its own; 0: it has none */
+};
+
 struct thump_process {
 	int32_t pid, ppid, pgid, sid; /* in the target's own pid namespace */
 	int32_t pid_host;	      /* as thump saw it; for people */
@@ -280,6 +288,7 @@ struct thump_process {
 	struct thump_itimer itimers[THUMP_NR_ITIMERS];
 	char *cmdline;	   /* arguments joined by spaces; for people */
 	bool user_vouched; /* a runtime vouched for lazily mapped ranges (JVM agent) */
+	struct thump_runtime runtime;
 };
 
 /* ---- all of it ------------------------------------------------------------------------ */

@@ -169,7 +169,8 @@ int thump_commit(const struct thump_plan *plan, struct thump_region *region,
 	if (thump_newborn_gather(newborn, GATHER_TIMEOUT_MS, err) < 0)
 		return thump_add_context(err, "stop the new threads");
 	if (find_insn(&caller, err) < 0 || set_trap_action(&caller, err) < 0 ||
-	    queue_traps(&caller, err) < 0 || set_dumpable(&caller, err) < 0 ||
+	    queue_traps(&caller, err) < 0 || thump_shift_deadlines(plan, newborn, err) < 0 ||
+	    thump_write_parameters(plan, newborn, err) < 0 || set_dumpable(&caller, err) < 0 ||
 	    unmap_region(&caller, region_end, err) < 0 || set_threads(&caller, err) < 0)
 		return -1;
 	return thump_newborn_release(newborn, stopped, err);

@@ -13,4 +13,13 @@
 THUMP_MUST_CHECK int thump_commit(const struct thump_plan *plan, struct thump_region *region,
 				  struct thump_newborn *newborn, struct thump_err *err);
 
+/* Moves absolute times that threads wait for by what the clocks differ from the image's. */
+THUMP_MUST_CHECK int thump_shift_deadlines(const struct thump_plan *plan,
+					   const struct thump_newborn *newborn,
+					   struct thump_err *err);
+/* Writes what the program's runtime wants to know. */
+THUMP_MUST_CHECK int thump_write_parameters(const struct thump_plan *plan,
+					    const struct thump_newborn *newborn,
+					    struct thump_err *err);
+
 #endif

@@ -168,7 +168,7 @@ static void set_clock_shift(struct thump_plan *plan, const struct thump_rebuild_
 
 	plan->rb.monotonic_shift_ns = 0;
 	plan->rb.boottime_shift_ns = 0;
-	if (report->time_namespace)
+	if (report->time_namespace || plan->options.real_clock)
 		return;
 	plan->rb.monotonic_shift_ns = (int64_t)(clock_ns(CLOCK_MONOTONIC) - machine->monotonic_ns);
 	plan->rb.boottime_shift_ns = (int64_t)(clock_ns(CLOCK_BOOTTIME) - machine->boottime_ns);

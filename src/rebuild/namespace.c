@@ -83,21 +83,23 @@ static int enter(struct thump_namespace_setup *setup, const struct thump_plan *p
 {
 	const struct thump_model *model = thump_plan_model(plan);
 
-	setup->monotonic_ns = model->machine.monotonic_ns;
-	setup->boottime_ns = model->machine.boottime_ns;
+	if (!thump_plan_options(plan)->real_clock) {
+		setup->monotonic_ns = model->machine.monotonic_ns;
+		setup->boottime_ns = model->machine.boottime_ns;
+	}
 	thump_namespace_enter(setup);
 	errno = setup->map_errno;
 	if (errno)
 		return thump_fail_errno(err, "map our ids into the new user namespace");
 	report->user_namespace = setup->user_namespace;
-	report->time_namespace = setup->time_errno == 0;
+	report->time_namespace = setup->time_errno == 0 && !thump_plan_options(plan)->real_clock;
 	report->own_proc = setup->mount_errno == 0;
 	/* Without a /proc of its own spinning is better, if that is possible (ways.c). */
 	if (setup->mount_errno && thump_plan_options(plan)->assume_namespaces && !report->retry) {
 		errno = setup->mount_errno;
 		return thump_fail_errno(err, "mount /proc");
 	}
-	if (!report->time_namespace && !thump_plan_options(plan)->allow_clock_jump &&
+	if (!report->time_namespace && !thump_stands_clocks(model, thump_plan_options(plan)) &&
 	    thump_check_clocks(model, err) < 0)
 		return -1;
 	report->entered = true;

@@ -20,6 +20,7 @@ static int check_all(struct thump_plan *plan, struct thump_problems *problems,
 		return -1;
 	thump_check_ids(plan, problems);
 	thump_check_limits(plan, problems);
+	thump_check_parameters(plan, problems);
 	if (thump_check_memory(plan, problems, err) < 0 ||
 	    thump_choose_way(plan->model, &plan->options, problems, &plan->way, err) < 0)
 		return -1;

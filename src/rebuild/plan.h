@@ -199,6 +199,7 @@ THUMP_MUST_CHECK int thump_check_files(struct thump_plan *plan, struct thump_pro
 				       struct thump_err *err);
 THUMP_MUST_CHECK int thump_check_memory(struct thump_plan *plan, struct thump_problems *problems,
 					struct thump_err *err);
+void thump_check_parameters(const struct thump_plan *plan, struct thump_problems *problems);
 void thump_check_limits(struct thump_plan *plan, struct thump_problems *problems);
 
 /* Every process has these from the kernel: they are moved, not made. */

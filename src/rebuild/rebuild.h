@@ -28,6 +28,10 @@ struct thump_rebuild_options {
 	enum thump_memory_mode memory;
 	bool keep_stdio;
 	bool allow_clock_jump;
+	bool real_clock; /* CLOCK_MONOTONIC is the machine's: nothing lets it go on where it was */
+	/* For the runtime in the program (coord/abi.h), which must have room for them. */
+	const char *const *parameters;
+	size_t nr_parameters;
 	bool verify;	       /* check lazily mapped content, too, before the first instruction */
 	uint32_t spin_limit;   /* default 2000 */
 	uint32_t allowed_ways; /* bit (1 << way); 0 = all that fit */

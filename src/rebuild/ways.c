@@ -57,12 +57,20 @@ int thump_check_clocks(const struct thump_model *model, struct thump_err *err)
 	return check_clock(CLOCK_BOOTTIME, "CLOCK_BOOTTIME", model->machine.boottime_ns, err);
 }
 
+bool thump_stands_clocks(const struct thump_model *model,
+			 const struct thump_rebuild_options *options)
+{
+	return options->allow_clock_jump ||
+	       (model->process.runtime.clock_addr && !options->real_clock);
+}
+
 /* The rule for ways without a time namespace. */
 static bool clocks_fit(struct chooser *chooser, enum thump_pid_way way)
 {
 	struct thump_err err = THUMP_ERR_INIT;
 
-	if (chooser->options->allow_clock_jump || thump_check_clocks(chooser->model, &err) == 0)
+	if (thump_stands_clocks(chooser->model, chooser->options) ||
+	    thump_check_clocks(chooser->model, &err) == 0)
 		return true;
 	chooser->clock_is_why = true;
 	return unfit(chooser, way, "%.*s", REASON_SIZE - 1, err.text);
@@ -172,7 +180,8 @@ static bool namespace_fits(struct chooser *chooser)
 		return unfit(chooser, way,
 			     "the program holds capabilities, which a user namespace "
 			     "would take from it");
-	return chooser->can.time_namespace || clocks_fit(chooser, way);
+	return (chooser->can.time_namespace && !chooser->options->real_clock) ||
+	       clocks_fit(chooser, way);
 }
 
 /*

@@ -9,6 +9,9 @@
 #define THUMP_CLOCK_TOLERANCE_NS UINT64_C(1000000000)
 
 /* REFUSED when CLOCK_MONOTONIC or CLOCK_BOOTTIME here is behind the image's by more than that. */
+/* The clocks may run back: somebody said so, or the runtime in the program keeps its own. */
+bool thump_stands_clocks(const struct thump_model *model,
+			 const struct thump_rebuild_options *options);
 THUMP_MUST_CHECK int thump_check_clocks(const struct thump_model *model, struct thump_err *err);
 
 #endif

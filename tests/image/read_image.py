@@ -228,6 +228,7 @@ RECORDS = {
     0x74680006: ("backings", lambda r: r.list(backing)), 0x74680007: ("ofds", lambda r: r.list(OFD)),
     0x74680008: ("fds", lambda r: r.list(FD)), 0x74680009: ("timers", lambda r: r.list(TIMER)),
     0x7468000A: ("layout", named("u64 memory_end backing_end debug_end zero_end")),
+    0x7468000D: ("runtime", named("text name", "u64 parameters_addr parameters_size clock_addr")),
     0x7468000B: ("checksums", checksums), 0x7468000C: ("seal", named("u64 file_size hash")),
 }
 

@@ -143,6 +143,10 @@ static void fill_process(struct thump_model *model)
 	process->child_subreaper = true;
 	process->user_vouched = true;
 	process->cmdline = thump_arena_strdup(&model->arena, "sample --of everything");
+	process->runtime.name = thump_arena_strdup(&model->arena, "sample");
+	process->runtime.parameters_addr = 0x7000;
+	process->runtime.parameters_size_bytes = 4096;
+	process->runtime.clock_addr = 0x7ff8;
 	fill_creds(model, &process->creds);
 	for (uint64_t i = 0; i < THUMP_NR_RLIMITS; i++)
 		process->rlimits[i] =

@@ -15,7 +15,7 @@
 
 /* A new field of the model belongs into encode.c, decode.c, docs/FORMAT.md and sample.c, too. */
 _Static_assert(sizeof(struct thump_machine) == 104, "struct thump_machine has changed");
-_Static_assert(sizeof(struct thump_process) == 2656, "struct thump_process has changed");
+_Static_assert(sizeof(struct thump_process) == 2688, "struct thump_process has changed");
 _Static_assert(sizeof(struct thump_mm) == 176, "struct thump_mm has changed");
 _Static_assert(sizeof(struct thump_task) == 392, "struct thump_task has changed");
 _Static_assert(sizeof(struct thump_vma) == 64, "struct thump_vma has changed");
@@ -96,6 +96,8 @@ static void process_and_mm_are_kept(void **state)
 	b.cwd = a.cwd;
 	b.root = a.root;
 	b.cmdline = a.cmdline;
+	assert_string_equal(a.runtime.name, b.runtime.name);
+	b.runtime.name = a.runtime.name;
 	b.creds.groups = a.creds.groups;
 	b.pending = a.pending;
 	assert_memory_equal(&a, &b, sizeof(a));

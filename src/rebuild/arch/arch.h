@@ -29,4 +29,12 @@ uint64_t thump_stack_pointer(const struct thump_task *task);
 /* The bytes are the instruction of a system call. */
 bool thump_is_syscall_insn(const unsigned char bytes[2]);
 
+/* Where a thread that is about to wait (again) has the absolute time to wait for, when that is one
+ * of CLOCK_MONOTONIC or CLOCK_BOOTTIME; false: it does not. */
+struct thump_deadline {
+	uint64_t addr;
+	bool boottime;
+};
+bool thump_deadline_of(const struct thump_task *task, struct thump_deadline *deadline_ret);
+
 #endif

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What rebuild needs to know of x86-64. */
 #include <cpuid.h>
+#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 
 #include "proc/arch/cpu.h"
 #include "rebuild/arch/arch.h"
@@ -113,4 +116,43 @@ uint64_t thump_stack_pointer(const struct thump_task *task)
 bool thump_is_syscall_insn(const unsigned char bytes[2])
 {
 	return bytes[0] == 0x0f && bytes[1] == 0x05;
+}
+
+static bool is_timed_futex(uint64_t op)
+{
+	/* FUTEX_LOCK_PI and all with FUTEX_CLOCK_REALTIME: the wall clock. FUTEX_WAIT: relative. */
+	switch (op & ~(uint64_t)FUTEX_PRIVATE_FLAG) {
+	case FUTEX_WAIT_BITSET:
+	case FUTEX_WAIT_REQUEUE_PI:
+	case FUTEX_LOCK_PI2:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool thump_deadline_of(const struct thump_task *task, struct thump_deadline *deadline_ret)
+{
+	const struct user_regs_struct *regs = &task->regs;
+	uint64_t clock_id = CLOCK_MONOTONIC, addr = 0;
+
+	if (task->blocked_syscall != regs->rax)
+		return false;
+	switch (regs->rax) {
+	case SYS_futex:
+		addr = is_timed_futex(regs->rsi) ? regs->r10 : 0;
+		break;
+	case SYS_clock_nanosleep:
+		clock_id = regs->rdi;
+		addr = regs->rsi & TIMER_ABSTIME ? regs->rdx : 0;
+		break;
+	case SYS_futex_waitv:
+		clock_id = regs->r8;
+		addr = regs->r10;
+		break;
+	default:
+		break;
+	}
+	*deadline_ret = (struct thump_deadline){ addr, clock_id == CLOCK_BOOTTIME };
+	return addr != 0 && (clock_id == CLOCK_MONOTONIC || clock_id == CLOCK_BOOTTIME);
 }

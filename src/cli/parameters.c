@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/parameters.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "coord/abi.h"
+
+static const char *const environment_words[] = {
+	[THUMP_ENVIRONMENT_MERGE] = "merge",
+	[THUMP_ENVIRONMENT_REPLACE] = "replace",
+	[THUMP_ENVIRONMENT_KEEP] = "keep",
+};
+
+bool thump_environment_parse(const char *word, enum thump_environment *environment_ret)
+{
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(environment_words); i++) {
+		if (strcmp(word, environment_words[i]) == 0) {
+			*environment_ret = (enum thump_environment)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static size_t count_words(char *const *words)
+{
+	size_t count = 0;
+
+	while (words && words[count])
+		count++;
+	return count;
+}
+
+static int check(const struct thump_runtime *runtime, const struct thump_restore_words *words,
+		 struct thump_err *err)
+{
+	bool has_arguments = words->arguments && words->arguments[0];
+
+	if (runtime->parameters_addr == 0 && (has_arguments || words->environment_asked))
+		return thump_refuse(err,
+				    "%s: only a program whose runtime takes part in restores (a "
+				    "JVM with thump's agent) can be given arguments or another "
+				    "environment",
+				    has_arguments ? words->arguments[0] : "--env");
+	if (has_arguments && strcmp(runtime->name, "java") == 0)
+		return thump_java_check_restore(words->arguments, err);
+	return 0;
+}
+
+/* One string for each word. */
+static size_t put_all(struct thump_arena *arena, const char *prefix, char *const *words,
+		      const char **list, size_t count)
+{
+	for (size_t i = 0; words && words[i]; i++)
+		list[count++] = thump_arena_printf(arena, "%s%s", prefix, words[i]);
+	return count;
+}
+
+int thump_parameters(struct thump_arena *arena, const struct thump_runtime *runtime,
+		     const struct thump_restore_words *words, const char *const **list_ret,
+		     size_t *count_ret, struct thump_err *err)
+{
+	bool passes = words->environment != THUMP_ENVIRONMENT_KEEP;
+	size_t count = 0, room = count_words(words->arguments) + count_words(environ) + 1;
+	const char **list;
+
+	if (check(runtime, words, err) < 0)
+		return -1;
+	list = thump_arena_alloc(arena, room, sizeof(*list));
+	if (!list)
+		return thump_fail(err, "out of memory");
+	if (runtime->parameters_addr) {
+		list[count++] = thump_arena_printf(arena, THUMP_COORD_SAY_OPTION "environment=%s",
+						   environment_words[words->environment]);
+		count = put_all(arena, THUMP_COORD_SAY_ENVIRONMENT, passes ? environ : NULL, list,
+				count);
+		count = put_all(arena, THUMP_COORD_SAY_ARGUMENT, words->arguments, list, count);
+	}
+	for (size_t i = 0; i < count; i++)
+		if (!list[i])
+			return thump_fail(err, "out of memory");
+	*list_ret = list;
+	*count_ret = count;
+	return 0;
+}
