@@ -33,9 +33,11 @@ _thump()
 		--pid-file) compopt -o default; return ;;
 		--port) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--memory) COMPREPLY=($(compgen -W "eager lazy-unsafe" -- "$current")); return ;;
+		--env) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--clock) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--spin-limit) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="--dry-run --detach --pid-file --keep-stdio --port --memory --verify --allow-clock-jump --trust-any-owner --spin-limit --json -v --verbose -h --help --version"
+		options="--dry-run --detach --pid-file --keep-stdio --port --memory --verify --env --clock --allow-clock-jump --trust-any-owner --spin-limit --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	inspect)

@@ -30,6 +30,8 @@ complete -c thump -n '__fish_seen_subcommand_from restore' -l keep-stdio -d 'Giv
 complete -c thump -n '__fish_seen_subcommand_from restore' -l port -x -d 'Let a listening TCP socket that was bound to port OLD listen on port NEW'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l memory -x -a 'eager lazy-unsafe' -d 'How memory comes back'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l verify -d 'Check the checksum of all memory before the program runs, also when it is mapped lazily'
+complete -c thump -n '__fish_seen_subcommand_from restore' -l env -x -d 'For a JVM with thump\'s agent'
+complete -c thump -n '__fish_seen_subcommand_from restore' -l clock -x -d 'continue (default)'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l allow-clock-jump -d 'Restore even when the program would see CLOCK_MONOTONIC run back, which happens after a reboot or on another host when no time namespace can be had'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l trust-any-owner -d 'Restore an image that somebody other than root or the caller owns or may write'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l spin-limit -x -d 'Start at most N tasks to reach a pid (2000 when not given)'
