@@ -19,6 +19,9 @@ struct thump_capture {
 	struct thump_status own_status; /* of thump itself */
 	struct thump_status status;	/* of the leader, after the stop */
 	struct thump_stat stat;
+	bool thread_flags_differ;	       /* PF_* of its threads, as far as they are modes */
+	struct thump_mode_question *questions; /* modes.c: for every thread */
+	size_t nr_questions;
 	struct thump_maps maps; /* with VmFlags; list[i] is model.vmas[i] */
 	struct thump_maps maps_before;
 	const char *tmpdir; /* TMPDIR of the target's environment, or NULL */
@@ -63,6 +66,12 @@ void thump_capture_grow_view(struct thump_capture *cap, const struct thump_map *
 			     uint32_t backing_id);
 THUMP_MUST_CHECK int thump_capture_shared_content(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_pages(struct thump_capture *cap, struct thump_err *err);
+
+/* One thread's share of thump_capture_remote_tasks. modes.c */
+THUMP_MUST_CHECK int thump_capture_thread_modes(struct thump_capture *cap, size_t index,
+						struct thump_err *err);
+/* One thread's share of thump_capture_relations: speculation control. */
+void thump_capture_refuse_speculation(struct thump_capture *cap, const struct thump_status *status);
 
 /* ---- helpers ---------------------------------------------------------------------------- */
 

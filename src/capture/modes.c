@@ -2,6 +2,7 @@
 /* Modes of the process that only the process itself can tell. */
 #include "capture/modes.h"
 
+#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <linux/capability.h>
 #include <linux/mempolicy.h>
@@ -10,6 +11,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+
+#include "base/fd.h"
 
 #ifndef PR_GET_MDWE
 #define PR_GET_MDWE 66
@@ -133,22 +136,77 @@ static void take_lock_future(struct thump_capture *cap, const struct thump_mode_
 			"locked, whether MCL_FUTURE was given or not");
 }
 
+/* ---- modes of single threads -------------------------------------------------------------- */
+
+/* capabilities(7): PR_SET_SECUREBITS wants CAP_SETPCAP. */
+static bool may_set_securebits(const struct thump_capture *cap)
+{
+	return cap->status.cap_permitted >> CAP_SETPCAP & 1;
+}
+
+static bool has_numa_nodes(const struct thump_capture *cap)
+{
+	auto_free char *possible = NULL;
+
+	(void)cap;
+	return thump_slurp(AT_FDCWD, "/sys/devices/system/node/possible", &possible, NULL) < 0 ||
+	       strcmp(possible, "0\n") != 0;
+}
+
+/* They show as flags in /proc/PID/task/TID/stat, whichever bits of the kernel's that may be. */
+static bool flags_differ(const struct thump_capture *cap)
+{
+	return cap->thread_flags_differ;
+}
+
 static const struct thump_mode modes[] = {
-	{ SYS_brk, { 0 }, take_brk },
-	{ SYS_prctl, { PR_GET_DUMPABLE }, take_dumpable },
-	{ SYS_prctl, { PR_GET_CHILD_SUBREAPER, THUMP_AREA }, take_subreaper },
-	{ SYS_prctl, { PR_GET_SECUREBITS }, take_securebits },
-	{ SYS_prctl, { PR_GET_THP_DISABLE }, take_thp },
-	{ SYS_membarrier, { MEMBARRIER_CMD_GET_REGISTRATIONS }, take_membarrier },
-	{ SYS_prctl, { PR_GET_MDWE }, take_mdwe },
-	{ SYS_prctl, { PR_GET_IO_FLUSHER }, take_io_flusher },
-	{ SYS_prctl, { PR_MCE_KILL_GET }, take_mce_kill },
-	{ SYS_prctl, { PR_GET_MEMORY_MERGE }, take_memory_merge },
+	{ SYS_brk, { 0 }, take_brk, NULL, NULL },
+	{ SYS_prctl, { PR_GET_DUMPABLE }, take_dumpable, NULL, NULL },
+	{ SYS_prctl, { PR_GET_CHILD_SUBREAPER, THUMP_AREA }, take_subreaper, NULL, NULL },
+	{ SYS_prctl,
+	  { PR_GET_SECUREBITS },
+	  take_securebits,
+	  "PR_SET_SECUREBITS",
+	  may_set_securebits },
+	{ SYS_prctl, { PR_GET_THP_DISABLE }, take_thp, NULL, NULL },
+	{ SYS_membarrier, { MEMBARRIER_CMD_GET_REGISTRATIONS }, take_membarrier, NULL, NULL },
+	{ SYS_prctl, { PR_GET_MDWE }, take_mdwe, NULL, NULL },
+	{ SYS_prctl, { PR_GET_IO_FLUSHER }, take_io_flusher, "PR_SET_IO_FLUSHER", flags_differ },
+	{ SYS_prctl, { PR_MCE_KILL_GET }, take_mce_kill, "PR_MCE_KILL", flags_differ },
+	{ SYS_prctl, { PR_GET_MEMORY_MERGE }, take_memory_merge, NULL, NULL },
 	{ SYS_mmap,
 	  { 0, BEYOND_MEMLOCK, PROT_NONE, MAP_ANONYMOUS, UINT64_MAX, 0 },
-	  take_lock_future },
-	{ SYS_get_mempolicy, { THUMP_AREA, 0, 0, 0, 0 }, take_mempolicy },
+	  take_lock_future,
+	  NULL,
+	  NULL },
+	{ SYS_get_mempolicy,
+	  { THUMP_AREA, 0, 0, 0, 0 },
+	  take_mempolicy,
+	  "set_mempolicy(2)",
+	  has_numa_nodes },
 };
+
+static int ask_one(struct thump_capture *cap, size_t thread, const struct thump_mode *mode,
+		   struct thump_mode_answer *answer_ret, struct thump_err *err)
+{
+	if (thump_capture_call(cap, thread, mode->nr, mode->args, &answer_ret->result, err) < 0 ||
+	    thump_capture_area(cap, &answer_ret->value, sizeof(answer_ret->value), err) < 0)
+		return -1;
+	return 0;
+}
+
+/* A question that every thread is to be asked. */
+struct thump_mode_question {
+	const struct thump_mode *mode;
+	struct thump_mode_answer answer; /* of one of them */
+};
+
+/* Modes of both tables: room for questions about all of them. */
+static struct thump_mode_question *make_questions(struct thump_capture *cap)
+{
+	return thump_arena_alloc(&cap->scratch, THUMP_ARRAY_SIZE(modes) + thump_nr_arch_modes,
+				 sizeof(struct thump_mode_question));
+}
 
 static int ask(struct thump_capture *cap, const struct thump_mode *list, size_t count,
 	       struct thump_err *err)
@@ -156,18 +214,51 @@ static int ask(struct thump_capture *cap, const struct thump_mode *list, size_t 
 	for (size_t i = 0; i < count; i++) {
 		struct thump_mode_answer answer;
 
-		if (thump_capture_call(cap, THUMP_ANY_THREAD, list[i].nr, list[i].args,
-				       &answer.result, err) < 0 ||
-		    thump_capture_area(cap, &answer.value, sizeof(answer.value), err) < 0)
+		if (ask_one(cap, THUMP_ANY_THREAD, &list[i], &answer, err) < 0)
 			return -1;
 		list[i].take(cap, &answer);
+		if (cap->target->nr_threads > 1 && list[i].may_differ && list[i].may_differ(cap))
+			cap->questions[cap->nr_questions++] =
+				(struct thump_mode_question){ &list[i], answer };
 	}
 	return 0;
 }
 
 int thump_capture_remote_process(struct thump_capture *cap, struct thump_err *err)
 {
+	cap->questions = make_questions(cap);
+	if (!cap->questions)
+		return thump_out_of_memory(err);
 	if (ask(cap, modes, THUMP_ARRAY_SIZE(modes), err) < 0)
 		return -1;
 	return ask(cap, thump_arch_modes, thump_nr_arch_modes, err);
+}
+
+/* Answers in memory are of type int. */
+static bool same_answer(const struct thump_mode *mode, const struct thump_mode_answer *a,
+			const struct thump_mode_answer *b)
+{
+	bool in_memory = false;
+
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(mode->args); i++)
+		in_memory |= mode->args[i] == THUMP_AREA;
+	return a->result == b->result && (!in_memory || (uint32_t)a->value == (uint32_t)b->value);
+}
+
+int thump_capture_thread_modes(struct thump_capture *cap, size_t index, struct thump_err *err)
+{
+	for (size_t i = 0; i < cap->nr_questions; i++) {
+		const struct thump_mode_question *question = &cap->questions[i];
+		struct thump_mode_answer answer;
+
+		if (ask_one(cap, index, question->mode, &answer, err) < 0)
+			return -1;
+		if (!same_answer(question->mode, &answer, &question->answer))
+			thump_capture_refuse(cap, "thread-mode",
+					     "thread %d: differs from others in a mode of its own "
+					     "(%s), which cannot be saved",
+					     cap->target->threads[index].tid,
+					     question->mode->setter);
+	}
+	return 0;
 }

@@ -10,11 +10,17 @@ struct thump_mode_answer {
 	uint64_t value; /* the first 8 bytes of the area after the call */
 };
 
-/* Modes that a thread hands on to the threads it makes are asked of one thread alone. */
 struct thump_mode {
 	long nr;
 	uint64_t args[6];
 	void (*take)(struct thump_capture *cap, const struct thump_mode_answer *answer);
+	/*
+	 * Of modes that every thread has for itself: what sets it, and whether threads may differ
+	 * in it here, as far as that can be told without asking, which is dear. Then every thread
+	 * is asked.
+	 */
+	const char *setter;
+	bool (*may_differ)(const struct thump_capture *cap);
 };
 
 /* arch/: modes of this architecture. */

@@ -101,24 +101,25 @@ static int refuse_children(struct thump_capture *cap, struct thump_err *err)
 
 /* Values of these lines in /proc/PID/status are words of arch/x86/kernel/cpu/bugs.c; only those
  * that prctl(PR_SET_SPECULATION_CTRL) sets for one task say so. */
-static void refuse_speculation(struct thump_capture *cap, const char *what, const char *value)
+static void refuse_speculation(struct thump_capture *cap, int32_t tid, const char *what,
+			       const char *value)
 {
 	if (strcmp(value, "thread mitigated") == 0 ||
 	    strcmp(value, "thread force mitigated") == 0 ||
 	    strcmp(value, "conditional disabled") == 0 ||
 	    strcmp(value, "conditional force disabled") == 0)
 		thump_capture_refuse(cap, "speculation-control",
-				     "speculation control: %s is \"%s\" for this process "
+				     "thread %d: speculation control: %s is \"%s\" "
 				     "(PR_SET_SPECULATION_CTRL), which cannot be saved",
-				     what, value);
+				     tid, what, value);
 }
 
-static void refuse_modes(struct thump_capture *cap)
+void thump_capture_refuse_speculation(struct thump_capture *cap, const struct thump_status *status)
 {
-	const struct thump_status *status = &cap->status;
-
-	refuse_speculation(cap, "Speculation_Store_Bypass", status->speculation_store_bypass);
-	refuse_speculation(cap, "SpeculationIndirectBranch", status->speculation_indirect_branch);
+	refuse_speculation(cap, status->pid, "Speculation_Store_Bypass",
+			   status->speculation_store_bypass);
+	refuse_speculation(cap, status->pid, "SpeculationIndirectBranch",
+			   status->speculation_indirect_branch);
 }
 
 /* ---- threads that do not share what threads share ---------------------------------------- */
@@ -260,7 +261,6 @@ int thump_capture_relations(struct thump_capture *cap, struct thump_err *err)
 {
 	if (refuse_children(cap, err) < 0)
 		return -1;
-	refuse_modes(cap);
 	refuse_unshared(cap);
 	refuse_foreign_namespaces(cap);
 	warn_about_namespaces(cap);

@@ -64,6 +64,37 @@ static int read_status(struct thump_capture *cap, size_t index, struct thump_tas
 		return -1;
 	task->tid = status.ns_pid;
 	compare_creds(cap, &status);
+	thump_capture_refuse_speculation(cap, &status);
+	return 0;
+}
+
+/*
+ * Bits that prctl(2) sets in the flags of one thread: PR_MCE_KILL and PR_SET_IO_FLUSHER
+ * (include/linux/sched.h of the kernel). Where they mean something else by now, and differ, threads
+ * are asked for nothing.
+ */
+#define PF_MODES (0x00000080UL | 0x08000000UL | 0x00080000UL | 0x00100000UL)
+
+/* More that belongs to each thread alone, though libc and shells treat it as the process's. */
+static int compare_rest(struct thump_capture *cap, pid_t tid, struct thump_err *err)
+{
+	auto_free char *stat_text = NULL, *personality = NULL;
+	struct thump_stat stat;
+	char name[48];
+
+	(void)snprintf(name, sizeof(name), "task/%d/stat", tid);
+	if (thump_capture_slurp(cap, name, &stat_text, NULL, err) < 0 ||
+	    thump_stat_parse(stat_text, &stat, err) < 0)
+		return -1;
+	cap->thread_flags_differ |= ((stat.flags ^ cap->stat.flags) & PF_MODES) != 0;
+	(void)snprintf(name, sizeof(name), "task/%d/personality", tid);
+	if (thump_capture_slurp(cap, name, &personality, NULL, err) < 0)
+		return -1;
+	if (strtoul(personality, NULL, 16) != cap->model.process.personality)
+		thump_capture_refuse(cap, "thread-mode",
+				     "thread %d: has a personality(2) of its own, %.8s, which "
+				     "cannot be saved",
+				     tid, personality);
 	return 0;
 }
 
@@ -183,8 +214,9 @@ static int read_task(struct thump_capture *cap, size_t index, struct thump_err *
 	pid_t tid = cap->target->threads[index].tid;
 
 	if (read_registers(cap, index, task, err) < 0 || read_status(cap, index, task, err) < 0 ||
-	    read_comm(cap, tid, task, err) < 0 || read_sched(cap, tid, task, err) < 0 ||
-	    read_affinity(cap, tid, task, err) < 0 || read_lists(cap, index, task, err) < 0)
+	    (index > 0 && compare_rest(cap, tid, err) < 0) || read_comm(cap, tid, task, err) < 0 ||
+	    read_sched(cap, tid, task, err) < 0 || read_affinity(cap, tid, task, err) < 0 ||
+	    read_lists(cap, index, task, err) < 0)
 		return -1;
 	return read_pending(cap, index, false, &task->pending, &task->nr_pending, err);
 }
@@ -282,7 +314,9 @@ static int ask_task(struct thump_capture *cap, size_t index, struct thump_err *e
 	task->altstack_flags = answers.altstack_flags & ~(uint32_t)SS_ONSTACK;
 	task->clear_child_tid = answers.clear_child_tid;
 	task->pdeathsig = answers.pdeathsig;
-	return read_timer_slack(cap, index, err);
+	if (read_timer_slack(cap, index, err) < 0)
+		return -1;
+	return thump_capture_thread_modes(cap, index, err);
 }
 
 int thump_capture_remote_tasks(struct thump_capture *cap, struct thump_err *err)

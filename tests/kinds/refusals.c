@@ -15,6 +15,7 @@
 #include <linux/netlink.h>
 #include <linux/perf_event.h>
 #include <linux/seccomp.h>
+#include <linux/securebits.h>
 #include <linux/userfaultfd.h>
 #include <mqueue.h>
 #include <netinet/in.h>
@@ -26,6 +27,7 @@
 #include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -460,6 +462,94 @@ static void make_unshared_files(int given)
 	refuse(-1, "thread\tCLONE_FILES");
 }
 
+/* Each of these is of one thread alone; the main thread has none of them. */
+static void *thread_with_modes(void *arg)
+{
+	pthread_barrier_t *barrier = arg;
+
+	MUST(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0));
+	MUST(prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0));
+	MUST(personality(UNAME26));
+	pthread_barrier_wait(barrier);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void *thread_without_caps(void *arg)
+{
+	pthread_barrier_t *barrier = arg;
+
+	/* Raw: glibc would do it in every thread. */
+	MUST(syscall(SYS_setresuid, 12345, 12345, 12345));
+	pthread_barrier_wait(barrier);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void *thread_with_own_cwd(void *arg)
+{
+	pthread_barrier_t *barrier = arg;
+
+	MUST(unshare(CLONE_FS));
+	pthread_barrier_wait(barrier);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void *thread_with_securebits(void *arg)
+{
+	pthread_barrier_t *barrier = arg;
+
+	MUST(prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS, 0, 0, 0));
+	pthread_barrier_wait(barrier);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void make_thread(void *(*thread_main)(void *arg))
+{
+	static pthread_barrier_t barrier;
+	pthread_t thread;
+
+	MUST_PTHREAD(pthread_barrier_init(&barrier, NULL, 2));
+	MUST_PTHREAD(pthread_create(&thread, NULL, thread_main, &barrier));
+	pthread_barrier_wait(&barrier);
+}
+
+static void make_thread_modes(int given)
+{
+	(void)given;
+	make_thread(thread_with_modes);
+	refuse(-1, "thread\tPR_MCE_KILL");
+	refuse(-1, "thread\tPR_SET_TSC");
+	refuse(-1, "thread\tpersonality");
+}
+
+static void make_thread_credentials(int given)
+{
+	(void)given;
+	make_thread(thread_without_caps);
+	refuse(-1, "thread\tcredentials");
+}
+
+static void make_unshared_fs(int given)
+{
+	(void)given;
+	make_thread(thread_with_own_cwd);
+	refuse(-1, "thread\tCLONE_FS");
+}
+
+static void make_thread_securebits(int given)
+{
+	(void)given;
+	make_thread(thread_with_securebits);
+	refuse(-1, "thread\tPR_SET_SECUREBITS");
+}
+
 struct vforker {
 	int go[2], alive[2];
 };
@@ -528,6 +618,10 @@ static const struct {
 	{ "syscall_user_dispatch", make_syscall_user_dispatch },
 	{ "deleted_cwd", make_deleted_cwd },
 	{ "unshared_files", make_unshared_files },
+	{ "unshared_fs", make_unshared_fs },
+	{ "thread_modes", make_thread_modes },
+	{ "thread_credentials", make_thread_credentials },
+	{ "thread_securebits", make_thread_securebits },
 	{ "vfork", make_vfork },
 	{ "lease", make_lease },
 };

@@ -2,6 +2,7 @@
 #include <asm/prctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "capture/modes.h"
 
@@ -49,11 +50,28 @@ static void take_untag_mask(struct thump_capture *cap, const struct thump_mode_a
 				     "tagged pointers (ARCH_ENABLE_TAGGED_ADDR): cannot be saved");
 }
 
+static bool always(const struct thump_capture *cap)
+{
+	(void)cap;
+	return true;
+}
+
+/* arch_prctl(2): ENODEV where the processor cannot forbid it. For thump it is allowed already. */
+static bool cpuid_can_be_forbidden(const struct thump_capture *cap)
+{
+	(void)cap;
+	return syscall(SYS_arch_prctl, ARCH_SET_CPUID, 1UL) == 0;
+}
+
 const struct thump_mode thump_arch_modes[] = {
-	{ SYS_prctl, { PR_GET_TSC, THUMP_AREA }, take_tsc },
-	{ SYS_arch_prctl, { ARCH_GET_CPUID }, take_cpuid },
-	{ SYS_modify_ldt, { 0, THUMP_AREA, sizeof(uint64_t) }, take_ldt },
-	{ SYS_arch_prctl, { ARCH_GET_XCOMP_PERM, THUMP_AREA }, take_xcomp },
-	{ SYS_arch_prctl, { ARCH_GET_UNTAG_MASK, THUMP_AREA }, take_untag_mask },
+	{ SYS_prctl, { PR_GET_TSC, THUMP_AREA }, take_tsc, "PR_SET_TSC", always },
+	{ SYS_arch_prctl,
+	  { ARCH_GET_CPUID },
+	  take_cpuid,
+	  "ARCH_SET_CPUID",
+	  cpuid_can_be_forbidden },
+	{ SYS_modify_ldt, { 0, THUMP_AREA, sizeof(uint64_t) }, take_ldt, NULL, NULL },
+	{ SYS_arch_prctl, { ARCH_GET_XCOMP_PERM, THUMP_AREA }, take_xcomp, NULL, NULL },
+	{ SYS_arch_prctl, { ARCH_GET_UNTAG_MASK, THUMP_AREA }, take_untag_mask, NULL, NULL },
 };
 const size_t thump_nr_arch_modes = THUMP_ARRAY_SIZE(thump_arch_modes);
