@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -117,25 +118,48 @@ static int put_at(int fd, int number, struct thump_err *err)
 	return 0;
 }
 
+/*
+ * What the program had set on its own stdio: an event loop would block without it. The flag belongs
+ * to the open file description, which is the caller's: a shell whose terminal does not block any
+ * more ends at once. So the file is opened once more; sockets cannot be, and are changed.
+ */
+static int make_nonblocking(int fd, bool *borrowed)
+{
+	const int flags = fcntl(fd, F_GETFL);
+	char path[32];
+	int own;
+
+	if (flags < 0 || (flags & O_NONBLOCK))
+		return fd;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	own = open(path, (flags & (O_ACCMODE | O_APPEND)) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (own < 0) {
+		(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+		return fd;
+	}
+	if (!*borrowed)
+		thump_close_fd(&fd);
+	*borrowed = false;
+	return own;
+}
+
 static int put_callers(struct thump_fd_rebuild *rb, const struct thump_fd *place,
 		       struct thump_err *err)
 {
 	const struct thump_ofd *ofd = &rb->model->ofds[place->ofd_id];
 	bool borrowed;
 	int fd = callers_fd(rb, place->ofd_id, place->fd, &borrowed);
-	int status, flags;
+	int status;
 
 	if (fd < 0)
 		return thump_fail_errno(err, "open /dev/null");
+	if (ofd->open_flags & O_NONBLOCK)
+		fd = make_nonblocking(fd, &borrowed);
 	status = put_at(fd, place->fd, err);
 	if (!borrowed && fd != place->fd)
 		thump_close_fd(&fd);
 	if (status < 0)
 		return -1;
-	/* What the program had set on its own stdio; an event loop would block without it. */
-	flags = fcntl(place->fd, F_GETFL);
-	if ((ofd->open_flags & O_NONBLOCK) && flags >= 0 && !(flags & O_NONBLOCK))
-		(void)fcntl(place->fd, F_SETFL, flags | O_NONBLOCK);
 	if (rb->ofd_fds[place->ofd_id] < 0)
 		rb->ofd_fds[place->ofd_id] = place->fd;
 	return 0;

@@ -120,6 +120,7 @@ struct thump_blob_data {
 	uint32_t phase;	     /* enum thump_blob_phase, for messages and timing */
 	uint32_t failed;     /* atomic; 1 = being written, 2 = the fields below are set */
 	uint32_t fail_what;  /* step.what, or one of THUMP_WHAT_* */
+	int32_t leader_pid;  /* whom helpers must not outlive */
 	int32_t fail_tid;    /* wanted tid of the thread that failed, 0 = leader */
 	int64_t fail_result; /* -errno, or what EXPECT_VALUE did not get */
 	uint64_t fail_step;  /* index of the step, job or thread */

@@ -15,7 +15,9 @@
 #include <asm/unistd.h>
 #include <linux/futex.h>
 #include <linux/mman.h>
+#include <linux/prctl.h>
 #include <linux/sched.h>
+#include <linux/signal.h>
 #include <linux/uio.h>
 #include <linux/wait.h>
 #include <stdbool.h>
@@ -316,7 +318,11 @@ void thump_blob_thread(struct thump_blob_data *data, struct thump_blob_thread *t
 
 void thump_blob_helper(struct thump_blob_data *data, struct thump_blob_thread *thread)
 {
-	(void)take_jobs(data, thread->wanted_tid);
+	/* A process of its own: it would read on after the end of the process it reads for. The
+	 * parent may have ended before the signal was asked for: prctl(2), PR_SET_PDEATHSIG. */
+	(void)arch_syscall4(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
+	if (arch_syscall2(__NR_getppid, 0, 0) == data->leader_pid)
+		(void)take_jobs(data, thread->wanted_tid);
 	(void)arch_syscall2(__NR_exit, 0, 0);
 	__builtin_unreachable();
 }
@@ -404,6 +410,7 @@ static void start_helpers(struct thump_blob_data *data)
 	struct thump_blob_thread *helpers =
 		(struct thump_blob_thread *)data->threads + data->nr_threads;
 
+	data->leader_pid = (int32_t)arch_syscall2(__NR_getpid, 0, 0);
 	for (uint32_t i = 0; i < data->nr_helpers; i++) {
 		uint64_t sp = arch_prepare_stack(helpers[i].stack_top, (uint64_t)data,
 						 (uint64_t)&helpers[i]);
