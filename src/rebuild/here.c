@@ -317,6 +317,7 @@ static int run_blob(struct attempt *attempt, struct thump_err *err)
 {
 	struct thump_region *region = &attempt->region;
 	const struct thump_blob_data *blob = region->blob;
+	const struct thump_mm *mm = &attempt->plan->model->mm;
 	uint64_t vdso;
 
 	if (find_vdso(attempt, &vdso, err) < 0 ||
@@ -331,7 +332,11 @@ static int run_blob(struct attempt *attempt, struct thump_err *err)
 		thump_what_failed(blob, region->steps, region->room_steps, err);
 		return -1;
 	}
-	return 0;
+	if (!attempt->plan->kernel.bridged)
+		return 0;
+	return thump_newborn_write(attempt->newborn, REMOTE(mm->vdso_start),
+				   attempt->plan->kernel.bridge, mm->vdso_end - mm->vdso_start,
+				   err);
 }
 
 /* ---- all of it

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Address space: where blob and data fit, and from exec's layout to an empty one with the vdso in
  * its place. */
-#include <endian.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "base/fd.h"
-#include "image/hash.h"
-#include "proc/maps.h"
-#include "rebuild/arch/arch.h"
 #include "rebuild/plan.h"
 
 /*
@@ -46,11 +41,6 @@ uint64_t thump_place_blob(const struct thump_model *model)
 
 /* ---- vdso and vvar -------------------------------------------------------------------------- */
 
-static bool is_kernel_mapping(const struct thump_map *map)
-{
-	return strcmp(map->path, "[vdso]") == 0 || strncmp(map->path, "[vvar", 5) == 0;
-}
-
 struct kernel_mapping {
 	uint64_t from, to, size;
 };
@@ -66,7 +56,9 @@ static int pair_kernel_mappings(const struct thump_model *model,
 	for (size_t i = 0; i < own->count; i++)
 		list[i] = (struct kernel_mapping){ .from = vdso_start + own->list[i].from_vdso,
 						   .size = own->list[i].size };
-	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+	for (size_t i = 0; own->bridged && i < own->count; i++)
+		list[placed++].to = own->vdso_to + own->list[i].from_vdso;
+	for (uint32_t i = 0; !own->bridged && i < model->nr_vmas; i++) {
 		const struct thump_vma *vma = &model->vmas[i];
 
 		if (vma->kind != THUMP_VMA_VDSO && vma->kind != THUMP_VMA_VVAR)
@@ -165,102 +157,5 @@ int thump_layout_steps(struct thump_region *region, const struct thump_model *mo
 		nr_layout * sizeof(*region->steps));
 	region->blob->first_setup_step -= nr_layout;
 	region->blob->nr_setup_steps += nr_layout;
-	return 0;
-}
-
-/* ---- the same vdso? ---------------------------------------------------------------------------
- */
-
-static int read_own_maps(struct thump_maps *maps, struct thump_err *err)
-{
-	auto_close int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return thump_fail_errno(err, "open /proc/self/maps");
-	return thump_maps_read(maps, fd, err);
-}
-
-static uint64_t find_insn(const unsigned char *bytes, uint64_t size_bytes)
-{
-	for (uint64_t i = 1; i + 1 < size_bytes; i++) {
-		if (thump_is_syscall_insn(bytes + i))
-			return i;
-	}
-	return 0;
-}
-
-/* What our kernel maps into every process, relative to the vdso; *vdso_ret is ours, or 0. */
-static int find_kernel_mappings(struct thump_kernel_mappings *own, uint64_t *vdso_ret,
-				struct thump_err *err)
-{
-	struct thump_arena arena;
-	struct thump_maps maps;
-	int result;
-
-	*vdso_ret = 0;
-	own->count = 0;
-	thump_arena_init(&arena);
-	thump_maps_init(&maps, &arena);
-	result = read_own_maps(&maps, err);
-	for (size_t i = 0; i < maps.count; i++) {
-		const struct thump_map *map = &maps.list[i];
-
-		if (!is_kernel_mapping(map))
-			continue;
-		if (own->count == THUMP_MAX_KERNEL_MAPPINGS)
-			result = thump_fail(err, "the kernel maps more than vdso and vvar");
-		else
-			own->list[own->count++] =
-				(struct thump_kernel_mapping){ .from_vdso = map->start,
-							       .size = map->end - map->start };
-		if (strcmp(map->path, "[vdso]") != 0)
-			continue;
-		*vdso_ret = map->start;
-		own->insn_from_vdso = find_insn((const unsigned char *)(uintptr_t)map->start,
-						map->end - map->start);
-	}
-	for (size_t i = 0; i < own->count; i++)
-		own->list[i].from_vdso -= *vdso_ret;
-	thump_arena_deinit(&arena);
-	return result;
-}
-
-/* The image's mappings of the kernel lie relative to each other as ours do, and are as big: the
- * vdso's code finds vvar relative to itself. */
-static bool same_shape(const struct thump_model *model, const struct thump_kernel_mappings *own)
-{
-	size_t at = 0;
-
-	for (uint32_t i = 0; i < model->nr_vmas; i++) {
-		const struct thump_vma *vma = &model->vmas[i];
-
-		if (vma->kind != THUMP_VMA_VDSO && vma->kind != THUMP_VMA_VVAR)
-			continue;
-		if (at == own->count || own->list[at].size != vma->end - vma->start ||
-		    own->list[at].from_vdso != vma->start - model->mm.vdso_start)
-			return false;
-		at++;
-	}
-	return at == own->count;
-}
-
-int thump_check_vdso(struct thump_plan *plan, struct thump_problems *problems,
-		     struct thump_err *err)
-{
-	const struct thump_mm *mm = &plan->model->mm;
-	uint64_t vdso, hash = 0; /* in XXH64_canonical_t's byte order, as in the image */
-
-	if (find_kernel_mappings(&plan->kernel, &vdso, err) < 0)
-		return -1;
-	if (!mm->vdso_start)
-		return 0;
-	if (vdso && same_shape(plan->model, &plan->kernel))
-		hash = htobe64(
-			image_hash((const void *)(uintptr_t)vdso, mm->vdso_end - mm->vdso_start));
-	if (!hash || memcmp(&hash, mm->vdso_hash, sizeof(hash)) != 0)
-		thump_problem_add(problems, false, -1, "vdso",
-				  "the image was taken on kernel %s, whose vdso differs from this "
-				  "kernel's; the program may be inside of it",
-				  plan->model->machine.kernel_release);
 	return 0;
 }

@@ -41,6 +41,12 @@ struct thump_kernel_mappings {
 	size_t count;
 	/* Of a system call instruction in the vdso; 0: there is none. */
 	uint64_t insn_from_vdso;
+	uint64_t vdso_size;
+	/* The image's vdso is another one (vdso.c): this kernel's goes to vdso_to, and these bytes
+	 * are written to where the image's was. */
+	bool bridged;
+	uint64_t vdso_to;
+	const unsigned char *bridge;
 };
 
 struct thump_plan {
@@ -113,11 +119,15 @@ THUMP_MUST_CHECK int thump_layout_steps(struct thump_region *region,
 					const struct thump_kernel_mappings *own,
 					uint64_t vdso_start, struct thump_err *err);
 
-/* Finds the kernel's mappings; a problem unless the vdso is the image's, byte by byte. */
+/* Finds the kernel's mappings; where the vdso is not the image's byte by byte, prepares a bridge
+ * between the two, or adds a problem. */
 THUMP_MUST_CHECK int thump_check_vdso(struct thump_plan *plan, struct thump_problems *problems,
 				      struct thump_err *err);
 
 /* ---- steps ---------------------------------------------------------------------------------- */
+
+/* Setup: memory in the place of an old vdso and vvar. The bridge itself is written by rebuild. */
+void thump_bridge_steps(const struct thump_plan *plan, struct thump_region *region);
 
 /* Mappings, and what is to be read into them: thump_memory_steps in jobs.h. */
 struct thump_memory;

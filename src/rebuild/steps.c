@@ -106,6 +106,7 @@ int thump_write_steps(struct thump_plan *plan, enum thump_pid_way tid_way,
 	blob->first_setup_step = region->nr_steps;
 	if (thump_memory_steps(plan, region, &plan->arena, jobs, &memory, err) < 0)
 		return -1;
+	thump_bridge_steps(plan, region);
 	thump_process_setup(plan, region);
 	blob->nr_setup_steps = region->nr_steps - blob->first_setup_step;
 

@@ -30,6 +30,7 @@
 
 #define CODE	    UINT64_C(0x700000000000)
 #define STACK	    UINT64_C(0x700000100000)
+#define VDSO	    UINT64_C(0x700000200000)
 #define PAGE	    THUMP_PAGE_SIZE
 #define WANTED_PID  31337
 #define XSTATE_SIZE 576 /* the legacy region and the header, nothing in use */
@@ -48,8 +49,8 @@ static const unsigned char code[] = {
 struct rig {
 	char dir[32], path[64];
 	struct thump_model model;
-	struct thump_vma vmas[2];
-	struct thump_extent extents[2];
+	struct thump_vma vmas[3];
+	struct thump_extent extents[3];
 	struct thump_task task;
 	uint64_t auxv[2];
 	unsigned char xstate[XSTATE_SIZE];
@@ -552,6 +553,50 @@ static void test_several_identities(void **state)
 	assert_true(has_problem(rig, "ids", false));
 }
 
+/* Bytes that are no vdso at all, as an image may have them. */
+static void add_vdso(struct rig *rig)
+{
+	rig->vmas[2] = (struct thump_vma){ .start = VDSO,
+					   .end = VDSO + PAGE,
+					   .prot = PROT_READ | PROT_EXEC,
+					   .kind = THUMP_VMA_VDSO,
+					   .backing_id = THUMP_NO_ID,
+					   .extents = &rig->extents[2],
+					   .nr_extents = 1 };
+	rig->extents[2] = (struct thump_extent){ VDSO, VDSO + PAGE, 0 };
+	rig->model.nr_vmas = 3;
+	rig->model.mm.vdso_start = VDSO;
+	rig->model.mm.vdso_end = VDSO + PAGE;
+}
+
+static const char *vdso_problem(struct rig *rig)
+{
+	write_image(rig, 0400);
+	make_plan(rig);
+	for (size_t i = 0; i < rig->problems.count; i++)
+		if (strcmp(rig->problems.list[i].kind, "vdso") == 0 &&
+		    !rig->problems.list[i].warning)
+			return rig->problems.list[i].text;
+	return "no problem";
+}
+
+static void test_a_thread_inside_of_another_vdso(void **state)
+{
+	struct rig *rig = *state;
+
+	add_vdso(rig);
+	rig->task.regs.rip = VDSO + 16;
+	assert_non_null(strstr(vdso_problem(rig), "is just reading a clock inside of it"));
+}
+
+static void test_a_vdso_that_is_none(void **state)
+{
+	struct rig *rig = *state;
+
+	add_vdso(rig);
+	assert_non_null(strstr(vdso_problem(rig), "the image's vdso cannot be understood"));
+}
+
 static void test_lower_limits_are_said(void **state)
 {
 	struct rig *rig = *state;
@@ -600,6 +645,8 @@ int main(void)
 		TEST(test_others_may_write_the_image),
 		TEST(test_trusted_whoever_may_write_it),
 		TEST(test_several_identities),
+		TEST(test_a_thread_inside_of_another_vdso),
+		TEST(test_a_vdso_that_is_none),
 		TEST(test_lower_limits_are_said),
 		TEST(test_lazy_needs_somebody_who_vouches),
 	};

@@ -25,6 +25,16 @@ bool thump_xstate_fits(const struct thump_task *task, const struct thump_machine
 		       const struct thump_xstate_layout *here);
 
 uint64_t thump_stack_pointer(const struct thump_task *task);
+uint64_t thump_instruction_pointer(const struct thump_task *task);
+
+/* Code that goes on at another address, or makes a system call with its caller's arguments; both
+ * leave everything else to the caller as it is. */
+#define THUMP_JUMP_SIZE 14
+void thump_write_jump(unsigned char code[THUMP_JUMP_SIZE], uint64_t to);
+void thump_write_syscall(unsigned char code[THUMP_JUMP_SIZE], long nr);
+
+/* The system call that a function of the vdso stands for; -1: none. */
+long thump_vdso_syscall(const char *name);
 
 /* The bytes are the instruction of a system call. */
 bool thump_is_syscall_insn(const unsigned char bytes[2]);

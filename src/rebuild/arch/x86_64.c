@@ -113,6 +113,57 @@ uint64_t thump_stack_pointer(const struct thump_task *task)
 	return task->regs.rsp;
 }
 
+uint64_t thump_instruction_pointer(const struct thump_task *task)
+{
+	return task->regs.rip;
+}
+
+void thump_write_jump(unsigned char code[THUMP_JUMP_SIZE], uint64_t to)
+{
+	static const unsigned char jmp[6] = { 0xff, 0x25 }; /* jmp *0(%rip) */
+
+	memcpy(code, jmp, sizeof(jmp));
+	memcpy(code + sizeof(jmp), &to, sizeof(to));
+}
+
+void thump_write_syscall(unsigned char code[THUMP_JUMP_SIZE], long nr)
+{
+	static const unsigned char insns[8] = {
+		0xb8, 0,    0, 0, 0, /* mov $nr, %eax */
+		0x0f, 0x05,	     /* syscall */
+		0xc3,		     /* ret */
+	};
+	uint32_t number = (uint32_t)nr;
+
+	memcpy(code, insns, sizeof(insns));
+	memcpy(code + 1, &number, sizeof(number));
+}
+
+/* vdso(7); each has a name without the prefix, too. The first three arguments of getrandom are
+ * those of getrandom(2). */
+long thump_vdso_syscall(const char *name)
+{
+	static const struct {
+		const char *name;
+		long nr;
+	} calls[] = {
+		{ "gettimeofday", SYS_gettimeofday },
+		{ "clock_gettime", SYS_clock_gettime },
+		{ "clock_getres", SYS_clock_getres },
+		{ "time", SYS_time },
+		{ "getcpu", SYS_getcpu },
+		{ "getrandom", SYS_getrandom },
+	};
+	const char *prefix = "__vdso_";
+
+	if (strncmp(name, prefix, strlen(prefix)) == 0)
+		name += strlen(prefix);
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(calls); i++)
+		if (strcmp(name, calls[i].name) == 0)
+			return calls[i].nr;
+	return -1;
+}
+
 bool thump_is_syscall_insn(const unsigned char bytes[2])
 {
 	return bytes[0] == 0x0f && bytes[1] == 0x05;
