@@ -59,7 +59,7 @@ format:
 tidy:
 	@tools/install-deps build check lint
 	@$(call configure,-DTHUMP_TESTS=ON)
-	@git ls-files 'src/*.c' ':!src/resume' | \
+	@git ls-files 'src/*.c' 'jvm/*.c' ':!src/resume' | \
 		xargs -P $(JOBS) -n 4 $$(tools/find-clang clang-tidy) -p $(BUILD) --quiet
 
 # Writes completions/ anew from the OPTIONS sections of man/; a test says when that is due.

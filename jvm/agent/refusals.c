@@ -3,6 +3,7 @@
  * What the engine refused, with the objects that hold each descriptor. The engine writes one
  * problem a line, and those about a descriptor begin with "fd N: " (coord/abi.h).
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +19,14 @@ struct refusals {
 /* The number of a line's descriptor, or -1. */
 static int fd_of_line(const char *line)
 {
-	int fd = -1, end = 0;
+	const char *digits = line + strlen("fd ");
+	char *end;
+	long fd;
 
-	return sscanf(line, "fd %d:%n", &fd, &end) == 1 && end > 0 ? fd : -1;
+	if (strncmp(line, "fd ", strlen("fd ")) != 0)
+		return -1;
+	fd = strtol(digits, &end, 10);
+	return end > digits && *end == ':' && fd >= 0 && fd <= INT_MAX ? (int)fd : -1;
 }
 
 static size_t count_lines(const char *text)

@@ -205,15 +205,15 @@ static void warn_about_namespaces(struct thump_capture *cap)
 {
 	static const char *const names[] = { "user", "net", "ipc", "uts" };
 	char differ[64] = "";
+	size_t used = 0;
 
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(names); i++) {
 		const ino_t theirs = namespace_of(cap->proc_fd, "ns", names[i]);
 		const ino_t ours = namespace_of(AT_FDCWD, "/proc/self/ns", names[i]);
 
-		if (theirs && ours && theirs != ours) {
-			(void)strcat(differ, " ");
-			(void)strcat(differ, names[i]);
-		}
+		if (theirs && ours && theirs != ours)
+			used += (size_t)snprintf(differ + used, sizeof(differ) - used, " %s",
+						 names[i]);
 	}
 	if (differ[0])
 		thump_capture_warn(cap, "namespace",

@@ -275,7 +275,9 @@ static int run_worker(struct checkpoint *checkpoint, struct thump_err *err)
 
 static double ms(uint64_t ns)
 {
-	return (double)(ns / 1000) / 1000.0;
+	const uint64_t us = ns / 1000;
+
+	return (double)us / 1000.0;
 }
 
 static json_t *json_times(const struct thump_worker_result *result)

@@ -78,6 +78,6 @@ def test(world, options):
 
 
 if __name__ == "__main__":
-    scenario.run("jdk", test, 170, jdk={"required": True},
+    scenario.run("jdk", test, 280, jdk={"required": True},
                  java={"action": "append", "default": []},
                  jhsdb={"action": "store_true"})

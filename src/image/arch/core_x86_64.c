@@ -14,7 +14,7 @@ _Static_assert(sizeof(struct elf_prstatus) == 336, "docs/FORMAT.md: NT_PRSTATUS"
 _Static_assert(offsetof(struct elf_prstatus, pr_pid) == 32, "docs/FORMAT.md: NT_PRSTATUS");
 _Static_assert(offsetof(struct elf_prstatus, pr_reg) == 112, "docs/FORMAT.md: NT_PRSTATUS");
 _Static_assert(sizeof(struct elf_prpsinfo) == 136, "docs/FORMAT.md: NT_PRPSINFO");
-_Static_assert(sizeof(struct user_regs_struct) == 27 * 8, "docs/FORMAT.md: pr_reg");
+_Static_assert(sizeof(struct user_regs_struct) == 27 * sizeof(uint64_t), "docs/FORMAT.md: pr_reg");
 
 #define FPREGSET_SIZE 512u
 /* Software-reserved bytes of the FXSAVE area: not registers; zero in NT_FPREGSET. */
