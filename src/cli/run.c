@@ -11,6 +11,7 @@
 #include "cli/report.h"
 #include "cli/restoring.h"
 #include "cli/supervise.h"
+#include "cli/watch.h"
 #include "rebuild/spawn.h"
 #include "rebuild/spin.h"
 
@@ -24,7 +25,7 @@
 #define STATUS(code) (THUMP_PASSTHROUGH_BASE + (code))
 
 static const char usage[] =
-	"usage: thump run [--image FILE] [--then exit|restore|continue] [--] COMMAND [ARG...]\n"
+	"usage: thump run [OPTION...] [--] COMMAND [ARG...]\n"
 	"\n"
 	"Start COMMAND so that it can be checkpointed; or restore FILE if it is there and fits.\n"
 	"\n"
@@ -35,6 +36,11 @@ static const char usage[] =
 	"  --then ACTION    when the program was checkpointed: exit (with 0, the default), "
 	"restore\n"
 	"                   it from FILE, or continue (it is not ended by the checkpoint)\n"
+	"  --checkpoint-when MOMENT\n"
+	"                   make FILE by itself, when the program listens (port:8080), answers\n"
+	"                   (http://127.0.0.1:8080/health), has had so many requests "
+	"(requests:5000),\n"
+	"                   or after a time (after:60s)\n"
 	"  --json           print one JSON object on stdout once the program runs\n"
 	"  -v, --verbose    say more on stderr\n"
 	"  -h, --help       print this\n"
@@ -52,11 +58,13 @@ struct run {
 	char **command;
 	bool only_restore; /* the command says so itself: never start it */
 	struct thump_restore_words words;
+	bool watches; /* --checkpoint-when */
+	struct thump_watch watch;
 	struct thump_arena arena; /* of a rewritten command */
 	struct thump_supervise sup;
 };
 
-enum { OPT_IMAGE = THUMP_OPT_VERB, OPT_THEN };
+enum { OPT_IMAGE = THUMP_OPT_VERB, OPT_THEN, OPT_CHECKPOINT_WHEN };
 
 static int parse_then(struct run *run, const char *word)
 {
@@ -72,12 +80,23 @@ static int parse_then(struct run *run, const char *word)
 	return -1;
 }
 
+static int parse_when(struct run *run, const char *text)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+
+	if (thump_when_parse(text, &run->watch.when, &err) < 0)
+		return thump_usage_error(&run->common, "--checkpoint-when %s", err.text);
+	run->watches = true;
+	return -1;
+}
+
 /* -1 to go on, else the status to end with. */
 static int parse(struct run *run, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "image", required_argument, NULL, OPT_IMAGE },
 		{ "then", required_argument, NULL, OPT_THEN },
+		{ "checkpoint-when", required_argument, NULL, OPT_CHECKPOINT_WHEN },
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
@@ -88,6 +107,8 @@ static int parse(struct run *run, int argc, char **argv)
 			run->image_path = optarg;
 		else if (opt == OPT_THEN)
 			status = parse_then(run, optarg);
+		else if (opt == OPT_CHECKPOINT_WHEN)
+			status = parse_when(run, optarg);
 		else
 			status = thump_common_option(&run->common, opt);
 	}
@@ -173,6 +194,19 @@ static void say_started(const struct run *run, pid_t pid)
 		fprintf(stderr, "thump run: started %s as pid %d\n", run->command[0], (int)pid);
 }
 
+/* Without a watcher the program runs all the same. */
+static void start_watcher(struct run *run, pid_t pid)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+
+	if (!run->watches)
+		return;
+	run->watch.image = run->image_path;
+	run->watch.end_program = run->then == THEN_EXIT;
+	if (thump_watch_start(&run->watch, pid, &run->sup, &err) < 0)
+		fprintf(stderr, "thump run: no checkpoint will be made: %s\n", err.text);
+}
+
 static int start_command(struct run *run, struct thump_outcome *outcome, struct thump_err *err)
 {
 	pid_t pid;
@@ -184,6 +218,7 @@ static int start_command(struct run *run, struct thump_outcome *outcome, struct 
 	if (pid == 0)
 		become_command(run);
 	say_started(run, pid);
+	start_watcher(run, pid);
 	return thump_supervise(&run->sup, pid, pid, -1, outcome, err);
 }
 
@@ -282,6 +317,8 @@ static int begin_again(struct run *run, struct thump_outcome *outcome, struct th
 
 static int run_to_end(struct run *run, struct thump_outcome *outcome, struct thump_err *err)
 {
+	if (run->watches && !run->image_path)
+		return thump_refuse(err, "--checkpoint-when: which image? --image FILE is missing");
 	if (thump_supervisor_init(&run->sup, run->then == THEN_CONTINUE, err) < 0 ||
 	    begin(run, outcome, err) < 0)
 		return -1;
@@ -312,6 +349,8 @@ static int verb_run(int argc, char **argv)
 		status = STATUS(err.code);
 	} else {
 		status = outcome.status;
+		if (run.watch.given_up && *run.watch.given_up)
+			status = STATUS(*run.watch.given_up);
 	}
 	thump_supervisor_deinit(&run.sup);
 	thump_arena_deinit(&run.arena);

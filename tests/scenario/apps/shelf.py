@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A web service with state: PUT /KEY stores the body, GET /KEY answers it, GET / counts requests.
-Prints `ready PORT`."""
+Prints `ready PORT`; the port may be the first
+argument."""
 import http.server
+import sys
 import threading
 
 SHELF = {}
@@ -32,6 +34,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 0), Handler)
 print("ready", server.server_port, flush=True)
 server.serve_forever()

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/watch.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/fd.h"
+#include "cli/cli.h"
+
+static void complain(const struct thump_err *err)
+{
+	fprintf(stderr, "thump run: no checkpoint was made: %s\n", err->text);
+}
+
+/* The image that is there, if any: another one has another inode or time. */
+static struct stat look_at(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		memset(&st, 0, sizeof(st));
+	return st;
+}
+
+static bool same_image(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_dev == b->st_dev &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* A locked descriptor of the image's folder. */
+static int lock_folder(const char *image, struct thump_err *err)
+{
+	auto_free char *copy = strdup(image);
+	auto_close int fd = -1;
+
+	if (!copy)
+		return thump_fail(err, "out of memory");
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || flock(fd, LOCK_EX) < 0)
+		return thump_fail_errno(err, "lock the folder of %s", image);
+	return thump_take_fd(&fd);
+}
+
+/* What the verb would be asked for by hand. */
+static int make_image(const struct thump_watch *watch, pid_t program)
+{
+	char pid[16];
+	char *argv[] = { (char *)"checkpoint", pid, (char *)"-o", (char *)watch->image, NULL };
+
+	(void)snprintf(pid, sizeof(pid), "%d", (int)program);
+	optind = 0; /* getopt(3): begin anew */
+	return thump_verb_checkpoint.run((int)THUMP_ARRAY_SIZE(argv) - 1, argv);
+}
+
+static int checkpoint(const struct thump_watch *watch, pid_t program, const struct stat *before)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+	auto_close int lock = lock_folder(watch->image, &err);
+	struct stat now;
+
+	if (lock < 0) {
+		complain(&err);
+		return err.code;
+	}
+	now = look_at(watch->image);
+	if (now.st_ino != 0 && !same_image(&now, before)) {
+		fprintf(stderr, "thump run: %s has been made by another process meanwhile\n",
+			watch->image);
+		return THUMP_OK;
+	}
+	return make_image(watch, program);
+}
+
+static int watch_program(const struct thump_watch *watch, pid_t program, int program_fd)
+{
+	const struct stat before = look_at(watch->image);
+	struct thump_err err = THUMP_ERR_INIT;
+
+	switch (thump_when_wait(&watch->when, program, program_fd, &err)) {
+	case 0:
+		return checkpoint(watch, program, &before);
+	case 1:
+		return THUMP_OK;
+	default:
+		complain(&err);
+		return err.code;
+	}
+}
+
+_Noreturn static void watcher(const struct thump_watch *watch, pid_t program, int program_fd,
+			      const struct thump_supervise *sup)
+{
+	int code;
+
+	thump_supervisor_release_child(sup);
+	(void)prctl(PR_SET_NAME, "thump-watch");
+	/* Standard output is the program's. */
+	(void)dup2(STDERR_FILENO, STDOUT_FILENO);
+	code = watch_program(watch, program, program_fd);
+	(void)fflush(NULL);
+	if (code != THUMP_OK && watch->end_program) {
+		fprintf(stderr, "thump run: ending the program, which was to be checkpointed\n");
+		*watch->given_up = code;
+		(void)pidfd_send_signal(program_fd, SIGTERM, NULL, 0);
+	}
+	_exit(code);
+}
+
+int thump_watch_start(struct thump_watch *watch, pid_t program, const struct thump_supervise *sup,
+		      struct thump_err *err)
+{
+	auto_close int program_fd = pidfd_open(program, 0);
+	pid_t child;
+
+	watch->given_up = mmap(NULL, sizeof(*watch->given_up), PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (program_fd < 0 || watch->given_up == MAP_FAILED)
+		return thump_fail_errno(err, "watch process %d", (int)program);
+	child = fork();
+	if (child < 0)
+		return thump_fail_errno(err, "fork");
+	if (child == 0) {
+		/* The one in between ends at once, so that the watcher is nobody's child. */
+		if (fork() == 0)
+			watcher(watch, program, program_fd, sup);
+		_exit(0);
+	}
+	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	return 0;
+}

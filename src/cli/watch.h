@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The watcher of `thump run --checkpoint-when`: a process beside the supervisor that waits for the
+ * moment and then makes the checkpoint, as `thump checkpoint` would. It is no child of thump's (it
+ * is orphaned at birth), so that nobody has to reap it, and it ends with the program.
+ *
+ * One writer at a time: the folder of the image is locked (flock(2)) from before the checkpoint to
+ * its end; an image that another process has made meanwhile is kept.
+ */
+#ifndef THUMP_CLI_WATCH_H
+#define THUMP_CLI_WATCH_H
+
+#include "cli/supervise.h"
+#include "cli/when.h"
+
+struct thump_watch {
+	struct thump_when when;
+	const char *image;
+	bool end_program; /* without an image there is no use for it (--then exit) */
+	/* Shared with the watcher: the code with which it gave up, so that it ended the program. */
+	int *given_up;
+};
+
+/* Starts the watcher for `program`, a child of ours. */
+THUMP_MUST_CHECK int thump_watch_start(struct thump_watch *watch, pid_t program,
+				       const struct thump_supervise *sup, struct thump_err *err);
+
+#endif

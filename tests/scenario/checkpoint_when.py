@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`thump run --checkpoint-when` makes the image by itself: at each kind of moment, with each --then;
+a refused checkpoint ends a program that ran for its image alone, and no other; two at once make one
+image."""
+import sys
+import pathlib
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+
+import os
+
+from thumptest import scenario, web
+from thumptest.events import Failure, free_port, poll_until
+
+SHELF = ["/usr/bin/python3", scenario.APPS / "shelf.py"]
+REFUSED = 123
+
+
+class Moment:
+    """A service with a watcher."""
+
+    def __init__(self, world, name, when, then="exit", command=None, image=None):
+        self.world, self.port = world, free_port()
+        self.image = image or world.path(f"{name}.thump")
+        moment = when.format(port=self.port)
+        self.process = world.start(
+            [world.thump_path, "run", "--image", self.image, "--checkpoint-when", moment,
+             "--then", then, "--", *(command or SHELF), str(self.port)], name)
+
+    def expect_end(self, status=0):
+        if self.process.status() != status:
+            raise Failure(f"{self.process.name}: {self.process.popen.returncode} instead of "
+                          f"{status}: {self.process.stderr_text()}")
+
+    def expect_said(self, text):
+        if text not in self.process.stderr_text():
+            raise Failure(f"'{text}' is not in {self.process.stderr_text()!r}")
+
+    def await_image(self):
+        poll_until(self.world.deadline, f"{self.image}",
+                   lambda: True if self.image.exists() else None)
+
+
+def end(process):
+    process.popen.terminate()
+    process.status()
+
+
+def made_and_restored(world, name, when, use=None):
+    """The checkpoint ends the program, `thump run` ends with 0, and the same command restores it."""
+    moment = Moment(world, name, when)
+    if use:
+        use(moment)
+    moment.expect_end()
+    moment.expect_said("was checkpointed and ended")
+    process, _ = world.restore(moment.image, name=f"{name}-restored")
+    have = int(web.ask(moment.port, deadline=world.deadline, process=process))
+    end(process)
+    return have
+
+
+def requests(world):
+    """Not before there were so many, in all connections together."""
+    def use(moment):
+        moment.process.expect_line(f"ready {moment.port}")
+        web.put_under_load(moment.port, "/", None, world.deadline, 0)
+        for _ in range(2):
+            load(moment, 8)
+        if moment.process.has_ended() or moment.image.exists():
+            raise Failure("checkpointed before there were enough requests")
+        load(moment, 200)
+    have = made_and_restored(world, "requests", "requests:100", use)
+    if have < 60:
+        raise Failure(f"checkpointed after {have} requests")
+
+
+def load(moment, count):
+    """One connection, `count` requests, until the server is gone."""
+    import http.client
+    connection = http.client.HTTPConnection("127.0.0.1", moment.port, timeout=20)
+    try:
+        for _ in range(count):
+            connection.request("GET", "/")
+            connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        if not moment.image.exists():
+            raise
+    finally:
+        connection.close()
+
+
+def then_others(world):
+    """`restore` goes on as a restored program, `continue` as the same one."""
+    moment = Moment(world, "restore", "port:{port}", "restore")
+    moment.process.expect_line(f"ready {moment.port}")
+    moment.await_image()
+    web.ask(moment.port, deadline=world.deadline, process=moment.process)
+    poll_until(world.deadline, "the restore", lambda: True
+               if "restoring it" in moment.process.stderr_text() else None)
+    end(moment.process)
+    moment = Moment(world, "continue", "after:300ms", "continue")
+    moment.process.expect_line(f"ready {moment.port}")
+    moment.await_image()
+    web.ask(moment.port, deadline=world.deadline, process=moment.process)
+    end(moment.process)
+
+
+REFUSING = ["/usr/bin/python3", "-c",
+            "import signal, socket, sys\n"
+            "server = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+            "client = socket.create_connection(server.getsockname())\n"
+            "print('ready', flush=True)\n"
+            "signal.pause()\n"]
+
+
+def refused(world):
+    moment = Moment(world, "refused", "port:{port}", command=REFUSING)
+    moment.expect_end(REFUSED)
+    moment.expect_said("TCP 127.0.0.1:")
+    moment = Moment(world, "refused-continue", "port:{port}", "continue", command=REFUSING)
+    moment.process.expect_line("ready")
+    poll_until(world.deadline, "the refusal", lambda: True
+               if "refused: " in moment.process.stderr_text() else None)
+    if moment.process.has_ended():
+        raise Failure("a refused checkpoint has ended the program")
+    end(moment.process)
+
+
+def one_writer(world):
+    """Of three that want to make one image one does; the others keep running."""
+    image = world.path("shared.thump")
+    moments = [Moment(world, f"writer-{i}", "after:200ms", "continue", image=image)
+               for i in range(3)]
+    for moment in moments:
+        poll_until(world.deadline, "a word about the image",
+                   lambda: True if "shared.thump" in moment.process.stderr_text() else None)
+    others = [moment for moment in moments
+              if "made by another process" in moment.process.stderr_text()]
+    if len(others) != 2:
+        raise Failure(f"{len(others)} of 3 found the image of another")
+    for moment in moments:
+        if moment.process.has_ended():
+            raise Failure("a writer has ended")
+        end(moment.process)
+
+
+def test(world, _options):
+    made_and_restored(world, "port", "port:{port}")
+    made_and_restored(world, "http", "http://localhost:{port}/")
+    made_and_restored(world, "after", "after:1.5s")
+    requests(world)
+    then_others(world)
+    refused(world)
+    one_writer(world)
+    for wrong in ("port:0", "https://x/", "after:soon", "requests:", "load:7"):
+        world.thump("run", "--image", "x", "--checkpoint-when", wrong, "--", "true",
+                    statuses=(122,))
+    os.stat(world.path("port.thump"))
+
+
+if __name__ == "__main__":
+    scenario.run("checkpoint_when", test, 100)
