@@ -16,16 +16,21 @@ _thump()
 		case $previous in
 		--image) compopt -o default; return ;;
 		--then) COMPREPLY=($(compgen -W "exit restore continue" -- "$current")); return ;;
+		--checkpoint-when) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--drain) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--resource-policies) compopt -o default; return ;;
 		esac
-		options="--image --then --json -v --verbose -h --help --version"
+		options="--image --then --checkpoint-when --drain --resource-policies --json -v --verbose -h --help --version"
 		positional=command
 		;;
 	checkpoint)
 		case $previous in
 		-o|--output) compopt -o default; return ;;
+		--drain) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--resource-policies) compopt -o default; return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="-o --output --leave-running --dry-run --mode --json -v --verbose -h --help --version"
+		options="-o --output --leave-running --drain --resource-policies --dry-run --mode --json -v --verbose -h --help --version"
 		positional=pid
 		;;
 	restore)

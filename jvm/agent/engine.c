@@ -50,7 +50,7 @@ static void fail_page(struct thump_coord_page *page, const char *what, const cha
 static int start_engine(const struct agent *agent, bool dry_run)
 {
 	char pid[16], page[32];
-	char *argv[10];
+	char *argv[16];
 	int argc = 0, status, rc;
 	pid_t child;
 	posix_spawn_file_actions_t actions;
@@ -68,6 +68,14 @@ static int start_engine(const struct agent *agent, bool dry_run)
 		argv[argc++] = (char *)"--dry-run";
 	else if (agent->options.leave_running)
 		argv[argc++] = (char *)"--leave-running";
+	if (agent->options.drain) {
+		argv[argc++] = (char *)"--drain";
+		argv[argc++] = agent->options.drain;
+	}
+	if (agent->options.policies) {
+		argv[argc++] = (char *)"--resource-policies";
+		argv[argc++] = agent->options.policies;
+	}
 	argv[argc] = NULL;
 	rc = posix_spawn_file_actions_init(&actions);
 	if (rc == 0)

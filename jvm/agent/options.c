@@ -37,6 +37,10 @@ static bool set_option(char *key, const char *value, struct agent_options *optio
 		return (options->image = strdup(value)) != NULL;
 	if (strcmp(key, "thump") == 0)
 		return (options->thump = strdup(value)) != NULL;
+	if (strcmp(key, "drain") == 0)
+		return (options->drain = strdup(value)) != NULL;
+	if (strcmp(key, "policies") == 0)
+		return (options->policies = strdup(value)) != NULL;
 	if (strcmp(key, "trigger") == 0)
 		return parse_trigger(value, options);
 	if (strcmp(key, "then") == 0)

@@ -8,11 +8,13 @@
 #include "model/model.h"
 
 struct thump_target;
+struct thump_fd_rules;
 
 struct thump_capture_options {
 	pid_t pid;
 	unsigned patience_ms;	    /* for threads that do not stop at once; default 1000 */
 	uint64_t carry_limit_bytes; /* open temporary files carried in the image; default 64 MiB */
+	const struct thump_fd_rules *rules; /* of descriptors (kinds/rules.h), or NULL */
 	/* Only what would be refused is wanted (--dry-run): slow texts are read before the stop. */
 	bool only_check;
 	/* thump itself, started by the target: neither is refused as a child of it. 0: nobody. */

@@ -30,8 +30,12 @@ static void resume_target(struct thump_capture *cap)
 
 static int capture_fds(struct thump_capture *cap, struct thump_err *err)
 {
-	return thump_capture_fds(cap->target, &cap->model, cap->options.carry_limit_bytes,
-				 cap->problems, err);
+	const struct thump_fd_options options = {
+		.carry_limit_bytes = cap->options.carry_limit_bytes,
+		.rules = cap->options.rules,
+	};
+
+	return thump_capture_fds(cap->target, &cap->model, &options, cap->problems, err);
 }
 
 /* Every thread back in its own stop, with its own registers: from here on nothing runs in the

@@ -30,8 +30,11 @@
 
 #include "base/fd.h"
 #include "cli/cli.h"
+#include "cli/connections.h"
 #include "cli/coord.h"
+#include "cli/policies.h"
 #include "cli/report.h"
+#include "cli/when.h"
 #include "cli/worker.h"
 
 static const char usage[] =
@@ -41,6 +44,10 @@ static const char usage[] =
 	"\n"
 	"  -o, --output FILE      write the image to FILE\n"
 	"      --leave-running    let the process go on after the image is written\n"
+	"      --drain TIME       wait so long (5s, 500ms) until the connections that the process\n"
+	"                         has accepted are idle, then end them in the image\n"
+	"      --resource-policies FILE\n"
+	"                         what is to become of open files, pipes and sockets\n"
 	"      --dry-run          list everything that would be refused; change nothing\n"
 	"      --mode MODE        permissions of the image, octal (default 0400)\n"
 	"      --json             print one JSON object on stdout\n"
@@ -55,6 +62,8 @@ enum {
 	OPT_LEAVE_RUNNING = THUMP_OPT_VERB,
 	OPT_DRY_RUN,
 	OPT_MODE,
+	OPT_DRAIN,
+	OPT_POLICIES,
 	/* For programs that ask for their own checkpoint (coord/abi.h), not for people: the page
 	 * at this address is waiting. The verb ends as soon as its worker is at work, so that the
 	 * program has no child left; the outcome goes into the page. */
@@ -65,6 +74,10 @@ struct checkpoint {
 	struct thump_common common;
 	struct thump_worker_options options;
 	bool dry_run;
+	uint64_t drain_ns;
+	const char *policies; /* path, or NULL */
+	struct thump_fd_rules rules;
+	struct thump_arena arena; /* of the rules */
 	/* what came from the worker */
 	struct thump_progress progress;
 	struct thump_problems problems;
@@ -107,6 +120,15 @@ static int parse_option(struct checkpoint *checkpoint, int opt)
 		return -1;
 	case OPT_MODE:
 		return parse_mode(checkpoint, optarg);
+	case OPT_DRAIN:
+		checkpoint->rules.end_accepted = true;
+		if (thump_parse_duration(optarg, &checkpoint->drain_ns) < 0)
+			return thump_usage_error(&checkpoint->common,
+						 "--drain %s: a time like 5s or 500ms", optarg);
+		return -1;
+	case OPT_POLICIES:
+		checkpoint->policies = optarg;
+		return -1;
 	case OPT_COORD:
 		checkpoint->options.coord_addr = strtoull(optarg, NULL, 16);
 		checkpoint->options.detached = true;
@@ -144,6 +166,8 @@ static int parse(struct checkpoint *checkpoint, int argc, char **argv)
 		{ "leave-running", no_argument, NULL, OPT_LEAVE_RUNNING },
 		{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 		{ "mode", required_argument, NULL, OPT_MODE },
+		{ "drain", required_argument, NULL, OPT_DRAIN },
+		{ "resource-policies", required_argument, NULL, OPT_POLICIES },
 		{ "coord", required_argument, NULL, OPT_COORD },
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
@@ -370,6 +394,19 @@ static int report(struct checkpoint *checkpoint)
 	return status;
 }
 
+/* Before the process notices anything: a wrong file is the user's to mend. */
+static int prepare_rules(struct checkpoint *checkpoint, struct thump_err *err)
+{
+	const char *path = checkpoint->policies;
+
+	if (!path)
+		path = thump_policies_of_jvm(checkpoint->options.capture.pid, &checkpoint->arena);
+	if (path && thump_policies_read(path, &checkpoint->arena, &checkpoint->rules, err) < 0)
+		return -1;
+	checkpoint->options.capture.rules = &checkpoint->rules;
+	return 0;
+}
+
 /* The program is our parent: it must not have a child left when it is captured. */
 static int run_detached(struct checkpoint *checkpoint)
 {
@@ -377,7 +414,8 @@ static int run_detached(struct checkpoint *checkpoint)
 	int socket_fd;
 	pid_t pid;
 
-	if (thump_worker_start(&checkpoint->options, &socket_fd, &pid, &err) == 0)
+	if (prepare_rules(checkpoint, &err) == 0 &&
+	    thump_worker_start(&checkpoint->options, &socket_fd, &pid, &err) == 0)
 		return THUMP_OK;
 	thump_print_error(&checkpoint->common, &err);
 	return err.code;
@@ -385,9 +423,15 @@ static int run_detached(struct checkpoint *checkpoint)
 
 static int run_attached(struct checkpoint *checkpoint, struct thump_err *err)
 {
+	if (prepare_rules(checkpoint, err) < 0)
+		return -1;
 	/* Before the program runs its hooks; the worker tries once more, before it stops anything.
 	 */
 	if (checkpoint->options.path && thump_image_try(checkpoint->options.path, err) < 0)
+		return -1;
+	/* Hooks may close what listens, and suspend those who answer. */
+	if (checkpoint->drain_ns &&
+	    thump_drain(checkpoint->options.capture.pid, checkpoint->drain_ns, err) < 0)
 		return -1;
 	if (thump_coord_ask(checkpoint->options.capture.pid, checkpoint->dry_run,
 			    &checkpoint->options.coord_addr, err) < 0)
@@ -410,15 +454,21 @@ static int run(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	if (checkpoint.options.detached)
-		return run_detached(&checkpoint);
+	thump_arena_init(&checkpoint.arena);
+	if (checkpoint.options.detached) {
+		status = run_detached(&checkpoint);
+		thump_arena_deinit(&checkpoint.arena);
+		return status;
+	}
 	/* setrlimit(2), RLIMIT_FSIZE: a limit shall be an error, not our end. */
 	(void)signal(SIGXFSZ, SIG_IGN);
 	thump_progress_init(&checkpoint.progress, "checkpoint");
 	thump_problems_init(&checkpoint.problems);
 	if (run_attached(&checkpoint, &err) < 0)
 		checkpoint.result.err = err;
-	return report(&checkpoint);
+	status = report(&checkpoint);
+	thump_arena_deinit(&checkpoint.arena);
+	return status;
 }
 
 const struct thump_verb thump_verb_checkpoint = {

@@ -117,11 +117,13 @@ static const char *agent_argument(struct java_parse *parse,
 {
 	const char *image = parse->command->image;
 
-	return thump_arena_printf(parse->arena, "-agentpath:%s=thump=%s%s%s%s%s%s", options->agent,
-				  options->thump, image ? ",image=" : "", image ? image : "",
-				  parse->trigger ? ",trigger=" : "",
-				  parse->trigger ? parse->trigger : "",
-				  options->then_continue ? ",then=continue" : "");
+	return thump_arena_printf(
+		parse->arena, "-agentpath:%s=thump=%s%s%s%s%s%s%s%s%s%s", options->agent,
+		options->thump, image ? ",image=" : "", image ? image : "",
+		parse->trigger ? ",trigger=" : "", parse->trigger ? parse->trigger : "",
+		options->drain ? ",drain=" : "", options->drain ? options->drain : "",
+		options->policies ? ",policies=" : "", options->policies ? options->policies : "",
+		options->then_continue ? ",then=continue" : "");
 }
 
 static bool names_our_agent(const char *arg)
@@ -134,11 +136,13 @@ static int check_commas(const struct thump_java_command *command,
 			const struct thump_java_options *options, struct thump_err *err)
 {
 	if ((command->image && strchr(command->image, ',')) ||
+	    (options->policies && strchr(options->policies, ',')) ||
 	    (options->agent && strchr(options->thump, ',')))
-		return thump_refuse(err,
-				    "%s: a comma in the image's or thump's path cannot be "
-				    "handed to the JVM's agent; rename it",
-				    command->image ? command->image : options->thump);
+		return thump_refuse(
+			err,
+			"%s: a comma in the path of the image, the policies or thump cannot be "
+			"handed to the JVM's agent; rename it",
+			command->image ? command->image : options->thump);
 	return 0;
 }
 

@@ -13,30 +13,14 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/inet_diag.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
-#include <linux/sock_diag.h>
-#include <linux/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
 #include "base/fd.h"
+#include "cli/connections.h"
 #include "cli/when.h"
-
-/* As in the kernel's net/tcp_states.h. */
-enum {
-	STATE_ESTABLISHED = 1,
-	STATE_FIN_WAIT1 = 4,
-	STATE_FIN_WAIT2 = 5,
-	STATE_TIME_WAIT = 6,
-	STATE_CLOSE_WAIT = 8,
-	STATE_LISTEN = 10,
-	SEEN_STATES = 1 << STATE_ESTABLISHED | 1 << STATE_FIN_WAIT1 | 1 << STATE_FIN_WAIT2 |
-		      1 << STATE_TIME_WAIT | 1 << STATE_CLOSE_WAIT,
-};
 
 /* ---- ports ----------------------------------------------------------------------------- */
 
@@ -80,7 +64,7 @@ static size_t ports_of_table(pid_t pid, const char *table, uint16_t *ports, size
 		if (sscanf(line,
 			   " %*u: %*[0-9A-F]:%X %*[0-9A-F]:%*X %X %*s %*s %*s %*u %*u %" SCNu64,
 			   &port, &state, &ino) != 3 ||
-		    state != STATE_LISTEN || !owns_socket(pid, ino))
+		    state != THUMP_TCP_LISTEN || !owns_socket(pid, ino))
 			continue;
 		for (size_t i = 0; i < count; i++)
 			known |= ports[i] == port;
@@ -172,28 +156,6 @@ static int add_connection(struct snapshot *snapshot, uint64_t key, uint64_t nr_s
 	return 0;
 }
 
-static int send_request(int fd, uint8_t family)
-{
-	struct {
-		struct nlmsghdr header;
-		struct inet_diag_req_v2 request;
-	} message = {
-		.header = {
-			.nlmsg_len = sizeof(message),
-			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-		},
-		.request = {
-			.sdiag_family = family,
-			.sdiag_protocol = IPPROTO_TCP,
-			.idiag_ext = 1 << (INET_DIAG_INFO - 1),
-			.idiag_states = SEEN_STATES,
-		},
-	};
-
-	return send(fd, &message, sizeof(message), 0) == (ssize_t)sizeof(message) ? 0 : -1;
-}
-
 /* FNV-1a over the client's address and port. */
 static uint64_t key_of(const uint32_t *address, uint16_t port)
 {
@@ -207,75 +169,26 @@ static uint64_t key_of(const uint32_t *address, uint16_t port)
 	return key;
 }
 
-static bool is_one_of(uint16_t port, const uint16_t *ports, size_t nr_ports)
-{
-	for (size_t i = 0; i < nr_ports; i++)
-		if (ports[i] == port)
-			return true;
-	return false;
-}
+/* What is seen of one connection, in one look. */
+struct look {
+	struct snapshot now;
+	const uint16_t *ports;
+	size_t nr_ports;
+};
 
 /* A connection that is over stays visible for a minute at the end that closed first, which on one
  * machine may be the client's. */
-static int take_socket(const struct nlmsghdr *header, const uint16_t *ports, size_t nr_ports,
-		       struct snapshot *snapshot)
+static int take_connection(void *ctx, const struct inet_diag_msg *socket,
+			   const struct tcp_info *info)
 {
-	const struct inet_diag_msg *message = NLMSG_DATA(header);
-	const struct inet_diag_sockid *id = &message->id;
-	const struct rtattr *attribute = (const void *)(message + 1);
-	unsigned left = header->nlmsg_len - (unsigned)NLMSG_LENGTH(sizeof(*message));
-	struct tcp_info info = { 0 };
+	struct look *look = ctx;
+	const struct inet_diag_sockid *id = &socket->id;
 
-	if (message->idiag_state == STATE_TIME_WAIT &&
-	    is_one_of(ntohs(id->idiag_dport), ports, nr_ports))
-		return add_connection(snapshot, key_of(id->idiag_src, id->idiag_sport), 0);
-	if (!is_one_of(ntohs(id->idiag_sport), ports, nr_ports))
-		return 0;
-	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left))
-		if (attribute->rta_type == INET_DIAG_INFO)
-			memcpy(&info, RTA_DATA(attribute),
-			       thump_min_u64(RTA_PAYLOAD(attribute), sizeof(info)));
-	return add_connection(snapshot, key_of(id->idiag_dst, id->idiag_dport),
-			      info.tcpi_data_segs_in);
-}
-
-/* 1: there is more to come, 0: that was all, -1 with errno. */
-static int take_reply(const struct nlmsghdr *header, ssize_t size, const uint16_t *ports,
-		      size_t nr_ports, struct snapshot *snapshot)
-{
-	for (; NLMSG_OK(header, size); header = NLMSG_NEXT(header, size)) {
-		if (header->nlmsg_type == NLMSG_DONE)
-			return 0;
-		if (header->nlmsg_type == NLMSG_ERROR) {
-			errno = EOPNOTSUPP;
-			return -1;
-		}
-		if (header->nlmsg_len >= NLMSG_LENGTH(sizeof(struct inet_diag_msg)) &&
-		    take_socket(header, ports, nr_ports, snapshot) < 0)
-			return -1;
-	}
-	return 1;
-}
-
-static int dump_family(uint8_t family, const uint16_t *ports, size_t nr_ports,
-		       struct snapshot *snapshot)
-{
-	auto_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-	_Alignas(8) char reply[16384];
-	int more = 1;
-
-	if (fd < 0 || send_request(fd, family) < 0)
-		return -1;
-	while (more > 0) {
-		ssize_t got = recv(fd, reply, sizeof(reply), 0);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return -1;
-		more = take_reply((const void *)reply, got, ports, nr_ports, snapshot);
-	}
-	return more;
+	for (size_t i = 0; i < look->nr_ports; i++)
+		if (look->ports[i] == ntohs(id->idiag_sport))
+			return add_connection(&look->now, key_of(id->idiag_dst, id->idiag_dport),
+					      info->tcpi_data_segs_in);
+	return add_connection(&look->now, key_of(id->idiag_src, id->idiag_sport), 0);
 }
 
 static int by_key(const void *a, const void *b)
@@ -286,11 +199,13 @@ static int by_key(const void *a, const void *b)
 }
 
 /* How many requests came since the last look: one at least in a connection that was over before. */
-static uint64_t nr_new(struct thump_connection *now, const struct thump_connection *before)
+static uint64_t nr_new(struct thump_connection *now, const struct thump_connection *before,
+		       bool first_look)
 {
 	uint64_t nr_before = before ? before->nr_segments : 0;
 
-	if (now->nr_segments == 0 && !before)
+	/* At the first look it was another server's. */
+	if (now->nr_segments == 0 && !before && !first_look)
 		now->nr_segments = 1;
 	if (now->nr_segments < nr_before)
 		now->nr_segments = nr_before;
@@ -300,13 +215,14 @@ static uint64_t nr_new(struct thump_connection *now, const struct thump_connecti
 int thump_requests_look(struct thump_request_count *count, const uint16_t *ports, size_t nr_ports,
 			struct thump_err *err)
 {
-	struct snapshot now = { 0 };
+	struct look look = { .ports = ports, .nr_ports = nr_ports };
+	struct snapshot now;
 
-	if (dump_family(AF_INET, ports, nr_ports, &now) < 0 ||
-	    dump_family(AF_INET6, ports, nr_ports, &now) < 0) {
-		free(now.list);
-		return thump_fail_errno(err, "count requests: sock_diag(7)");
+	if (thump_connections_visit(ports, nr_ports, take_connection, &look, err) < 0) {
+		free(look.now.list);
+		return -1;
 	}
+	now = look.now;
 	if (now.count)
 		qsort(now.list, now.count, sizeof(*now.list), by_key);
 	for (size_t i = 0; i < now.count; i++) {
@@ -315,11 +231,12 @@ int thump_requests_look(struct thump_request_count *count, const uint16_t *ports
 		if (count->nr_connections)
 			before = bsearch(&now.list[i], count->connections, count->nr_connections,
 					 sizeof(*now.list), by_key);
-		count->nr_requests += nr_new(&now.list[i], before);
+		count->nr_requests += nr_new(&now.list[i], before, !count->looked);
 	}
 	free(count->connections);
 	count->connections = now.list;
 	count->nr_connections = now.count;
+	count->looked = true;
 	return 0;
 }
 

@@ -22,6 +22,9 @@
  */
 #define PID_GAP 64
 
+/* Of a server that makes its image by itself: clients that keep connections are not in the way. */
+#define DEFAULT_DRAIN "5s"
+
 #define STATUS(code) (THUMP_PASSTHROUGH_BASE + (code))
 
 static const char usage[] =
@@ -41,6 +44,10 @@ static const char usage[] =
 	"                   (http://127.0.0.1:8080/health), has had so many requests "
 	"(requests:5000),\n"
 	"                   or after a time (after:60s)\n"
+	"  --drain TIME     before a checkpoint, wait so long (5s) until accepted connections are\n"
+	"                   idle, then end them in the image; 5s with --checkpoint-when\n"
+	"  --resource-policies FILE\n"
+	"                   what is to become of open files, pipes and sockets\n"
 	"  --json           print one JSON object on stdout once the program runs\n"
 	"  -v, --verbose    say more on stderr\n"
 	"  -h, --help       print this\n"
@@ -59,12 +66,19 @@ struct run {
 	bool only_restore; /* the command says so itself: never start it */
 	struct thump_restore_words words;
 	bool watches; /* --checkpoint-when */
+	const char *drain, *policies; /* for thump checkpoint, or NULL */
 	struct thump_watch watch;
 	struct thump_arena arena; /* of a rewritten command */
 	struct thump_supervise sup;
 };
 
-enum { OPT_IMAGE = THUMP_OPT_VERB, OPT_THEN, OPT_CHECKPOINT_WHEN };
+enum {
+	OPT_IMAGE = THUMP_OPT_VERB,
+	OPT_THEN,
+	OPT_CHECKPOINT_WHEN,
+	OPT_DRAIN,
+	OPT_POLICIES,
+};
 
 static int parse_then(struct run *run, const char *word)
 {
@@ -90,6 +104,16 @@ static int parse_when(struct run *run, const char *text)
 	return -1;
 }
 
+static int parse_drain(struct run *run, const char *text)
+{
+	uint64_t ns;
+
+	if (thump_parse_duration(text, &ns) < 0)
+		return thump_usage_error(&run->common, "--drain %s: a time like 5s or 500ms", text);
+	run->drain = text;
+	return -1;
+}
+
 /* -1 to go on, else the status to end with. */
 static int parse(struct run *run, int argc, char **argv)
 {
@@ -97,6 +121,8 @@ static int parse(struct run *run, int argc, char **argv)
 		{ "image", required_argument, NULL, OPT_IMAGE },
 		{ "then", required_argument, NULL, OPT_THEN },
 		{ "checkpoint-when", required_argument, NULL, OPT_CHECKPOINT_WHEN },
+		{ "drain", required_argument, NULL, OPT_DRAIN },
+		{ "resource-policies", required_argument, NULL, OPT_POLICIES },
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
@@ -109,6 +135,10 @@ static int parse(struct run *run, int argc, char **argv)
 			status = parse_then(run, optarg);
 		else if (opt == OPT_CHECKPOINT_WHEN)
 			status = parse_when(run, optarg);
+		else if (opt == OPT_DRAIN)
+			status = parse_drain(run, optarg);
+		else if (opt == OPT_POLICIES)
+			run->policies = optarg;
 		else
 			status = thump_common_option(&run->common, opt);
 	}
@@ -137,6 +167,8 @@ static int rewrite_java(struct run *run, struct thump_err *err)
 		.image = run->image_path,
 		.thump = thump,
 		.agent = thump ? thump_java_find_agent(&run->arena, thump) : NULL,
+		.drain = run->drain,
+		.policies = run->policies,
 		.then_continue = run->then == THEN_CONTINUE,
 	};
 	struct thump_java_command java;
@@ -202,6 +234,8 @@ static void start_watcher(struct run *run, pid_t pid)
 	if (!run->watches)
 		return;
 	run->watch.image = run->image_path;
+	run->watch.drain = run->drain ? run->drain : DEFAULT_DRAIN;
+	run->watch.policies = run->policies;
 	run->watch.end_program = run->then == THEN_EXIT;
 	if (thump_watch_start(&run->watch, pid, &run->sup, &err) < 0)
 		fprintf(stderr, "thump run: no checkpoint will be made: %s\n", err.text);

@@ -55,11 +55,21 @@ static int lock_folder(const char *image, struct thump_err *err)
 static int make_image(const struct thump_watch *watch, pid_t program)
 {
 	char pid[16];
-	char *argv[] = { (char *)"checkpoint", pid, (char *)"-o", (char *)watch->image, NULL };
+	char *argv[] = {
+		(char *)"checkpoint",
+		pid,
+		(char *)"-o",
+		(char *)watch->image,
+		(char *)"--drain",
+		(char *)watch->drain,
+		watch->policies ? (char *)"--resource-policies" : NULL,
+		(char *)watch->policies,
+		NULL,
+	};
 
 	(void)snprintf(pid, sizeof(pid), "%d", (int)program);
 	optind = 0; /* getopt(3): begin anew */
-	return thump_verb_checkpoint.run((int)THUMP_ARRAY_SIZE(argv) - 1, argv);
+	return thump_verb_checkpoint.run(watch->policies ? 8 : 6, argv);
 }
 
 static int checkpoint(const struct thump_watch *watch, pid_t program, const struct stat *before)

@@ -16,7 +16,9 @@
 struct thump_watch {
 	struct thump_when when;
 	const char *image;
-	bool end_program; /* without an image there is no use for it (--then exit) */
+	const char *drain;
+	const char *policies; /* NULL: none */
+	bool end_program;     /* without an image there is no use for it (--then exit) */
 	/* Shared with the watcher: the code with which it gave up, so that it ended the program. */
 	int *given_up;
 };

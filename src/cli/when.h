@@ -56,6 +56,7 @@ int thump_http_get(const struct thump_when *when);
 struct thump_request_count {
 	struct thump_connection *connections; /* that are open, by cookie */
 	size_t nr_connections;
+	bool looked; /* before */
 	uint64_t nr_requests;
 };
 

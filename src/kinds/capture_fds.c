@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "kinds/capture.h"
+#include "kinds/registry.h"
 #include "proc/status.h"
 #include "trace/target.h"
 
@@ -104,10 +105,60 @@ static int cannot_ask(struct thump_fd_capture *cap, int fd, struct thump_err *er
 	return 0;
 }
 
+/* What the program is not to have any more: as an end of its kind. */
+static const struct thump_kind *closed_kind(struct thump_fd_capture *cap,
+					    const struct thump_fd_facts *facts,
+					    const struct thump_kind *kind, enum thump_ending ending)
+{
+	if (kind != &thump_kind_inet_socket || facts->sock_type != SOCK_STREAM)
+		return ending == THUMP_END_SOCKET ? &thump_kind_closed : kind;
+	cap->ending = ending;
+	return kind;
+}
+
+static const struct thump_kind *apply_rule(struct thump_fd_capture *cap,
+					   const struct thump_fd_facts *facts,
+					   const struct thump_fd_rule *rule,
+					   const struct thump_kind *kind)
+{
+	switch (rule->action) {
+	case THUMP_RULE_ERROR:
+		thump_refuse_fd(cap, facts, "policy", "%s: refused by a resource policy",
+				facts->link);
+		return kind;
+	case THUMP_RULE_CLOSE:
+		if (!rule->quiet)
+			thump_warn_fd(cap, facts, "policy",
+				      "%s: closed in the restored program by a resource policy",
+				      facts->link);
+		return closed_kind(cap, facts, kind, THUMP_END_SOCKET);
+	case THUMP_RULE_REOPEN:
+		return closed_kind(cap, facts, kind, THUMP_END_CONNECTION);
+	case THUMP_RULE_IGNORE:
+		break;
+	}
+	return kind;
+}
+
+/* NULL: it is of no kind. */
+static int choose_kind(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		       const struct thump_kind **kind_ret, struct thump_err *err)
+{
+	const struct thump_fd_rule *rule;
+
+	*kind_ret = find_kind(facts);
+	cap->ending = THUMP_END_NOT;
+	if (thump_rule_find(cap, facts, &rule, err) < 0)
+		return -1;
+	if (rule)
+		*kind_ret = apply_rule(cap, facts, rule, *kind_ret);
+	return 0;
+}
+
 static int capture_one(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 		       struct thump_ofd *ofd, struct thump_err *err)
 {
-	const struct thump_kind *kind = find_kind(facts);
+	const struct thump_kind *kind;
 	auto_buf struct thump_buf record = THUMP_BUF_INIT;
 	size_t fatal_before = cap->problems->nr_fatal;
 
@@ -116,6 +167,8 @@ static int capture_one(struct thump_fd_capture *cap, const struct thump_fd_facts
 		.pos = facts->pos,
 		.backing_id = THUMP_NO_ID,
 	};
+	if (choose_kind(cap, facts, &kind, err) < 0)
+		return -1;
 	if (!kind) {
 		thump_refuse_unknown(cap, facts);
 		return thump_ofd_describe(cap, ofd, err, "%s", facts->link);
@@ -226,14 +279,15 @@ static int capture_with(struct thump_fd_capture *cap, struct thump_arena *arena,
 }
 
 int thump_capture_fds(struct thump_target *target, struct thump_model *model,
-		      uint64_t carry_limit_bytes, struct thump_problems *problems,
+		      const struct thump_fd_options *options, struct thump_problems *problems,
 		      struct thump_err *err)
 {
 	struct thump_fd_capture cap = {
 		.target = target,
 		.model = model,
 		.problems = problems,
-		.carry_limit_bytes = carry_limit_bytes,
+		.carry_limit_bytes = options->carry_limit_bytes,
+		.rules = options->rules,
 		.refusal_listed = target->calls_refused,
 	};
 	struct thump_arena arena;

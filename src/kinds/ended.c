@@ -88,6 +88,12 @@ int thump_ended_capture(struct thump_access *access, int protocol, bool error, b
 	return 0;
 }
 
+void thump_ended_put_quiet(struct thump_buf *record)
+{
+	thump_buf_put_u8(record, THUMP_ENDED_QUIETLY);
+	thump_buf_put_blob(record, NULL, 0);
+}
+
 /* ---- restore ---------------------------------------------------------------------------- */
 
 void thump_ended_decode(struct thump_reader *r, struct thump_ended *ended_ret)

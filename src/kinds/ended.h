@@ -40,6 +40,8 @@ THUMP_MUST_CHECK int thump_ended_look(struct thump_access *access, bool *closed_
 THUMP_MUST_CHECK int thump_ended_capture(struct thump_access *access, int protocol, bool error,
 					 bool was_connected, struct thump_buf *record,
 					 const char **why_not_ret, struct thump_err *err);
+/* The record of a connection that ends without a word. */
+void thump_ended_put_quiet(struct thump_buf *record);
 /* Fails the reader on anything out of range. */
 void thump_ended_decode(struct thump_reader *r, struct thump_ended *ended_ret);
 THUMP_MUST_CHECK int thump_ended_make(bool v6, int protocol, const struct thump_ended *ended,

@@ -252,6 +252,32 @@ static int capture_ended(struct thump_fd_capture *cap, const struct thump_fd_fac
 				  show(local).text);
 }
 
+/* A connection that is open, but is to be at its end in the restored program. */
+static int capture_as_ended(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			    struct thump_ofd *ofd, struct thump_access *access,
+			    const union inet_address *local, struct thump_buf *record,
+			    struct thump_err *err)
+{
+	put_inet(record, facts, INET_ENDED, 0, local);
+	if (thump_sock_capture_options(cap, facts, access, record, err) < 0)
+		return -1;
+	thump_ended_put_quiet(record);
+	return thump_ofd_describe(cap, ofd, err, "%s %s ended by the checkpoint",
+				  protocol_word(facts->sock_type, facts->sock_protocol),
+				  show(local).text);
+}
+
+/* Whether a rule, or --drain, ends this connection. */
+static int is_to_end(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		     const union inet_address *local, bool *answer_ret, struct thump_err *err)
+{
+	*answer_ret = cap->ending != THUMP_END_NOT;
+	if (*answer_ret || facts->sock_type != SOCK_STREAM || !cap->rules ||
+	    !cap->rules->end_accepted)
+		return 0;
+	return thump_listens_on(cap, port_of(local), answer_ret, err);
+}
+
 static int inet_capture(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 			struct thump_ofd *ofd, struct thump_buf *record, struct thump_err *err)
 {
@@ -259,7 +285,7 @@ static int inet_capture(struct thump_fd_capture *cap, const struct thump_fd_fact
 	union inet_address local = { .any = { 0 } }, peer = { .any = { 0 } };
 	struct tcp_info info = { .tcpi_state = TCP_CLOSE };
 	long local_result, peer_result;
-	bool ended = false;
+	bool ended = false, connected, to_end = false;
 	uint32_t len;
 
 	if (thump_access_open(cap->target, cap->have_dup_fd, facts->fd, &access, err) < 0 ||
@@ -274,7 +300,13 @@ static int inet_capture(struct thump_fd_capture *cap, const struct thump_fd_fact
 		return -1;
 	if (ended)
 		return 0;
-	if (peer_result == 0 || (info.tcpi_state != TCP_CLOSE && info.tcpi_state != TCP_LISTEN)) {
+	connected =
+		peer_result == 0 || (info.tcpi_state != TCP_CLOSE && info.tcpi_state != TCP_LISTEN);
+	if (connected && is_to_end(cap, facts, &local, &to_end, err) < 0)
+		return -1;
+	if (to_end || cap->ending == THUMP_END_SOCKET)
+		return capture_as_ended(cap, facts, ofd, &access, &local, record, err);
+	if (connected) {
 		refuse_connected(cap, facts, &local, &peer, info.tcpi_state);
 		return 0;
 	}

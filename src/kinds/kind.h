@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "base/problems.h"
+#include "kinds/rules.h"
 #include "model/model.h"
 
 struct thump_target;
@@ -85,7 +86,12 @@ struct thump_fd_capture {
 	bool have_dup_fd;	    /* pidfd_getfd works here */
 	uint64_t carry_limit_bytes; /* open temporary files up to this travel in the image */
 	const char *tmpdir;	    /* TMPDIR of the target's environment, or NULL */
-	bool refusal_listed;	    /* that the target makes no calls for us is listed */
+	const struct thump_fd_rules *rules; /* or NULL */
+	/* What a rule says of the TCP socket that is captured now. */
+	enum thump_ending { THUMP_END_NOT, THUMP_END_CONNECTION, THUMP_END_SOCKET } ending;
+	uint16_t *listening; /* TCP ports, found when first asked for; else NULL */
+	size_t nr_listening;
+	bool refusal_listed; /* that the target makes no calls for us is listed */
 };
 
 /*
@@ -133,14 +139,19 @@ struct thump_fd_rebuild {
 const struct thump_kind *const *thump_kinds(void);
 const struct thump_kind *thump_kind_by_id(uint16_t kind_id);
 
+struct thump_fd_options {
+	uint64_t carry_limit_bytes;
+	const struct thump_fd_rules *rules; /* NULL: none */
+};
+
 /*
  * Captures all descriptors of the target into model->ofds and model->fds; finds shared
  * descriptions with kcmp(2), and where that is refused by comparing what it can (fdinfo, a moved
  * offset). The one entry point that capture calls.
  */
 THUMP_MUST_CHECK int thump_capture_fds(struct thump_target *target, struct thump_model *model,
-				       uint64_t carry_limit_bytes, struct thump_problems *problems,
-				       struct thump_err *err);
+				       const struct thump_fd_options *options,
+				       struct thump_problems *problems, struct thump_err *err);
 
 /*
  * decode + check of every ofd and backing; called in thump before the child exists. Allocates

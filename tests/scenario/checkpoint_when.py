@@ -7,7 +7,10 @@ import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
+import http.client
 import os
+import re
+import subprocess
 
 from thumptest import scenario, web
 from thumptest.events import Failure, free_port, poll_until
@@ -19,13 +22,13 @@ REFUSED = 123
 class Moment:
     """A service with a watcher."""
 
-    def __init__(self, world, name, when, then="exit", command=None, image=None):
+    def __init__(self, world, name, when, then="exit", command=None, image=None, **options):
         self.world, self.port = world, free_port()
         self.image = image or world.path(f"{name}.thump")
         moment = when.format(port=self.port)
         self.process = world.start(
             [world.thump_path, "run", "--image", self.image, "--checkpoint-when", moment,
-             "--then", then, "--", *(command or SHELF), str(self.port)], name)
+             "--then", then, "--", *(command or SHELF), str(self.port)], name, **options)
 
     def expect_end(self, status=0):
         if self.process.status() != status:
@@ -63,12 +66,11 @@ def requests(world):
     """Not before there were so many, in all connections together."""
     def use(moment):
         moment.process.expect_line(f"ready {moment.port}")
-        web.put_under_load(moment.port, "/", None, world.deadline, 0)
         for _ in range(2):
             load(moment, 8)
         if moment.process.has_ended() or moment.image.exists():
             raise Failure("checkpointed before there were enough requests")
-        load(moment, 200)
+        load(moment, 2000)
     have = made_and_restored(world, "requests", "requests:100", use)
     if have < 60:
         raise Failure(f"checkpointed after {have} requests")
@@ -76,7 +78,6 @@ def requests(world):
 
 def load(moment, count):
     """One connection, `count` requests, until the server is gone."""
-    import http.client
     connection = http.client.HTTPConnection("127.0.0.1", moment.port, timeout=20)
     try:
         for _ in range(count):
@@ -94,9 +95,9 @@ def then_others(world):
     moment = Moment(world, "restore", "port:{port}", "restore")
     moment.process.expect_line(f"ready {moment.port}")
     moment.await_image()
-    web.ask(moment.port, deadline=world.deadline, process=moment.process)
     poll_until(world.deadline, "the restore", lambda: True
                if "restoring it" in moment.process.stderr_text() else None)
+    web.ask(moment.port, deadline=world.deadline, process=moment.process)
     end(moment.process)
     moment = Moment(world, "continue", "after:300ms", "continue")
     moment.process.expect_line(f"ready {moment.port}")
@@ -126,14 +127,28 @@ def refused(world):
     end(moment.process)
 
 
+ON_COMMAND = ["/usr/bin/python3", "-c",
+              "import signal, socket, sys\n"
+              "print('up', flush=True)\n"
+              "sys.stdin.readline()\n"
+              "server = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+              "signal.pause()\n"]
+
+
 def one_writer(world):
     """Of three that want to make one image one does; the others keep running."""
     image = world.path("shared.thump")
-    moments = [Moment(world, f"writer-{i}", "after:200ms", "continue", image=image)
-               for i in range(3)]
+    moments = [Moment(world, f"writer-{i}", "port:{port}", "continue", ON_COMMAND, image,
+                      stdin=subprocess.PIPE) for i in range(3)]
+    for moment in moments:
+        moment.process.expect_line("up")
+    for moment in moments:
+        moment.process.popen.stdin.write(b"\n")
+        moment.process.popen.stdin.flush()
     for moment in moments:
         poll_until(world.deadline, "a word about the image",
-                   lambda: True if "shared.thump" in moment.process.stderr_text() else None)
+                   lambda: True if re.search("is saved in|has been made", moment.process.stderr_text())
+                   else None)
     others = [moment for moment in moments
               if "made by another process" in moment.process.stderr_text()]
     if len(others) != 2:

@@ -288,7 +288,10 @@ static void make_trip(const struct trip *trip)
 	struct thump_problems problems;
 	struct thump_model model;
 	struct thump_err err = THUMP_ERR_INIT;
-	uint64_t limit = trip->carry_limit_bytes ? trip->carry_limit_bytes : (uint64_t)64 << 20;
+	const struct thump_fd_options options = {
+		.carry_limit_bytes =
+			trip->carry_limit_bytes ? trip->carry_limit_bytes : (uint64_t)64 << 20,
+	};
 	pid_t pid;
 
 	if (trip->prepare)
@@ -299,7 +302,7 @@ static void make_trip(const struct trip *trip)
 	thump_problems_init(&problems);
 	trip_model = &model;
 	if (thump_target_stop(pid, 1000, &target, &err) < 0 ||
-	    thump_capture_fds(target, &model, limit, &problems, &err) < 0) {
+	    thump_capture_fds(target, &model, &options, &problems, &err) < 0) {
 		dprintf(STDERR_FILENO, "capture: %s\n", err.text);
 		_exit(1);
 	}

@@ -12,6 +12,8 @@ LOCK = threading.Lock()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
     def answer(self, body):
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the user wants to become of descriptors that the program has open: resource policies, and
+ * --drain. The first rule that matches a descriptor counts; one that none matches is saved or
+ * refused as usual.
+ */
+#ifndef THUMP_KINDS_RULES_H
+#define THUMP_KINDS_RULES_H
+
+#include "base/err.h"
+#include "base/types.h"
+
+struct thump_fd_capture;
+struct thump_fd_facts;
+
+enum thump_rule_type {
+	THUMP_RULE_FILE = 1, /* or directory, or FIFO with a name */
+	THUMP_RULE_PIPE,
+	THUMP_RULE_SOCKET,
+	THUMP_RULE_DESCRIPTOR, /* any other kind, or one chosen by its number */
+};
+
+enum thump_rule_action {
+	THUMP_RULE_ERROR = 1, /* refuse, also what could be saved */
+	THUMP_RULE_IGNORE,    /* as if there were no rule: what can be saved is */
+	THUMP_RULE_CLOSE,     /* in the restored program it is at its end, and of no use */
+	THUMP_RULE_REOPEN,    /* files: opened again by path, as always; connections: as CLOSE */
+};
+
+/* Families of sockets: AF_INET, AF_INET6, AF_UNIX, or these. */
+#define THUMP_RULE_ANY_FAMILY (-1)
+#define THUMP_RULE_ANY_IP     (-2)
+
+/* A NULL or -1 matches everything. */
+struct thump_fd_rule {
+	enum thump_rule_type type;
+	enum thump_rule_action action;
+	bool quiet;	   /* no warning */
+	const char *path;  /* glob as of java.nio.file */
+	int32_t fd;	   /* number of the descriptor */
+	const char *regex; /* of its name in /proc/PID/fd */
+	int family;
+	const char *address[2];	  /* "*": any that is there; [0] local, [1] remote */
+	int32_t port[2];	  /* 0: any that is there */
+	const char *unix_path[2]; /* globs */
+};
+
+struct thump_fd_rules {
+	const struct thump_fd_rule *list;
+	size_t count;
+	/* --drain: connections that a socket of the program has accepted, which goes on listening,
+	 * are at their end in the restored program. */
+	bool end_accepted;
+};
+
+/* "*" crosses no '/', "**" does; ?, [abc] and {one,two}. */
+bool thump_glob_matches(const char *glob, const char *text);
+
+/* ---- for capture_fds.c and kinds -------------------------------------------------------- */
+
+/* The rule for this descriptor, or NULL. */
+THUMP_MUST_CHECK int thump_rule_find(struct thump_fd_capture *cap,
+				     const struct thump_fd_facts *facts,
+				     const struct thump_fd_rule **rule_ret, struct thump_err *err);
+
+/* Whether the program has a TCP socket that listens on this port. */
+THUMP_MUST_CHECK int thump_listens_on(struct thump_fd_capture *cap, uint16_t port, bool *answer_ret,
+				      struct thump_err *err);
+
+#endif

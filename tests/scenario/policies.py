@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Resource policies: what cannot be saved is closed in the restored program, whose numbers stay
+taken; the original keeps everything; a rule that refuses does; wrong files are named by line."""
+import sys
+import pathlib
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+
+import socket
+import subprocess
+
+from thumptest import scenario
+from thumptest.events import Failure
+
+REFUSED = 3
+
+# argv: ports of two servers, a file, a UNIX socket. Each line on standard input is answered with
+# what the descriptors are like.
+PROGRAM = r"""
+import errno, os, select, socket, sys
+one = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+two = socket.create_connection(("127.0.0.1", int(sys.argv[2])))
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.connect(("127.0.0.1", int(sys.argv[1])))
+local = socket.socket(socket.AF_UNIX)
+local.connect(sys.argv[4])
+file = os.open(sys.argv[3], os.O_RDONLY)
+pipe = int(sys.argv[5])
+epoll = select.epoll()
+for item in (one, two, local, udp):
+    epoll.register(item, select.EPOLLIN | select.EPOLLRDHUP)
+numbers = [one.fileno(), two.fileno(), udp.fileno(), local.fileno(), file, pipe]
+
+def state(fd):
+    try:
+        os.set_blocking(fd, False)
+        return "end" if os.read(fd, 10) == b"" else "data"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+print("ready", flush=True)
+for line in sys.stdin:
+    with open("/dev/null") as another:
+        if another.fileno() in numbers:
+            print("a number was given twice", flush=True)
+    print(*[state(fd) for fd in numbers], flush=True)
+"""
+
+POLICIES = """# what this program has open
+type: SOCKET
+family: inet
+remotePort: {one}
+action: close
+warn: false
+---
+type: socket
+remoteAddress: 127.0.0.1
+remotePort: *
+action: reopen
+---
+type: socket
+remotePath: **/server.{{sock,socket}}
+action: close
+---
+type: file
+path: **/*.txt
+action: {file}
+---
+type: pipe
+action: close
+"""
+
+
+def refused(world, pid, policies, *wanted):
+    path = world.path("wrong.yaml")
+    path.write_text(policies)
+    report = world.thump_json("checkpoint", pid, "--dry-run", "--resource-policies", path,
+                              statuses=(REFUSED,))[1]
+    texts = [problem["text"] for problem in report["problems"]] + [report["error"]["text"]]
+    for text in wanted:
+        if not any(text in given for given in texts):
+            raise Failure(f"'{text}' is not in {texts}")
+
+
+def expect_states(process, wanted):
+    process.popen.stdin.write(b"?\n")
+    process.popen.stdin.flush()
+    process.expect_line(wanted)
+
+
+def test(world, _options):
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    one, two = (server.getsockname()[1] for server in servers)
+    local_path = str(world.path("server.sock"))
+    local = socket.create_server(local_path, family=socket.AF_UNIX)
+    world.path("server.sock").chmod(0o777)
+    world.path("data.txt").write_text("data")
+    other_end = subprocess.Popen(["sleep", "1000"], stdout=subprocess.PIPE)
+    process = world.start(["/usr/bin/python3", "-c", PROGRAM, one, two, world.path("data.txt"),
+                           local_path, other_end.stdout.fileno()], "program",
+                          stdin=subprocess.PIPE, pass_fds=(other_end.stdout.fileno(),))
+    process.expect_line("ready")
+
+    refused(world, process.pid, POLICIES.format(one=one, file="error"),
+            "refused by a resource policy")
+    refused(world, process.pid, "type: file\n", "wrong.yaml:2: the rule that ends here has no action")
+    refused(world, process.pid, "type: file\naction: explode\n", "wrong.yaml:2: action: explode")
+    refused(world, process.pid, "kind: file\n", "wrong.yaml:1: kind is not known")
+    path = world.path("policies.yaml")
+    path.write_text(POLICIES.format(one=one, file="close"))
+    image = world.path("image")
+    world.checkpoint(process.pid, image, "--leave-running", "--resource-policies", path)
+    expect_states(process, "EAGAIN EAGAIN EAGAIN EAGAIN data EAGAIN")
+    process.popen.kill()
+    process.status()
+    other_end.kill()
+    other_end.wait()
+    local.close()
+    for number in (1, 2):
+        process, report = world.restore(image, name=f"restore-{number}", stdin=subprocess.PIPE)
+        expect_states(process, "end end end end EBADF end")
+        scenario.end(process, report["pid"])
+
+
+if __name__ == "__main__":
+    scenario.run("policies", test, 100)
