@@ -65,7 +65,7 @@ struct run {
 	char **command;
 	bool only_restore; /* the command says so itself: never start it */
 	struct thump_restore_words words;
-	bool watches; /* --checkpoint-when */
+	bool watches;		      /* --checkpoint-when */
 	const char *drain, *policies; /* for thump checkpoint, or NULL */
 	struct thump_watch watch;
 	struct thump_arena arena; /* of a rewritten command */
