@@ -57,6 +57,14 @@ static const struct thump_kind *find_kind(const struct thump_fd_facts *facts)
 	return NULL;
 }
 
+/* Nothing else gives a directory an owner, and nothing tells what is watched for. */
+static void refuse_dnotify(struct thump_fd_capture *cap, const struct thump_fd_facts *facts)
+{
+	thump_refuse_fd(cap, facts, "dnotify",
+			"directory %s: watched with F_NOTIFY (fcntl(2)), cannot be saved",
+			facts->link);
+}
+
 /* F_GETOWN_EX answers in the pid namespace of whoever asks, so the target itself is asked; first
  * through a duplicate whether there is anything to ask for. */
 static int capture_owner(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
@@ -69,7 +77,8 @@ static int capture_owner(struct thump_fd_capture *cap, const struct thump_fd_fac
 
 	if (facts->open_flags & O_PATH)
 		return 0;
-	if (!cap->have_dup_fd && !(facts->open_flags & O_ASYNC) && !S_ISSOCK(facts->st.st_mode))
+	if (!cap->have_dup_fd && !(facts->open_flags & O_ASYNC) && !S_ISSOCK(facts->st.st_mode) &&
+	    !S_ISDIR(facts->st.st_mode))
 		return 0; /* two remote calls for each would cost more than they tell */
 	for (bool dup_fd = cap->have_dup_fd;; dup_fd = false) {
 		if (thump_access_open(cap->target, dup_fd, facts->fd, &access, err) < 0)
@@ -79,6 +88,10 @@ static int capture_owner(struct thump_fd_capture *cap, const struct thump_fd_fac
 		if (thump_access_call(&access, SYS_fcntl, args, sizeof(owner), &result, err) < 0)
 			return -1;
 		memcpy(&owner, access.bytes, sizeof(owner));
+		if (result == 0 && owner.pid && S_ISDIR(facts->st.st_mode)) {
+			refuse_dnotify(cap, facts);
+			return 0;
+		}
 		if (result < 0 || !dup_fd || owner.pid == 0)
 			break;
 		thump_access_close(&access);

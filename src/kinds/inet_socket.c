@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TCP and UDP over IPv4 and IPv6, tcp(7), udp(7): sockets that listen, are bound, or are fresh, and
- * connections that are over (ended.h). One with a peer is refused, naming both addresses.
+ * TCP and UDP over IPv4 and IPv6, tcp(7), udp(7): sockets that listen, are bound, or are fresh, UDP
+ * sockets with a peer, and TCP connections that are over (ended.h). A TCP connection is refused,
+ * naming both addresses.
  *
- * Record: u8 family (4 or 6), u8 type, u32 protocol, u8 state, u32 backlog, u16 port, u8[16]
- * address (IPv4: the first four), u32 flow, u32 scope, options (sock.h); in state 3 (since version
- * 2) what ended.h says. The address of a connection that is over is for people to read.
+ * Record: u8 family (4 or 6), u8 type, u32 protocol, u8 state, u32 backlog, ADDRESS, options
+ * (sock.h); in state 3 (since version 2) what ended.h says; of UDP (since version 3) in state 4
+ * ADDRESS of the peer, and what multicast.h says. The address of a connection that is over is for
+ * people to read. ADDRESS: u16 port, u8[16] address (IPv4: the first four), u32 flow, u32 scope.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -17,9 +20,11 @@
 
 #include "base/fd.h"
 #include "kinds/ended.h"
+#include "kinds/multicast.h"
 #include "kinds/registry.h"
 #include "kinds/restore.h"
 #include "kinds/sock.h"
+#include "proc/text.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -27,7 +32,13 @@
 
 #define FIRST_FREE_PORT 1024U /* below: CAP_NET_BIND_SERVICE, see ip_unprivileged_port_start */
 
-enum inet_state { INET_FRESH = 0, INET_BOUND = 1, INET_LISTENING = 2, INET_ENDED = 3 };
+enum inet_state {
+	INET_FRESH = 0,
+	INET_BOUND = 1,
+	INET_LISTENING = 2,
+	INET_ENDED = 3,
+	INET_CONNECTED = 4, /* UDP: there is nothing more to it than an address */
+};
 
 union inet_address {
 	struct sockaddr any;
@@ -41,9 +52,10 @@ struct inet {
 	int type, protocol;
 	uint8_t state; /* enum inet_state */
 	uint32_t backlog;
-	union inet_address local;
+	union inet_address local, peer;
 	struct thump_sock_options options;
 	struct thump_ended ended;
+	struct thump_memberships memberships;
 };
 
 /* ---- capture ---------------------------------------------------------------------------- */
@@ -134,13 +146,10 @@ static void refuse_connected(struct thump_fd_capture *cap, const struct thump_fd
 			     const union inet_address *local, const union inet_address *peer,
 			     uint8_t state)
 {
-	bool tcp = facts->sock_type == SOCK_STREAM;
-
-	thump_refuse_fd(cap, facts, tcp ? "tcp-connection" : "udp-connection",
+	thump_refuse_fd(cap, facts, "tcp-connection",
 			"%s %s -> %s (%s): a connection cannot be saved",
 			protocol_word(facts->sock_type, facts->sock_protocol), show(local).text,
-			peer->any.sa_family ? show(peer).text : "?",
-			tcp ? tcp_state_word(state) : "connected");
+			peer->any.sa_family ? show(peer).text : "?", tcp_state_word(state));
 }
 
 static int warn_about_datagrams(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
@@ -158,25 +167,30 @@ static int warn_about_datagrams(struct thump_fd_capture *cap, const struct thump
 	return 0;
 }
 
+static void put_address(struct thump_buf *record, const union inet_address *address)
+{
+	unsigned char bytes[16] = { 0 };
+	bool v6 = address->any.sa_family == AF_INET6;
+
+	if (v6)
+		memcpy(bytes, &address->v6.sin6_addr, 16);
+	else
+		memcpy(bytes, &address->v4.sin_addr, 4);
+	thump_buf_put_u16(record, port_of(address));
+	thump_buf_put(record, bytes, sizeof(bytes));
+	thump_buf_put_u32(record, v6 ? ntohl(address->v6.sin6_flowinfo) : 0);
+	thump_buf_put_u32(record, v6 ? address->v6.sin6_scope_id : 0);
+}
+
 static void put_inet(struct thump_buf *record, const struct thump_fd_facts *facts, uint8_t state,
 		     uint32_t backlog, const union inet_address *local)
 {
-	unsigned char address[16] = { 0 };
-	bool v6 = facts->sock_domain == AF_INET6;
-
-	if (v6)
-		memcpy(address, &local->v6.sin6_addr, 16);
-	else
-		memcpy(address, &local->v4.sin_addr, 4);
-	thump_buf_put_u8(record, v6 ? 6 : 4);
+	thump_buf_put_u8(record, facts->sock_domain == AF_INET6 ? 6 : 4);
 	thump_buf_put_u8(record, (uint8_t)facts->sock_type);
 	thump_buf_put_u32(record, (uint32_t)facts->sock_protocol);
 	thump_buf_put_u8(record, state);
 	thump_buf_put_u32(record, backlog);
-	thump_buf_put_u16(record, port_of(local));
-	thump_buf_put(record, address, sizeof(address));
-	thump_buf_put_u32(record, v6 ? ntohl(local->v6.sin6_flowinfo) : 0);
-	thump_buf_put_u32(record, v6 ? local->v6.sin6_scope_id : 0);
+	put_address(record, local);
 }
 
 static bool is_bound(const union inet_address *local)
@@ -189,10 +203,10 @@ static bool is_bound(const union inet_address *local)
 						: local->v4.sin_addr.s_addr != 0;
 }
 
-static int capture_unconnected(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
-			       struct thump_ofd *ofd, struct thump_access *access,
-			       const struct tcp_info *info, const union inet_address *local,
-			       struct thump_buf *record, struct thump_err *err)
+static int capture_tcp(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		       struct thump_ofd *ofd, struct thump_access *access,
+		       const struct tcp_info *info, const union inet_address *local,
+		       struct thump_buf *record, struct thump_err *err)
 {
 	bool listening = info->tcpi_state == TCP_LISTEN;
 	uint8_t state = listening ? INET_LISTENING : is_bound(local) ? INET_BOUND : INET_FRESH;
@@ -202,15 +216,36 @@ static int capture_unconnected(struct thump_fd_capture *cap, const struct thump_
 		thump_warn_fd(cap, facts, "tcp-pending",
 			      "TCP %s: %u connections that wait to be accepted are not saved",
 			      show(local).text, info->tcpi_unacked);
-	if (facts->sock_type == SOCK_DGRAM &&
-	    warn_about_datagrams(cap, facts, access, local, err) < 0)
-		return -1;
 	put_inet(record, facts, state, listening ? info->tcpi_sacked : 0, local);
 	if (thump_sock_capture_options(cap, facts, access, record, err) < 0)
 		return -1;
 	return thump_ofd_describe(cap, ofd, err, "%s %s %s",
 				  protocol_word(facts->sock_type, facts->sock_protocol),
 				  show(local).text, words[state]);
+}
+
+/* `peer`: NULL when it has none. */
+static int capture_udp(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		       struct thump_ofd *ofd, struct thump_access *access,
+		       const union inet_address *local, const union inet_address *peer,
+		       struct thump_buf *record, struct thump_err *err)
+{
+	uint8_t state = peer ? INET_CONNECTED : is_bound(local) ? INET_BOUND : INET_FRESH;
+
+	if (warn_about_datagrams(cap, facts, access, local, err) < 0)
+		return -1;
+	put_inet(record, facts, state, 0, local);
+	if (thump_sock_capture_options(cap, facts, access, record, err) < 0)
+		return -1;
+	if (peer)
+		put_address(record, peer);
+	if (thump_multicast_capture(cap, facts, access, record, err) < 0)
+		return -1;
+	return thump_ofd_describe(cap, ofd, err, "UDP %s %s%s", show(local).text,
+				  peer			? "-> "
+				  : state == INET_BOUND ? "bound"
+							: "fresh",
+				  peer ? show(peer).text : "");
 }
 
 /*
@@ -292,10 +327,13 @@ static int inet_capture(struct thump_fd_capture *cap, const struct thump_fd_fact
 	    thump_sock_name(&access, SYS_getsockname, &local.room, &len, &local_result, err) < 0 ||
 	    thump_sock_name(&access, SYS_getpeername, &peer.room, &len, &peer_result, err) < 0)
 		return -1;
-	if (facts->sock_type == SOCK_STREAM && tcp_facts(&access, &info, err) < 0)
-		return -1;
 	local.any.sa_family = (sa_family_t)facts->sock_domain;
-	if (facts->sock_type == SOCK_STREAM && info.tcpi_state != TCP_LISTEN &&
+	if (facts->sock_type == SOCK_DGRAM)
+		return capture_udp(cap, facts, ofd, &access, &local, peer_result < 0 ? NULL : &peer,
+				   record, err);
+	if (tcp_facts(&access, &info, err) < 0)
+		return -1;
+	if (info.tcpi_state != TCP_LISTEN &&
 	    capture_ended(cap, facts, ofd, &access, info.tcpi_rtt, &local, record, &ended, err) < 0)
 		return -1;
 	if (ended)
@@ -310,12 +348,12 @@ static int inet_capture(struct thump_fd_capture *cap, const struct thump_fd_fact
 		refuse_connected(cap, facts, &local, &peer, info.tcpi_state);
 		return 0;
 	}
-	return capture_unconnected(cap, facts, ofd, &access, &info, &local, record, err);
+	return capture_tcp(cap, facts, ofd, &access, &info, &local, record, err);
 }
 
 /* ---- restore ---------------------------------------------------------------------------- */
 
-static void decode_address(struct thump_reader *r, struct inet *inet)
+static void decode_address(struct thump_reader *r, bool v6, union inet_address *address_ret)
 {
 	uint16_t port = htons(thump_get_u16(r));
 	const void *address = thump_get_bytes(r, 16);
@@ -323,17 +361,29 @@ static void decode_address(struct thump_reader *r, struct inet *inet)
 
 	if (!address)
 		return;
-	if (inet->v6) {
-		inet->local.v6.sin6_family = AF_INET6;
-		inet->local.v6.sin6_port = port;
-		inet->local.v6.sin6_flowinfo = htonl(flow);
-		inet->local.v6.sin6_scope_id = scope;
-		memcpy(&inet->local.v6.sin6_addr, address, 16);
+	if (v6) {
+		address_ret->v6.sin6_family = AF_INET6;
+		address_ret->v6.sin6_port = port;
+		address_ret->v6.sin6_flowinfo = htonl(flow);
+		address_ret->v6.sin6_scope_id = scope;
+		memcpy(&address_ret->v6.sin6_addr, address, 16);
 	} else {
-		inet->local.v4.sin_family = AF_INET;
-		inet->local.v4.sin_port = port;
-		memcpy(&inet->local.v4.sin_addr, address, 4);
+		address_ret->v4.sin_family = AF_INET;
+		address_ret->v4.sin_port = port;
+		memcpy(&address_ret->v4.sin_addr, address, 4);
 	}
+}
+
+static bool is_in_range(uint8_t family, const struct inet *inet)
+{
+	bool udp = inet->type == SOCK_DGRAM && inet->protocol == IPPROTO_UDP;
+
+	if ((family != 4 && family != 6) || inet->state > INET_CONNECTED ||
+	    inet->backlog > INT32_MAX || !(udp || is_tcp(inet->type, inet->protocol)))
+		return false;
+	if (inet->state == INET_LISTENING || inet->state == INET_ENDED)
+		return !udp;
+	return inet->state != INET_CONNECTED || udp;
 }
 
 static int inet_decode(const struct thump_ofd *ofd, struct thump_arena *arena, void **object_ret,
@@ -351,16 +401,17 @@ static int inet_decode(const struct thump_ofd *ofd, struct thump_arena *arena, v
 	inet->protocol = (int)thump_get_u32(&r);
 	inet->state = thump_get_u8(&r);
 	inet->backlog = thump_get_u32(&r);
-	decode_address(&r, inet);
+	decode_address(&r, inet->v6, &inet->local);
 	thump_sock_decode_options(&r, arena, &inet->options);
 	if (inet->state == INET_ENDED)
 		thump_ended_decode(&r, &inet->ended);
+	if (inet->state == INET_CONNECTED)
+		decode_address(&r, inet->v6, &inet->peer);
+	if (inet->type == SOCK_DGRAM && ofd->version >= 3)
+		thump_multicast_decode(&r, arena, &inet->memberships);
 	if (thump_reader_done(&r, "inet socket", err) < 0)
 		return -1;
-	if ((family != 4 && family != 6) || inet->state > INET_ENDED || inet->backlog > INT32_MAX ||
-	    !(is_tcp(inet->type, inet->protocol) ||
-	      (inet->type == SOCK_DGRAM && inet->protocol == IPPROTO_UDP)) ||
-	    (inet->state >= INET_LISTENING && inet->type != SOCK_STREAM))
+	if (!is_in_range(family, inet))
 		return thump_damaged(err, "inet socket: a field is out of range");
 	*object_ret = inet;
 	return 0;
@@ -390,22 +441,76 @@ static union inet_address local_address(const struct thump_fd_rebuild *rb, const
 	return local;
 }
 
-/* Up to bind(2). */
+/* Was this port chosen by the kernel, most likely? ip_local_port_range, ip(7) */
+static bool is_ephemeral(uint16_t port)
+{
+	auto_free char *text = NULL;
+	const char *at;
+	uint64_t first, last;
+
+	if (thump_slurp(AT_FDCWD, "/proc/sys/net/ipv4/ip_local_port_range", &text, NULL) < 0)
+		return false;
+	at = text;
+	if (!thump_text_u64(&at, 10, &first))
+		return false;
+	thump_text_blanks(&at);
+	return thump_text_u64(&at, 10, &last) && port >= first && port <= last;
+}
+
+/* A peer takes what comes from any address; most likely nobody chose this one, connect(2) did. */
+static int bind_connected(int fd, const union inet_address *local, socklen_t len)
+{
+	union inet_address any = *local;
+
+	if (bind(fd, &local->any, len) == 0)
+		return 0;
+	if (errno == EADDRNOTAVAIL) {
+		if (any.any.sa_family == AF_INET6)
+			any.v6.sin6_addr = in6addr_any;
+		else
+			any.v4.sin_addr.s_addr = INADDR_ANY;
+		if (bind(fd, &any.any, len) == 0)
+			return 0;
+	}
+	return errno == EADDRINUSE && is_ephemeral(port_of(local)) ? 0 : -1;
+}
+
+/* Up to bind(2) of TCP; of UDP there is no more. */
 static int make_socket(const struct inet *inet, const union inet_address *local, int *fd_ret,
 		       const char **failed_ret)
 {
 	auto_close int fd =
 		socket(inet->v6 ? AF_INET6 : AF_INET, inet->type | SOCK_CLOEXEC, inet->protocol);
 	socklen_t len = inet->v6 ? sizeof(local->v6) : sizeof(local->v4);
+	bool connected = inet->state == INET_CONNECTED;
 
 	*failed_ret = "socket";
 	if (fd < 0 || thump_sock_apply_options(fd, &inet->options, failed_ret) < 0)
 		return -1;
 	*failed_ret = "bind";
-	if (inet->state != INET_FRESH && bind(fd, &local->any, len) < 0)
+	if (connected ? bind_connected(fd, local, len) < 0
+		      : inet->state != INET_FRESH && bind(fd, &local->any, len) < 0)
+		return -1;
+	if (thump_multicast_join(fd, &inet->memberships, failed_ret) < 0)
+		return -1;
+	*failed_ret = "connect";
+	if (connected && connect(fd, &inet->peer.any, len) < 0)
 		return -1;
 	*fd_ret = thump_take_fd(&fd);
 	return 0;
+}
+
+static void warn_about_new_port(struct thump_fd_rebuild *rb, uint32_t ofd_id,
+				const struct inet *inet, int fd, struct thump_problems *problems)
+{
+	union inet_address now = { .any = { 0 } };
+	socklen_t len = sizeof(now);
+
+	if (inet->state == INET_CONNECTED && getsockname(fd, &now.any, &len) == 0 &&
+	    port_of(&now) != port_of(&inet->local))
+		thump_misfit_warn(rb, ofd_id, problems, "port",
+				  "UDP %s -> %s: its own port is taken: goes on with another",
+				  show(&inet->local).text, show(&inet->peer).text);
 }
 
 /* Options that its user may not set here, or not any more, matter to nobody. */
@@ -459,6 +564,7 @@ static int inet_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object
 			     bind_advice(saved_errno));
 		return 0;
 	}
+	warn_about_new_port(rb, ofd_id, inet, fd, problems);
 	if (inet->state != INET_FRESH && port_of(&local) && port_of(&local) < FIRST_FREE_PORT)
 		rb->kept_fds[ofd_id] = thump_take_fd(&fd);
 	return 0;
@@ -488,7 +594,7 @@ static int inet_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obje
 const struct thump_kind thump_kind_inet_socket = {
 	.name = "inet socket",
 	.kind_id = 12,
-	.version = 2,
+	.version = 3,
 	.matches = inet_matches,
 	.capture = inet_capture,
 	.decode = inet_decode,

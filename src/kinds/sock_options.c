@@ -4,6 +4,7 @@
 #include <linux/filter.h>
 #include <linux/in.h>
 #include <linux/in6.h>
+#include <linux/net_tstamp.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <net/if.h>
@@ -22,6 +23,26 @@
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
+#ifndef SO_TXREHASH
+#define SO_TXREHASH 74
+#endif
+#ifndef SO_RCVMARK
+#define SO_RCVMARK 75
+#endif
+#ifndef SO_RCVPRIORITY
+#define SO_RCVPRIORITY 82
+#endif
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+#ifndef SO_INQ
+#define SO_INQ 84
+#endif
+#ifndef TCP_RTO_MAX_MS
+#define TCP_RTO_MAX_MS	  44
+#define TCP_RTO_MIN_US	  45
+#define TCP_DELACK_MAX_US 46
+#endif
 
 #define LOCKED_SNDBUF	 1 /* SOCK_SNDBUF_LOCK */
 #define LOCKED_RCVBUF	 2 /* SOCK_RCVBUF_LOCK */
@@ -35,6 +56,7 @@ struct option {
 	int level, name;
 	uint8_t on;
 	uint8_t size_bytes;
+	bool refused; /* cannot be saved unless it is as in a fresh socket */
 };
 
 #define INT(on_, level_, name_)                                                                    \
@@ -48,6 +70,17 @@ struct option {
 		.size_bytes = (size_)                                                              \
 	}
 
+#define REFUSED(on_, level_, name_)                                                                \
+	{                                                                                          \
+		.text = #name_, .level = (level_), .name = (name_), .on = (on_),                   \
+		.size_bytes = THUMP_SOCK_OPTION_MAX_BYTES, .refused = true                         \
+	}
+
+/*
+ * socket(7), ip(7), ipv6(7), tcp(7), udp(7), unix(7): all that getsockopt(2) tells of and that is
+ * not derived by the kernel (SO_INCOMING_CPU, TCP_QUICKACK). Applied in this order: the older
+ * timestamp options before the newer ones, which show in both.
+ */
 /* clang-format off: one per line */
 static const struct option options[] = {
 	INT(ANY, SOL_SOCKET, SO_REUSEADDR),
@@ -67,6 +100,24 @@ static const struct option options[] = {
 	INT(ANY, SOL_SOCKET, SO_BUSY_POLL),
 	INT(ANY, SOL_SOCKET, SO_ZEROCOPY),
 	INT(ANY, SOL_SOCKET, SO_RXQ_OVFL),
+	INT(ANY, SOL_SOCKET, SO_DEBUG),
+	INT(ANY, SOL_SOCKET, SO_LOCK_FILTER),
+	INT(ANY, SOL_SOCKET, SO_NOFCS),
+	INT(ANY, SOL_SOCKET, SO_WIFI_STATUS),
+	INT(ANY, SOL_SOCKET, SO_PEEK_OFF),
+	INT(ANY, SOL_SOCKET, SO_SELECT_ERR_QUEUE),
+	INT(ANY, SOL_SOCKET, SO_PREFER_BUSY_POLL),
+	INT(ANY, SOL_SOCKET, SO_BUSY_POLL_BUDGET),
+	INT(ANY, SOL_SOCKET, SO_RESERVE_MEM),
+	INT(ANY, SOL_SOCKET, SO_TXREHASH),
+	INT(ANY, SOL_SOCKET, SO_RCVMARK),
+	INT(ANY, SOL_SOCKET, SO_RCVPRIORITY),
+	SIZED(ANY, SOL_SOCKET, SO_TIMESTAMPING, 8), /* struct so_timestamping */
+	INT(ANY, SOL_SOCKET, SO_TIMESTAMP_NEW),
+	INT(ANY, SOL_SOCKET, SO_TIMESTAMPNS_NEW),
+	SIZED(ANY, SOL_SOCKET, SO_TIMESTAMPING_NEW, 8),
+	SIZED(ON_INET, SOL_SOCKET, SO_TXTIME, sizeof(struct sock_txtime)),
+	SIZED(ON_INET, SOL_SOCKET, SO_MAX_PACING_RATE, 8),
 	SIZED(ANY, SOL_SOCKET, SO_LINGER, sizeof(struct linger)),
 	SIZED(ANY, SOL_SOCKET, SO_RCVTIMEO, sizeof(struct timeval)),
 	SIZED(ANY, SOL_SOCKET, SO_SNDTIMEO, sizeof(struct timeval)),
@@ -74,7 +125,8 @@ static const struct option options[] = {
 	INT(ON_UNIX, SOL_SOCKET, SO_PASSCRED),
 	INT(ON_UNIX, SOL_SOCKET, SO_PASSSEC),
 	INT(ON_UNIX, SOL_SOCKET, SO_PASSPIDFD),
-	INT(ON_UNIX, SOL_SOCKET, SO_PEEK_OFF),
+	INT(ON_UNIX, SOL_SOCKET, SO_PASSRIGHTS),
+	INT(ON_UNIX, SOL_SOCKET, SO_INQ),
 	INT(ON_INET, IPPROTO_IP, IP_TOS),
 	INT(ON_INET, IPPROTO_IP, IP_TTL),
 	INT(ON_INET, IPPROTO_IP, IP_MTU_DISCOVER),
@@ -91,6 +143,15 @@ static const struct option options[] = {
 	INT(ON_INET, IPPROTO_IP, IP_MULTICAST_LOOP),
 	INT(ON_INET, IPPROTO_IP, IP_MULTICAST_ALL),
 	INT(ON_INET, IPPROTO_IP, IP_LOCAL_PORT_RANGE),
+	INT(ON_INET, IPPROTO_IP, IP_MULTICAST_IF), /* an address; an index is not told */
+	INT(ON_INET, IPPROTO_IP, IP_UNICAST_IF),
+	INT(ON_INET, IPPROTO_IP, IP_RECVOPTS),
+	INT(ON_INET, IPPROTO_IP, IP_RETOPTS),
+	INT(ON_INET, IPPROTO_IP, IP_PASSSEC),
+	INT(ON_INET, IPPROTO_IP, IP_CHECKSUM),
+	INT(ON_INET, IPPROTO_IP, IP_RECVFRAGSIZE),
+	INT(ON_INET, IPPROTO_IP, IP_RECVERR_RFC4884),
+	REFUSED(ON_INET, IPPROTO_IP, IP_OPTIONS),
 	INT(ON_INET6, IPPROTO_IPV6, IPV6_V6ONLY),
 	INT(ON_INET6, IPPROTO_IPV6, IPV6_TCLASS),
 	INT(ON_INET6, IPPROTO_IPV6, IPV6_UNICAST_HOPS),
@@ -104,6 +165,30 @@ static const struct option options[] = {
 	INT(ON_INET6, IPPROTO_IPV6, IPV6_FREEBIND),
 	INT(ON_UDP, IPPROTO_IPV6, IPV6_MULTICAST_HOPS), /* ENOPROTOOPT on streams */
 	INT(ON_INET6, IPPROTO_IPV6, IPV6_MULTICAST_LOOP),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_MULTICAST_IF),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_MULTICAST_ALL),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_UNICAST_IF),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_FLOWINFO),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_FLOWINFO_SEND),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_ADDR_PREFERENCES),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_MINHOPCOUNT),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_RECVHOPOPTS),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_RECVRTHDR),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_RECVDSTOPTS),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_RECVPATHMTU),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_RECVFRAGSIZE),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_RECVERR_RFC4884),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_2292PKTINFO),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_2292HOPOPTS),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_2292DSTOPTS),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_2292RTHDR),
+	INT(ON_INET6, IPPROTO_IPV6, IPV6_2292HOPLIMIT),
+	REFUSED(ON_INET6, IPPROTO_IPV6, IPV6_HOPOPTS),
+	REFUSED(ON_INET6, IPPROTO_IPV6, IPV6_RTHDRDSTOPTS),
+	REFUSED(ON_INET6, IPPROTO_IPV6, IPV6_RTHDR),
+	REFUSED(ON_INET6, IPPROTO_IPV6, IPV6_DSTOPTS),
 	INT(ON_TCP, IPPROTO_TCP, TCP_NODELAY),
 	INT(ON_TCP, IPPROTO_TCP, TCP_CORK),
 	INT(ON_TCP, IPPROTO_TCP, TCP_MAXSEG),
@@ -120,10 +205,21 @@ static const struct option options[] = {
 	INT(ON_TCP, IPPROTO_TCP, TCP_NOTSENT_LOWAT),
 	INT(ON_TCP, IPPROTO_TCP, TCP_SAVE_SYN),
 	INT(ON_TCP, IPPROTO_TCP, TCP_INQ),
+	INT(ON_TCP, IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS),
+	INT(ON_TCP, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE),
+	INT(ON_TCP, IPPROTO_TCP, TCP_TX_DELAY),
+	INT(ON_TCP, IPPROTO_TCP, TCP_RTO_MAX_MS),
+	INT(ON_TCP, IPPROTO_TCP, TCP_RTO_MIN_US),
+	INT(ON_TCP, IPPROTO_TCP, TCP_DELACK_MAX_US),
+	REFUSED(ON_TCP, IPPROTO_TCP, TCP_ULP),
+	REFUSED(ON_TCP, IPPROTO_TCP, TCP_REPAIR),
 	SIZED(ON_TCP, IPPROTO_TCP, TCP_CONGESTION, 16), /* TCP_CA_NAME_MAX */
 	INT(ON_UDP, IPPROTO_UDP, UDP_CORK),
 	INT(ON_UDP, IPPROTO_UDP, UDP_SEGMENT),
 	INT(ON_UDP, IPPROTO_UDP, UDP_GRO),
+	INT(ON_UDP, IPPROTO_UDP, UDP_NO_CHECK6_TX),
+	INT(ON_UDP, IPPROTO_UDP, UDP_NO_CHECK6_RX),
+	REFUSED(ON_UDP, IPPROTO_UDP, UDP_ENCAP),
 };
 /* clang-format on */
 
@@ -219,9 +315,17 @@ static bool is_derived(int fresh, const struct option *option, const void *value
 	       (errno == EINVAL || errno == ENOPROTOOPT);
 }
 
-static int capture_option(struct thump_access *access, int fresh, const struct option *option,
-			  struct thump_buf *list, uint32_t *count, int locked, bool lock_known,
-			  struct thump_err *err)
+struct option_list {
+	struct thump_buf encoded;
+	uint32_t count;
+	int fresh;  /* a socket of ours, to compare with */
+	int locked; /* SO_BUF_LOCK */
+	bool lock_known;
+	const char *refused; /* an option that cannot be saved, or NULL */
+};
+
+static int capture_option(struct thump_access *access, const struct option *option,
+			  struct option_list *list, struct thump_err *err)
 {
 	unsigned char value[THUMP_SOCK_OPTION_MAX_BYTES], usual[THUMP_SOCK_OPTION_MAX_BYTES];
 	uint32_t len = option->size_bytes;
@@ -235,23 +339,27 @@ static int capture_option(struct thump_access *access, int fresh, const struct o
 		return -1;
 	if (result < 0) /* not known to this kernel, or not for this socket */
 		return 0;
-	if (getsockopt(fresh, option->level, option->name, usual, &usual_len) == 0 &&
+	if (getsockopt(list->fresh, option->level, option->name, usual, &usual_len) == 0 &&
 	    memcmp(value, usual, sizeof(value)) == 0)
 		return 0;
+	if (option->refused) {
+		list->refused = option->text;
+		return 0;
+	}
 	if (is_buffer(option)) {
 		int size;
 
-		if (!buffer_was_set(option, locked, lock_known))
+		if (!buffer_was_set(option, list->locked, list->lock_known))
 			return 0;
 		memcpy(&size, value, sizeof(size));
 		size /= 2;
 		memcpy(value, &size, sizeof(size));
 	}
-	if (is_derived(fresh, option, value))
+	if (is_derived(list->fresh, option, value))
 		return 0;
 	/* A string may come shorter than its room; its full room is what is recorded. */
-	put_option(list, option, value, option->size_bytes);
-	(*count)++;
+	put_option(&list->encoded, option, value, option->size_bytes);
+	list->count++;
 	return 0;
 }
 
@@ -274,32 +382,49 @@ static int refuse_filter(struct thump_fd_capture *cap, const struct thump_fd_fac
 	return 0;
 }
 
+static int capture_list(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			struct thump_access *access, struct option_list *list,
+			struct thump_err *err)
+{
+	long lock_result;
+
+	if (thump_sock_get_int(access, SOL_SOCKET, SO_BUF_LOCK, &list->locked, &lock_result, err) <
+	    0)
+		return -1;
+	list->lock_known = lock_result == 0;
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(options); i++) {
+		list->refused = NULL;
+		if (applies(&options[i], facts) &&
+		    capture_option(access, &options[i], list, err) < 0)
+			return -1;
+		if (list->refused)
+			thump_refuse_fd(cap, facts, "socket-option",
+					"socket with the option %s: cannot be saved",
+					list->refused);
+	}
+	return 0;
+}
+
 int thump_sock_capture_options(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 			       struct thump_access *access, struct thump_buf *record,
 			       struct thump_err *err)
 {
 	auto_close int fresh =
 		socket(facts->sock_domain, facts->sock_type | SOCK_CLOEXEC, facts->sock_protocol);
-	auto_buf struct thump_buf list = THUMP_BUF_INIT;
-	int locked = 0;
-	long lock_result;
-	uint32_t count = 0;
+	struct option_list list = { .fresh = fresh };
+	int status;
 
 	if (fresh < 0)
 		return thump_fail_errno(err, "socket(%d, %d, %d)", facts->sock_domain,
 					facts->sock_type, facts->sock_protocol);
-	if (refuse_filter(cap, facts, access, err) < 0 ||
-	    thump_sock_get_int(access, SOL_SOCKET, SO_BUF_LOCK, &locked, &lock_result, err) < 0)
+	if (refuse_filter(cap, facts, access, err) < 0)
 		return -1;
-	for (size_t i = 0; i < THUMP_ARRAY_SIZE(options); i++)
-		if (applies(&options[i], facts) &&
-		    capture_option(access, fresh, &options[i], &list, &count, locked,
-				   lock_result == 0, err) < 0)
-			return -1;
-	thump_buf_put_u32(record, count);
-	thump_buf_put(record, list.bytes, list.size_bytes);
-	record->failed |= list.failed;
-	return 0;
+	status = capture_list(cap, facts, access, &list, err);
+	thump_buf_put_u32(record, list.count);
+	thump_buf_put(record, list.encoded.bytes, list.encoded.size_bytes);
+	record->failed |= list.encoded.failed;
+	thump_buf_deinit(&list.encoded);
+	return status;
 }
 
 static const struct option *find_option(int32_t level, int32_t name)
@@ -326,7 +451,8 @@ void thump_sock_decode_options(struct thump_reader *r, struct thump_arena *arena
 		const void *value = thump_get_blob(r, THUMP_SOCK_OPTION_MAX_BYTES, &size_bytes);
 
 		list.list = thump_arena_grow(arena, list.list, i, sizeof(option));
-		if (!value || !known || known->size_bytes != size_bytes || !list.list) {
+		if (!value || !known || known->refused || known->size_bytes != size_bytes ||
+		    !list.list) {
 			r->failed = true;
 			return;
 		}

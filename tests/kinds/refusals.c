@@ -440,6 +440,27 @@ static void make_lease(int given)
 	refuse(fd, "lease\tleased");
 }
 
+static void make_dnotify(int given)
+{
+	int fd;
+
+	(void)given;
+	MUST(mkdir("watched", 0700));
+	fd = (int)MUST(open("watched", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	MUST(fcntl(fd, F_NOTIFY, DN_DELETE | DN_MULTISHOT));
+	refuse(fd, "directory\tF_NOTIFY");
+}
+
+static void make_ip_options(int given)
+{
+	const unsigned char no_operations[4] = { 1, 1, 1, 1 };
+	int fd = (int)MUST(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+
+	(void)given;
+	MUST(setsockopt(fd, IPPROTO_IP, IP_OPTIONS, no_operations, sizeof(no_operations)));
+	refuse(fd, "IP_OPTIONS");
+}
+
 static void *own_files(void *arg)
 {
 	pthread_barrier_t *barrier = arg;
@@ -624,6 +645,8 @@ static const struct {
 	{ "thread_securebits", make_thread_securebits },
 	{ "vfork", make_vfork },
 	{ "lease", make_lease },
+	{ "dnotify", make_dnotify },
+	{ "ip_options", make_ip_options },
 };
 
 static void make(const char *name, int given)
