@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/futex.h>
+#include <mqueue.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -17,10 +18,14 @@
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
+#include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const struct timespec an_hour = { .tv_sec = AN_HOUR_S };
@@ -418,6 +423,215 @@ static void wake_futex(struct waiter_state *state)
 	victim_must(syscall(SYS_futex, &state->futex_word, FUTEX_WAKE, 1) == 1, "futex wake");
 }
 
+/* ---- children, record locks, message queues, terminals, FIFOs ------------------------------- */
+
+static void set_up_child(struct waiter_state *state)
+{
+	state->id = fork();
+	victim_must(state->id >= 0, "fork");
+	if (state->id == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			(void)pause();
+	}
+}
+
+static long wait_child(struct waiter_state *state)
+{
+	return waitpid(state->id, NULL, 0) == state->id ? 0 : -1;
+}
+
+static long wait_child_id(struct waiter_state *state)
+{
+	siginfo_t info;
+
+	return waitid(P_PID, (id_t)state->id, &info, WEXITED);
+}
+
+static const struct flock whole_file = { .l_type = F_WRLCK };
+static const struct flock no_lock = { .l_type = F_UNLCK };
+
+static void set_up_record_lock(struct waiter_state *state)
+{
+	struct flock lock = whole_file;
+	char path[32];
+
+	state->other_fd = memfd_create("record lock", 0);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", state->other_fd);
+	state->fd = open(path, O_RDWR);
+	victim_must(fcntl(state->other_fd, F_OFD_SETLK, &lock) == 0, "F_OFD_SETLK");
+}
+
+static long wait_record_lock(struct waiter_state *state)
+{
+	struct flock lock = whole_file;
+
+	return fcntl(state->fd, F_OFD_SETLKW, &lock);
+}
+
+static void wake_record_lock(struct waiter_state *state)
+{
+	struct flock lock = no_lock;
+
+	victim_must(fcntl(state->other_fd, F_OFD_SETLK, &lock) == 0, "unlock a record");
+}
+
+static void set_up_message_queue(struct waiter_state *state)
+{
+	struct mq_attr attributes = { .mq_maxmsg = 1, .mq_msgsize = 8 };
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "/thump-victim-%d-%d", getpid(), gettid());
+	state->fd = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &attributes);
+	victim_must(state->fd >= 0 && mq_unlink(name) == 0, "mq_open");
+	(void)clock_gettime(CLOCK_REALTIME, &state->timeout);
+	state->timeout.tv_sec += AN_HOUR_S;
+}
+
+static long wait_message(struct waiter_state *state)
+{
+	return mq_timedreceive(state->fd, state->buf, 8, NULL, &state->timeout);
+}
+
+static void wake_message(struct waiter_state *state)
+{
+	victim_must(mq_send(state->fd, "x", 1, 0) == 0, "mq_send");
+}
+
+static void set_up_full_queue(struct waiter_state *state)
+{
+	set_up_message_queue(state);
+	victim_must(mq_send(state->fd, "x", 1, 0) == 0, "mq_send");
+}
+
+static long wait_full_queue(struct waiter_state *state)
+{
+	return mq_timedsend(state->fd, "y", 1, 0, &state->timeout);
+}
+
+static void wake_full_queue(struct waiter_state *state)
+{
+	victim_must(mq_receive(state->fd, state->buf, 8, NULL) == 1, "mq_receive");
+}
+
+static void set_up_terminal(struct waiter_state *state)
+{
+	char name[64];
+
+	state->other_fd = posix_openpt(O_RDWR | O_NOCTTY);
+	victim_must(state->other_fd >= 0 && grantpt(state->other_fd) == 0 &&
+			    unlockpt(state->other_fd) == 0 &&
+			    ptsname_r(state->other_fd, name, sizeof(name)) == 0,
+		    "posix_openpt");
+	state->fd = open(name, O_RDWR | O_NOCTTY);
+	victim_must(state->fd >= 0, "open a terminal");
+}
+
+static void wake_terminal(struct waiter_state *state)
+{
+	victim_must(write(state->other_fd, "\n", 1) == 1, "type a line");
+}
+
+static void set_up_full_pipe(struct waiter_state *state)
+{
+	set_up_pipe(state);
+	victim_must(fcntl(state->other_fd, F_SETFL, O_NONBLOCK) == 0, "F_SETFL");
+	while (write(state->other_fd, state->buf, sizeof(state->buf)) > 0)
+		;
+	victim_must(fcntl(state->other_fd, F_SETFL, 0) == 0, "F_SETFL");
+}
+
+static long wait_write(struct waiter_state *state)
+{
+	return write(state->other_fd, state->buf, 1);
+}
+
+static void wake_write(struct waiter_state *state)
+{
+	char drain[4096];
+
+	victim_must(read(state->fd, drain, sizeof(drain)) > 0, "drain a pipe");
+}
+
+/* open(2) of a FIFO waits for the other end. */
+static void set_up_fifo(struct waiter_state *state)
+{
+	(void)snprintf(state->path, sizeof(state->path), "/tmp/thump-victim-fifo-%d-%d", getpid(),
+		       gettid());
+	(void)unlink(state->path);
+	victim_must(mkfifo(state->path, 0600) == 0, "mkfifo");
+}
+
+static long wait_fifo(struct waiter_state *state)
+{
+	return syscall(SYS_open, state->path, O_RDONLY) >= 0 ? 0 : -1;
+}
+
+static void wake_fifo(struct waiter_state *state)
+{
+	victim_must(open(state->path, O_WRONLY) >= 0 && unlink(state->path) == 0, "open a FIFO");
+}
+
+static void end_child(struct waiter_state *state)
+{
+	victim_must(kill(state->id, SIGKILL) == 0, "kill");
+}
+
+/* ---- more calls on sockets, more futexes, sleeps ----------------------------------------------
+ */
+
+static long wait_recvmmsg(struct waiter_state *state)
+{
+	struct iovec iov = { .iov_base = state->buf, .iov_len = 1 };
+	struct mmsghdr message = { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } };
+
+	return recvmmsg(state->fd, &message, 1, 0, NULL);
+}
+
+static long wait_sendmsg(struct waiter_state *state)
+{
+	struct iovec iov = { .iov_base = state->buf, .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	return sendmsg(state->fd, &message, 0);
+}
+
+static long wait_readv(struct waiter_state *state)
+{
+	struct iovec iov = { .iov_base = state->buf, .iov_len = 1 };
+
+	return readv(state->fd, &iov, 1);
+}
+
+static long wait_accept4(struct waiter_state *state)
+{
+	return accept4(state->fd, NULL, NULL, SOCK_CLOEXEC) >= 0 ? 0 : -1;
+}
+
+static long wait_futex_vector(struct waiter_state *state)
+{
+	struct futex_waitv vector = { .uaddr = (uintptr_t)&state->futex_word, .flags = FUTEX_32 };
+
+	return syscall(SYS_futex_waitv, &vector, 1, 0, &state->timeout, CLOCK_MONOTONIC);
+}
+
+/* The leader of the victim holds it, and gives it away when it wakes us. */
+static void set_up_pi_futex(struct waiter_state *state)
+{
+	state->futex_word = (uint32_t)getpid();
+}
+
+static long wait_pi_futex(struct waiter_state *state)
+{
+	return syscall(SYS_futex, &state->futex_word, FUTEX_LOCK_PI, 0, NULL);
+}
+
+static void wake_pi_futex(struct waiter_state *state)
+{
+	victim_must(syscall(SYS_futex, &state->futex_word, FUTEX_UNLOCK_PI) == 0,
+		    "FUTEX_UNLOCK_PI");
+}
+
 const struct waiter victim_waiters[] = {
 	{ "epoll_wait", SYS_epoll_wait, set_up_epoll, wait_epoll, write_byte, 1 },
 	{ "epoll_wait -1", SYS_epoll_wait, set_up_epoll, wait_epoll_for_ever, write_byte, 1 },
@@ -442,6 +656,22 @@ const struct waiter victim_waiters[] = {
 	{ "flock", SYS_flock, set_up_lock, wait_lock, wake_lock, 0 },
 	{ "futex", SYS_futex, NULL, wait_futex, wake_futex, 0 },
 	{ "futex relative", SYS_futex, NULL, wait_futex_timed, wake_futex, 0 },
+	{ "waitpid", SYS_wait4, set_up_child, wait_child, end_child, 0 },
+	{ "waitid", SYS_waitid, set_up_child, wait_child_id, end_child, 0 },
+	{ "record lock", SYS_fcntl, set_up_record_lock, wait_record_lock, wake_record_lock, 0 },
+	{ "mq_timedreceive", SYS_mq_timedreceive, set_up_message_queue, wait_message, wake_message,
+	  1 },
+	{ "mq_timedsend", SYS_mq_timedsend, set_up_full_queue, wait_full_queue, wake_full_queue,
+	  0 },
+	{ "terminal", SYS_read, set_up_terminal, wait_read, wake_terminal, 1 },
+	{ "full pipe", SYS_write, set_up_full_pipe, wait_write, wake_write, 1 },
+	{ "FIFO", SYS_open, set_up_fifo, wait_fifo, wake_fifo, 0 },
+	{ "timed recvmmsg", SYS_recvmmsg, set_up_socketpair, wait_recvmmsg, write_byte, 1 },
+	{ "timed sendmsg", SYS_sendmsg, set_up_full, wait_sendmsg, wake_send, 1 },
+	{ "timed readv", SYS_readv, set_up_socketpair, wait_readv, write_byte, 1 },
+	{ "timed accept4", SYS_accept4, set_up_accept, wait_accept4, wake_accept, 0 },
+	{ "futex_waitv", SYS_futex_waitv, set_up_deadline, wait_futex_vector, wake_futex, 0 },
+	{ "FUTEX_LOCK_PI", SYS_futex, set_up_pi_futex, wait_pi_futex, wake_pi_futex, 0 },
 	{ "futex absolute", SYS_futex, set_up_deadline, wait_futex_absolute, wake_futex, 0 },
 };
 const size_t victim_nr_waiters = sizeof(victim_waiters) / sizeof(victim_waiters[0]);

@@ -30,6 +30,33 @@ static void expect_subreaper(int want)
 	CHECK_EQ(have, want);
 }
 
+static void expect_parent_death_signal(int want)
+{
+	int have = -1;
+
+	MUST(prctl(PR_GET_PDEATHSIG, &have));
+	CHECK_EQ(have, want);
+}
+
+static int oom_score(void)
+{
+	FILE *file = fopen("/proc/self/oom_score_adj", "r");
+	int score = -1;
+
+	CHECK(file && fscanf(file, "%d", &score) == 1);
+	CHECK_EQ(fclose(file), 0);
+	return score;
+}
+
+/* Upwards: that needs no privilege. */
+static void raise_oom_score(int score)
+{
+	FILE *file = fopen("/proc/self/oom_score_adj", "w");
+
+	CHECK(file && fprintf(file, "%d", score) > 0);
+	CHECK_EQ(fclose(file), 0);
+}
+
 static void set_all(void)
 {
 	struct rlimit nofile = { 200, 300 }, core = { 0, 4096 };
@@ -38,6 +65,7 @@ static void set_all(void)
 	for (size_t i = 0; i < NR_OF(prctls); i++)
 		MUST(prctl(prctls[i].set_option, prctls[i].value, 0, 0, 0));
 	MUST(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	MUST(prctl(PR_SET_PDEATHSIG, SIGWINCH)); /* which is ignored */
 	(void)umask(0137);
 	MUST(setpriority(PRIO_PROCESS, 0, 7));
 	MUST(personality(ADDR_NO_RANDOMIZE));
@@ -55,8 +83,11 @@ int main(void)
 	struct rlimit limit;
 	cpu_set_t before, after;
 	pid_t group, session, parent;
+	int score;
 
 	workload_init();
+	score = oom_score() + 7;
+	raise_oom_score(score);
 	set_all();
 	MUST(sched_getaffinity(0, sizeof(before), &before));
 	group = getpgrp();
@@ -73,6 +104,8 @@ int main(void)
 		if (prctl(prctls[i].option, 0, 0, 0, 0) != prctls[i].value)
 			FAIL("%s is not %ld", prctls[i].name, prctls[i].value);
 	expect_subreaper(1);
+	expect_parent_death_signal(SIGWINCH);
+	CHECK_EQ(oom_score(), score);
 	CHECK_EQ(umask(0), 0137);
 	CHECK_EQ(getpriority(PRIO_PROCESS, 0), 7);
 	CHECK_EQ(personality(0xffffffff), ADDR_NO_RANDOMIZE);
