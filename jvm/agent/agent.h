@@ -26,6 +26,9 @@ struct agent_options {
 	bool leave_running;	/* then=continue: the original goes on after a checkpoint */
 };
 
+/* More than an environment usually has; untouched pages cost nothing. */
+#define AGENT_PARAMETERS_SIZE ((size_t)1 << 20)
+
 struct agent {
 	JavaVM *vm;
 	jvmtiEnv *jvmti;
@@ -33,10 +36,13 @@ struct agent {
 	struct thump_coord_page *page; /* page aligned, shared with the engine during a capture */
 	int64_t clock_ahead_ns; /* the machine's monotonic clock, of the program's; see clock.c */
 	bool has_clock;
-	jclass coordinator;		     /* global reference */
-	jmethodID request;		     /* static String request(boolean dryRun) */
-	struct server *server;		     /* NULL when there is none */
-	struct refusals *refusals;	     /* of the last checkpoint that failed, or NULL */
+	char *parameters;	   /* what the engine says in a restore (coord/abi.h), or NULL */
+	bool time_zone_changed;	   /* TZ, by the last restore */
+	struct changes *changes;   /* what a restore changes, found before the capture */
+	jclass coordinator;	   /* global reference */
+	jmethodID request;	   /* static String request(boolean dryRun) */
+	struct server *server;	   /* NULL when there is none */
+	struct refusals *refusals; /* of the last checkpoint that failed, or NULL */
 	struct suspended_threads *suspended; /* NULL: nobody is */
 	struct watchdog *watchdog;	     /* during a checkpoint */
 	struct random_targets *random; /* found before the capture, renewed after the restore */
@@ -113,6 +119,24 @@ bool watchdog_is(const struct agent *agent, JNIEnv *jni, jthread thread);
 
 /* Lets the JVM's monotonic time be ours from now on; false: it cannot be. */
 bool clock_take_over(struct agent *agent);
+
+/* The text behind the next parameter with this prefix, after the one given (NULL: from the start).
+ */
+char *parameters_next(const struct agent *agent, const char *prefix, const char *after);
+void parameters_forget(struct agent *agent);
+/* String[] of the arguments. */
+jobjectArray parameters_arguments(const struct agent *agent, JNIEnv *jni);
+
+/* Finds what a restore changes (in the original process, others suspended), and changes it (in the
+ * restored one); see changes.c. */
+void changes_find(struct agent *agent, JNIEnv *jni);
+void changes_apply(struct agent *agent, JNIEnv *jni);
+
+/* Natives: the map inside System.getProperties(), and whether the command line of the original had
+ * -Duser.timezone; see properties.c. */
+jobject properties_get(JNIEnv *jni, jclass self);
+void properties_set(JNIEnv *jni, jclass self, jobject map);
+jboolean properties_time_zone_given(JNIEnv *jni, jclass self);
 
 /* Finds the generators that must not repeat (in the original process, others suspended), and gives
  * them fresh state (in the restored one); see random.c. */

@@ -117,6 +117,22 @@ static jboolean native_was_restored(JNIEnv *jni, jclass self)
 	return agent_get()->page->state == THUMP_COORD_RESTORED ? JNI_TRUE : JNI_FALSE;
 }
 
+static jobjectArray native_arguments(JNIEnv *jni, jclass self)
+{
+	jobjectArray arguments = parameters_arguments(agent_get(), jni);
+
+	(void)self;
+	parameters_forget(agent_get());
+	return arguments;
+}
+
+static jboolean native_time_zone_changed(JNIEnv *jni, jclass self)
+{
+	(void)jni;
+	(void)self;
+	return agent_get()->time_zone_changed ? JNI_TRUE : JNI_FALSE;
+}
+
 static jclass native_define_management(JNIEnv *jni, jclass self)
 {
 	(void)self;
@@ -147,6 +163,12 @@ static bool register_natives(JNIEnv *jni)
 		METHOD("unwatch", "()Ljava/lang/String;", native_unwatch),
 		METHOD("capture", "(ZLjava/lang/String;)Ljava/lang/String;", native_capture),
 		METHOD("wasRestored", "()Z", native_was_restored),
+		METHOD("arguments", "()[Ljava/lang/String;", native_arguments),
+		METHOD("timeZoneChanged", "()Z", native_time_zone_changed),
+		METHOD("isTimeZoneGiven", "()Z", properties_time_zone_given),
+		METHOD("properties", "()Ljava/util/Map;", properties_get),
+		METHOD("setProperties", "(Ljava/util/concurrent/ConcurrentHashMap;)V",
+		       properties_set),
 		METHOD("defineManagementComponent", "()Ljava/lang/Class;",
 		       native_define_management),
 		METHOD("addPlatformComponent", "(Ljava/lang/String;Ljava/lang/Object;)V",

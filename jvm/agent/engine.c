@@ -149,6 +149,10 @@ static void begin_page(const struct agent *agent, bool dry_run, const char *refu
 	memcpy(page->magic, THUMP_COORD_MAGIC, sizeof(page->magic));
 	page->only_check = dry_run ? 1 : 0;
 	(void)snprintf(page->runtime, sizeof(page->runtime), "java");
+	if (agent->parameters) {
+		page->parameters_addr = (uintptr_t)agent->parameters;
+		page->parameters_size_bytes = AGENT_PARAMETERS_SIZE;
+	}
 	if (agent->has_clock)
 		page->clock_addr = (uintptr_t)&agent->clock_ahead_ns;
 	(void)snprintf(page->text, sizeof(page->text), "%s", refused ? refused : "");
@@ -194,6 +198,7 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	if (!dry_run) {
 		heap_shrink(agent);
 		random_find(agent, jni);
+		changes_find(agent, jni);
 	}
 	/* Under yama 1 only descendants may be traced; EINVAL where there is no yama. */
 	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
@@ -201,8 +206,10 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	if (dry_run || !safepoint_run(agent, capture_at_safepoint, &call))
 		capture_here(&call);
 	(void)prctl(PR_SET_PTRACER, 0, 0, 0, 0);
-	if (load_state(page) == THUMP_COORD_RESTORED)
+	if (load_state(page) == THUMP_COORD_RESTORED) {
 		random_renew(agent, jni);
+		changes_apply(agent, jni);
+	}
 	/* The socket first: who asked for a checkpoint that failed wants to know what is found. */
 	server_resume(agent);
 	if (load_state(page) == THUMP_COORD_FAILED)

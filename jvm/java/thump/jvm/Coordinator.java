@@ -35,30 +35,36 @@ public final class Coordinator {
         if (LOCK.isHeldByCurrentThread()) {
             throw new CheckpointException("Recursive checkpoint is not allowed");
         }
+        RestoreWords words;
         LOCK.lock();
         try {
-            locked(dryRun);
+            words = locked(dryRun);
         } finally {
             LOCK.unlock();
         }
+        if (words != null && words.hasMain()) {
+            words.runMain();
+        }
     }
 
-    private static void locked(boolean dryRun) throws CheckpointException, RestoreException {
+    private static RestoreWords locked(boolean dryRun) throws CheckpointException, RestoreException {
         Thread keepAlive = KeepAlive.start();
         Native.begin();
         try {
-            runPhases(dryRun);
+            return runPhases(dryRun);
         } finally {
             Native.end();
             KeepAlive.stop(keepAlive);
         }
     }
 
-    private static void runPhases(boolean dryRun) throws CheckpointException, RestoreException {
+    /** Returns what the restore says; null in the original process. */
+    private static RestoreWords runPhases(boolean dryRun) throws CheckpointException, RestoreException {
         HookRun hooks = new HookRun(false);
         CheckpointException refused = before(hooks);
         Outcome outcome;
         RestoreException failed = null;
+        RestoreWords words = null;
 
         if (refused != null) {
             // The engine is still asked what it would refuse, so that a developer sees all reasons in one go.
@@ -67,9 +73,11 @@ public final class Coordinator {
             SingleThreaded part = SingleThreaded.run(dryRun);
             outcome = part.outcome();
             failed = part.failed();
+            words = part.words();
         }
-        if (!dryRun && outcome.failure() == null && Native.wasRestored()) {
+        if (words != null) {
             Management.restored();
+            failed = join(failed, words.setFlags());
         }
         failed = after(hooks, failed);
         if (outcome.failure() != null) {
@@ -83,6 +91,7 @@ public final class Coordinator {
         if (failed != null) {
             throw failed;
         }
+        return words;
     }
 
     /** The hooks of the thump API, then the resources of CRaC's: all of them, whatever the others threw. */
@@ -138,7 +147,10 @@ public final class Coordinator {
             if (!Native.canCheckpoint()) {
                 throw new UnsupportedOperationException(NOT_CONFIGURED);
             }
-            locked(dryRun);
+            RestoreWords words = locked(dryRun);
+            if (words != null && words.hasMain()) {
+                startMain(words);
+            }
             return null;
         } catch (RestoreException thrown) {
             System.err.println("thump: restored, but not everything came back: " + Failures.text(thrown));
@@ -149,5 +161,22 @@ public final class Coordinator {
         } finally {
             LOCK.unlock();
         }
+    }
+
+    /** On the thread that asked, but not on one of the agent's: it must hear the next request. */
+    private static void startMain(RestoreWords words) throws RestoreException {
+        if (!Thread.currentThread().isDaemon()) {
+            words.runMain();
+            return;
+        }
+        Thread thread = new Thread(() -> {
+            try {
+                words.runMain();
+            } catch (RestoreException thrown) {
+                System.err.println("thump: the main class of the restore failed: " + Failures.text(thrown));
+            }
+        }, "main");
+        thread.setDaemon(false);
+        thread.start();
     }
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package thump.jvm;
 
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+
 /**
  * What the agent does in C. Registered by the agent with RegisterNatives before any of it can be called.
  */
@@ -53,6 +56,21 @@ final class Native {
 
     /** Whether this process was made from an image by the last {@link #capture}. */
     static native boolean wasRestored();
+
+    /** What follows the image on the command line of the restore; told once. */
+    static native String[] arguments();
+
+    /** Whether TZ is another one since the restore. */
+    static native boolean timeZoneChanged();
+
+    /** Whether the original's command line had a time zone: then TZ does not count. */
+    static native boolean isTimeZoneGiven();
+
+    /** The map inside the system properties, which may be read without a lock. */
+    static native Map<Object, Object> properties();
+
+    /** Replaces that map. */
+    static native void setProperties(ConcurrentHashMap<Object, Object> map);
 
     /** Defines {@link ManagementComponent}, after java.management exports what it implements. */
     static native Class<?> defineManagementComponent();

@@ -22,6 +22,7 @@ final class SingleThreaded {
     private Outcome outcome;
     private RestoreException failed;
     private boolean stuck;
+    private RestoreWords words;
 
     private SingleThreaded() {
     }
@@ -46,6 +47,11 @@ final class SingleThreaded {
         return failed;
     }
 
+    /** What the restore says; null in the original process. */
+    RestoreWords words() {
+        return words;
+    }
+
     private void attempt(boolean dryRun) {
         HookRun hooks = new HookRun(true);
         Native.suspendOthers();
@@ -55,6 +61,10 @@ final class SingleThreaded {
             String problems = stuck ? null
                     : Native.capture(dryRun || refused != null, refused != null ? Failures.lines(refused) : null);
             outcome = Outcome.of(refused, problems);
+            if (!dryRun && outcome.failure() == null && Native.wasRestored()) {
+                words = new RestoreWords(Native.arguments());
+                words.setProperties(Native.timeZoneChanged());
+            }
             failed = hooks.after();
         } finally {
             Native.resumeOthers();
