@@ -29,5 +29,9 @@ struct thump_namespace_setup {
 	uint32_t pid_max;
 };
 void thump_namespace_enter(struct thump_namespace_setup *setup);
+/* Its parts: what is of the user namespace, for oneself and for children; and what needs the new
+ * pid and mount namespaces. */
+void thump_namespace_begin(struct thump_namespace_setup *setup);
+void thump_namespace_mount_proc(struct thump_namespace_setup *setup);
 
 #endif

@@ -6,6 +6,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "base/fd.h"
+#include "proc/status.h"
 #include "rebuild/arch/arch.h"
 
 #define GATHER_TIMEOUT_MS 10000
@@ -117,7 +119,28 @@ static int unmap_region(struct caller *caller, uint64_t region_end, struct thump
 /* ---- registers
  * ----------------------------------------------------------------------------------- */
 
-/* Which thread of the image this tid is, as the tracer sees it. */
+/* The tid as the thread itself sees it: pid 1 of a fresh namespace is traced from outside. */
+static int32_t own_tid(const struct caller *caller, pid_t tid)
+{
+	auto_free char *text = NULL;
+	struct thump_status status;
+	struct thump_arena arena;
+	struct thump_err ignored;
+	char path[48];
+
+	if (caller->newborn->pid == caller->model->process.pid)
+		return tid;
+	(void)snprintf(path, sizeof(path), "task/%d/status", tid);
+	if (thump_slurp(caller->newborn->proc_fd, path, &text, NULL) < 0)
+		return 0;
+	thump_arena_init(&arena);
+	if (thump_status_parse(text, &arena, &status, &ignored) == 0)
+		tid = status.ns_pid;
+	thump_arena_deinit(&arena);
+	return tid;
+}
+
+/* Which thread of the image this is. */
 static const struct thump_task *task_of(const struct caller *caller, size_t index)
 {
 	const struct thump_region *region = caller->region;
@@ -125,12 +148,13 @@ static const struct thump_task *task_of(const struct caller *caller, size_t inde
 	const struct thump_blob_thread *threads =
 		(const struct thump_blob_thread *)(region->bytes +
 						   (region->blob->threads - region->addr));
-	int32_t wanted = 0;
+	int32_t wanted = 0, tid;
 
 	if (index == 0)
 		return &model->tasks[0];
+	tid = own_tid(caller, caller->newborn->tids[index]);
 	for (uint32_t i = 0; i < region->blob->nr_threads; i++) {
-		if (threads[i].actual_tid == caller->newborn->tids[index])
+		if (threads[i].actual_tid == tid)
 			wanted = threads[i].wanted_tid;
 	}
 	for (uint32_t i = 1; i < model->nr_tasks; i++) {

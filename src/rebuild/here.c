@@ -6,6 +6,7 @@
  */
 #include <elf.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -142,6 +143,7 @@ struct attempt {
 	struct thump_jobs jobs;
 	struct verifier verifier;
 	struct thump_newborn *newborn;
+	bool first; /* it becomes pid 1 of fresh namespaces */
 	uint64_t start_ns, start_ticks, forked_ticks;
 };
 
@@ -190,7 +192,7 @@ static sigset_t give_up_on(const struct attempt *attempt)
 {
 	sigset_t note;
 
-	if (attempt->report->way != THUMP_WAY_NAMESPACE)
+	if (attempt->report->way != THUMP_WAY_NAMESPACE || attempt->first)
 		return attempt->plan->options.give_up_on;
 	(void)sigemptyset(&note);
 	(void)sigaddset(&note, THUMP_NOTE_SIGNAL);
@@ -206,6 +208,17 @@ static int given_up(const struct attempt *attempt, struct thump_err *err)
 			  sigabbrev_np(signo) ? sigabbrev_np(signo) : "?");
 }
 
+static int spawn(struct attempt *attempt, enum thump_pid_way tid_way, pid_t *pid_ret,
+		 struct thump_err *err)
+{
+	struct thump_plan *plan = attempt->plan;
+
+	if (attempt->first)
+		return thump_spawn_first(plan, attempt->report, pid_ret, err);
+	return thump_spawn_with_pid(tid_way, plan->model->process.pid, plan->options.spin_limit,
+				    pid_ret, &attempt->report->spins, err);
+}
+
 static int start_child(struct attempt *attempt, enum thump_pid_way tid_way,
 		       const struct thump_caps *caps, struct thump_err *err)
 {
@@ -219,9 +232,11 @@ static int start_child(struct attempt *attempt, enum thump_pid_way tid_way,
 		return thump_fail_errno(err, "pipe");
 	go_read = ends[0];
 	go_write = ends[1];
-	if (thump_spawn_with_pid(tid_way, plan->model->process.pid, plan->options.spin_limit, &pid,
-				 &attempt->report->spins, err) < 0)
+	if (spawn(attempt, tid_way, &pid, err) < 0)
 		return -1;
+	/* Whether there is a time namespace is known only now. */
+	if (attempt->first)
+		set_clock_shift(plan, attempt->report);
 	if (pid == 0) {
 		thump_close_fd(&go_write);
 		thump_child_main(plan, tid_way, caps, &attempt->region, go_read);
@@ -423,11 +438,17 @@ int thump_rebuild_here(struct thump_plan *plan, enum thump_pid_way tid_way,
 		.start_ns = clock_ns(CLOCK_MONOTONIC),
 		.start_ticks = thump_ticks(),
 	};
-	int result = attempt_run(&attempt, tid_way, err);
+	int result;
 
+	if (tid_way == THUMP_WAY_NAMESPACE) {
+		attempt.first = true;
+		report->user_namespace =
+			!(thump_caps_sets().effective & THUMP_CAP_BIT(CAP_SYS_ADMIN));
+		tid_way = THUMP_WAY_SET_TID; /* of its threads */
+	}
+	result = attempt_run(&attempt, tid_way, err);
 	if (result < 0 && attempt.newborn && thump_newborn_given_up_on(attempt.newborn))
 		result = given_up(&attempt, err);
-
 	if (result == 0) {
 		report_times(&attempt);
 		*pid_ret = attempt.newborn->pid;

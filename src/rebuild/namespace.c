@@ -224,16 +224,6 @@ static int receive_hello(int control_fd, struct hello *hello, struct thump_err *
 	return 0;
 }
 
-/* fork(2) into fresh namespaces. Raw: no wrapper of glibc forks with these flags. */
-static pid_t clone_init(bool user_namespace)
-{
-	unsigned long flags = SIGCHLD | THUMP_NAMESPACE_FLAGS;
-
-	if (user_namespace)
-		flags |= CLONE_NEWUSER;
-	return (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
-}
-
 static int make_socket(int fds[2], struct thump_err *err)
 {
 	const int yes = 1;
@@ -273,7 +263,7 @@ int thump_rebuild_in_namespace(struct thump_plan *plan, struct thump_rebuild_rep
 	setup.user_namespace = !(thump_caps_sets().effective & THUMP_CAP_BIT(CAP_SYS_ADMIN));
 	if (make_socket(fds, err) < 0)
 		goto fail;
-	pid = clone_init(setup.user_namespace);
+	pid = thump_raw_fork(THUMP_NAMESPACE_FLAGS | (setup.user_namespace ? CLONE_NEWUSER : 0));
 	if (pid < 0) {
 		(void)thump_fail_errno(err, "make a pid namespace");
 		goto fail;

@@ -20,7 +20,8 @@ THUMP_MUST_CHECK int thump_spawn_with_pid(enum thump_pid_way way, pid_t wanted, 
 
 /*
  * Makes the restored process as a child of the calling process and lets it run. `tid_way` is how
- * to get pids and tids in the pid namespace of the caller: SET_TID, SPIN or OTHER. Called in thump
+ * to get pids and tids in the pid namespace of the caller: SET_TID, SPIN or OTHER; NAMESPACE makes
+ * a fresh one of which the process is pid 1. Called in thump
  * itself (ways 1, 3, 4) or in our init of a fresh namespace (way 2). On failure nothing is left.
  * Sets the report's times, spins and pid_host (the pid as the calling process sees it).
  */
@@ -44,6 +45,18 @@ THUMP_MUST_CHECK int thump_choose_way(const struct thump_model *model,
 THUMP_MUST_CHECK int thump_rebuild_in_namespace(struct thump_plan *plan,
 						struct thump_rebuild_report *report,
 						pid_t *child_ret, struct thump_err *err);
+
+/*
+ * Way 2 for a program that was pid 1: like fork(2), but the child is pid 1 of fresh namespaces, and
+ * nobody is between it and the caller. report->user_namespace says which; sets time_namespace,
+ * own_proc and entered, time_namespace also in the child.
+ */
+THUMP_MUST_CHECK int thump_spawn_first(const struct thump_plan *plan,
+				       struct thump_rebuild_report *report, pid_t *pid_ret,
+				       struct thump_err *err);
+
+/* fork(2) into fresh namespaces. Raw: no wrapper of glibc forks with these flags. */
+pid_t thump_raw_fork(unsigned long namespaces);
 
 /* The rest of the init's life: forwards signals, reaps, tells thump; ends with the program. */
 _Noreturn void thump_init_serve(pid_t program, int control_fd);

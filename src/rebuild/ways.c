@@ -157,30 +157,25 @@ static bool may_make_namespaces(void)
 static bool namespace_fits(struct chooser *chooser)
 {
 	const enum thump_pid_way way = THUMP_WAY_NAMESPACE;
+	const bool assume = chooser->options->assume_namespaces;
 	uint32_t highest = highest_tid(chooser->model);
 
-	/* Its pid 1 is our init. */
-	if (chooser->model->process.pid == 1)
-		return unfit(chooser, way,
-			     "the program was pid 1, and pid 1 of a fresh pid "
-			     "namespace is thump's own init (`thump run` never gives "
-			     "pid 1 to a program)");
-	if (chooser->options->assume_namespaces) {
+	if (assume) {
 		chooser->can.needs_user_namespace = !may_make_namespaces();
 		chooser->can.mount_proc = true;
-		return !loses_capabilities(chooser);
+	} else {
+		thump_probe_namespaces(&chooser->can);
 	}
-	thump_probe_namespaces(&chooser->can);
-	if (!chooser->can.user_namespace)
+	if (!assume && !chooser->can.user_namespace)
 		return unfit(chooser, way, "%s", chooser->can.user_namespace_reason);
-	if (highest >= chooser->can.namespace_pid_max)
+	if (!assume && highest >= chooser->can.namespace_pid_max)
 		return unfit(chooser, way, "pid %u is not below pid_max (%u)", highest,
 			     chooser->can.namespace_pid_max);
 	if (loses_capabilities(chooser))
 		return unfit(chooser, way,
 			     "the program holds capabilities, which a user namespace "
 			     "would take from it");
-	return (chooser->can.time_namespace && !chooser->options->real_clock) ||
+	return assume || (chooser->can.time_namespace && !chooser->options->real_clock) ||
 	       clocks_fit(chooser, way);
 }
 
@@ -328,7 +323,8 @@ static int start_by(enum thump_pid_way way, bool retry, struct thump_plan *plan,
 		.caller_bounding = thump_caps_own().bounding,
 		.retry = retry,
 	};
-	if (way == THUMP_WAY_NAMESPACE)
+	/* pid 1 needs no init of ours: it is one. */
+	if (way == THUMP_WAY_NAMESPACE && thump_plan_model(plan)->process.pid != 1)
 		return thump_rebuild_in_namespace(plan, report, child_ret, err);
 	result = thump_rebuild_here(plan, way, report, child_ret, err);
 	report->pid_host = result == 0 ? *child_ret : 0;

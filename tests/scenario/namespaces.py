@@ -6,6 +6,9 @@ import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
+import os
+import signal
+
 from thumptest import scenario
 from thumptest.events import Failure, Skip
 from thumptest.snapshot import own_id, status_of
@@ -14,9 +17,9 @@ from thumptest.workload import verify_restored, wait_ready
 HIGH_PID = 4190000
 
 
-def unshare(world):
+def unshare(world, map_ids="--map-root-user"):
     """The command that enters a new pid namespace with its own /proc."""
-    return ["unshare", *(["--user", "--map-root-user"] if world.user == "user" else []),
+    return ["unshare", *(["--user", map_ids] if world.user == "user" else []),
             "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
@@ -70,11 +73,36 @@ def from_high_pids(world, workload):
     verify_restored(process, report["pid"])
 
 
+def from_pid_one(world, workload):
+    """It becomes pid 1 again: of fresh namespaces, with nobody between it and thump."""
+    outer = world.start([*unshare(world, "--map-current-user"), workload], "original-first")
+    wait_ready(outer)
+    pid = descendant(world, outer.pid, 1)
+    image = world.path("image-first")
+    world.checkpoint(pid, image)
+    outer.status()
+    for number, options in enumerate(([], ["--detach"], [])):
+        process, report = world.restore(image, *options, name=f"restore-first-{number}")
+        status = status_of(f"/proc/{report['pid']}/status")
+        if own_id(status) != 1 or len(status["NSpid"].split()) < 2:
+            raise Failure(f"the restored process is {status['NSpid']}")
+        if not options and int(status["PPid"]) != process.pid:
+            raise Failure(f"its parent is {status['PPid']}, not thump")
+        if not report["time_namespace"] or not report["own_proc"]:
+            raise Failure(f"its namespaces: {report}")
+        if options:
+            process.status()
+            os.kill(report["pid"], signal.SIGKILL)
+        else:
+            verify_restored(process, report["pid"])
+
+
 def test(world, options):
     workload = world.reachable(options.workload)
-    {"into": into_another, "high": from_high_pids}[options.which](world, workload)
+    {"into": into_another, "high": from_high_pids,
+     "first": from_pid_one}[options.which](world, workload)
 
 
 if __name__ == "__main__":
     scenario.run("namespaces", test, 60, workload={"type": pathlib.Path, "required": True},
-                 which={"choices": ("into", "high"), "required": True})
+                 which={"choices": ("into", "high", "first"), "required": True})
