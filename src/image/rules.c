@@ -263,7 +263,7 @@ static int by_value(const void *a, const void *b)
 
 static int check_tids_differ(const struct thump_model *model, struct thump_err *err)
 {
-	auto_free int32_t *tids = calloc(model->nr_tasks, sizeof(*tids));
+	auto_free int32_t *tids = calloc(model->nr_tasks + (size_t)1, sizeof(*tids));
 
 	if (!tids)
 		return thump_fail_errno(err, "list of threads");

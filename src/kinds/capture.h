@@ -6,6 +6,7 @@
 #include <dirent.h>
 
 #include "kinds/kind.h"
+#include "proc/fdinfo.h"
 
 /* ---- facts.c, share.c ------------------------------------------------------------------ */
 
@@ -14,6 +15,11 @@ THUMP_MUST_CHECK int thump_facts_collect(struct thump_target *target, bool dup_f
 					 struct thump_arena *arena,
 					 struct thump_fd_facts **facts_ret, size_t *count_ret,
 					 struct thump_err *err);
+
+/* /proc/PID/fdinfo/FD, parsed, and its text on the heap. */
+THUMP_MUST_CHECK int thump_fdinfo_read(struct thump_target *target, int fd,
+				       struct thump_fdinfo *info_ret, char **text_ret,
+				       struct thump_err *err);
 
 enum thump_share_way {
 	THUMP_SHARE_KCMP,  /* kcmp(2) */

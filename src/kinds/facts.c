@@ -64,18 +64,30 @@ static uint64_t read_fs_type(struct thump_target *target, int fd)
 	return (uint64_t)fs.f_type;
 }
 
-static int read_fdinfo(struct thump_target *target, struct thump_arena *arena,
-		       struct thump_fd_facts *facts, struct thump_err *err)
+int thump_fdinfo_read(struct thump_target *target, int fd, struct thump_fdinfo *info_ret,
+		      char **text_ret, struct thump_err *err)
+{
+	auto_free char *text = NULL;
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "fdinfo/%d", fd);
+	if (thump_slurp(target->proc_fd, path, &text, NULL) < 0)
+		return thump_fail_errno(err, "read /proc/%d/%s", target->pid, path);
+	if (thump_fdinfo_parse(text, info_ret, err) < 0)
+		return thump_add_context(err, "/proc/%d/%s", target->pid, path);
+	*text_ret = text;
+	text = NULL;
+	return 0;
+}
+
+static int look_at_fdinfo(struct thump_target *target, struct thump_arena *arena,
+			  struct thump_fd_facts *facts, struct thump_err *err)
 {
 	auto_free char *text = NULL;
 	struct thump_fdinfo info;
-	char path[32];
 
-	(void)snprintf(path, sizeof(path), "fdinfo/%d", facts->fd);
-	if (thump_slurp(target->proc_fd, path, &text, NULL) < 0)
-		return thump_fail_errno(err, "read /proc/%d/%s", target->pid, path);
-	if (thump_fdinfo_parse(text, &info, err) < 0)
-		return thump_add_context(err, "/proc/%d/%s", target->pid, path);
+	if (thump_fdinfo_read(target, facts->fd, &info, &text, err) < 0)
+		return -1;
 	facts->fdinfo = thump_arena_strdup(arena, text);
 	if (!facts->fdinfo)
 		return thump_fail(err, "out of memory");
@@ -117,7 +129,8 @@ static int read_facts(struct thump_target *target, bool dup_fd, struct thump_are
 		      struct thump_fd_facts *facts, struct thump_err *err)
 {
 	facts->sock_domain = facts->sock_type = facts->sock_protocol = -1;
-	if (read_link(target, arena, facts, err) < 0 || read_fdinfo(target, arena, facts, err) < 0)
+	if (read_link(target, arena, facts, err) < 0 ||
+	    look_at_fdinfo(target, arena, facts, err) < 0)
 		return -1;
 	if (S_ISREG(facts->st.st_mode))
 		facts->fs_type = read_fs_type(target, facts->fd);

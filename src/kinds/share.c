@@ -157,12 +157,8 @@ static int has_changed(struct thump_target *target, const struct thump_fd_facts 
 {
 	auto_free char *text = NULL;
 	struct thump_fdinfo info;
-	char path[32];
 
-	(void)snprintf(path, sizeof(path), "fdinfo/%d", facts->fd);
-	if (thump_slurp(target->proc_fd, path, &text, NULL) < 0)
-		return thump_fail_errno(err, "read /proc/%d/%s", target->pid, path);
-	if (thump_fdinfo_parse(text, &info, err) < 0)
+	if (thump_fdinfo_read(target, facts->fd, &info, &text, err) < 0)
 		return -1;
 	*changed_ret = ((info.open_flags ^ facts->open_flags) & O_NONBLOCK) != 0;
 	return 0;

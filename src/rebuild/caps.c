@@ -4,7 +4,6 @@
 #include "rebuild/spawn.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,19 +23,24 @@ static int caps_get(struct thump_caps *caps)
 	return 0;
 }
 
+struct thump_capset thump_caps_encode(const struct thump_caps *caps)
+{
+	return (struct thump_capset){
+		.header = { .version = _LINUX_CAPABILITY_VERSION_3 },
+		.data = { { .effective = (uint32_t)caps->effective,
+			    .permitted = (uint32_t)caps->permitted,
+			    .inheritable = (uint32_t)caps->inheritable },
+			  { .effective = (uint32_t)(caps->effective >> 32),
+			    .permitted = (uint32_t)(caps->permitted >> 32),
+			    .inheritable = (uint32_t)(caps->inheritable >> 32) } },
+	};
+}
+
 static int caps_set(const struct thump_caps *caps)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
-		{ .effective = (uint32_t)caps->effective,
-		  .permitted = (uint32_t)caps->permitted,
-		  .inheritable = (uint32_t)caps->inheritable },
-		{ .effective = (uint32_t)(caps->effective >> 32),
-		  .permitted = (uint32_t)(caps->permitted >> 32),
-		  .inheritable = (uint32_t)(caps->inheritable >> 32) },
-	};
+	struct thump_capset set = thump_caps_encode(caps);
 
-	return (int)syscall(SYS_capset, &header, data);
+	return (int)syscall(SYS_capset, &set.header, set.data);
 }
 
 struct thump_caps thump_caps_sets(void)

@@ -6,6 +6,8 @@
 #ifndef THUMP_REBUILD_SPAWN_H
 #define THUMP_REBUILD_SPAWN_H
 
+#include <linux/capability.h>
+
 #include "rebuild/rebuild.h"
 
 /*
@@ -77,6 +79,14 @@ _Noreturn void thump_init_serve(pid_t program, int control_fd);
 struct thump_caps {
 	uint64_t inheritable, permitted, effective, bounding, ambient;
 };
+
+/* The first three sets as capset(2) takes them. */
+struct thump_capset {
+	struct __user_cap_header_struct header;
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+};
+struct thump_capset thump_caps_encode(const struct thump_caps *caps);
+
 struct thump_caps thump_caps_final(const struct thump_model *model,
 				   const struct thump_rebuild_report *report);
 THUMP_MUST_CHECK int thump_caps_before_exec(const struct thump_caps *final,

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Steps that each thread runs for itself, after all memory is filled: rseq(2), for one, writes to
  * the thread's memory at once. */
-#include <linux/capability.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,22 +165,14 @@ void thump_thread_steps(const struct thump_plan *plan, const struct thump_task *
 void thump_caps_steps(const struct thump_task *task, const struct thump_plan *plan,
 		      const struct thump_caps *caps, struct thump_region *region)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {
-		{ .effective = (uint32_t)caps->effective,
-		  .permitted = (uint32_t)caps->permitted,
-		  .inheritable = (uint32_t)caps->inheritable },
-		{ .effective = (uint32_t)(caps->effective >> 32),
-		  .permitted = (uint32_t)(caps->permitted >> 32),
-		  .inheritable = (uint32_t)(caps->inheritable >> 32) },
-	};
+	const struct thump_capset set = thump_caps_encode(caps);
 
 	if (plan->set_caps) {
 		thump_step_try(THUMP_STEP(region, THUMP_WHAT_DROP_AMBIENT, SYS_prctl,
 					  PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL));
 		(void)THUMP_STEP(region, THUMP_WHAT_SET_CAPS, SYS_capset,
-				 thump_region_put(region, &header, sizeof(header)),
-				 thump_region_put(region, data, sizeof(data)));
+				 thump_region_put(region, &set.header, sizeof(set.header)),
+				 thump_region_put(region, set.data, sizeof(set.data)));
 	}
 	for (unsigned cap = 0; cap < 64; cap++) {
 		if (caps->ambient & THUMP_CAP_BIT(cap))
