@@ -15,7 +15,7 @@ import subprocess
 from thumptest import scenario, web
 from thumptest.events import Failure, free_port, poll_until
 
-SHELF = ["/usr/bin/python3", scenario.APPS / "shelf.py"]
+SHELF = scenario.APPS / "shelf.py"
 REFUSED = 123
 
 
@@ -26,9 +26,10 @@ class Moment:
         self.world, self.port = world, free_port()
         self.image = image or world.path(f"{name}.thump")
         moment = when.format(port=self.port)
+        command = command or ["/usr/bin/python3", world.reachable(SHELF)]
         self.process = world.start(
             [world.thump_path, "run", "--image", self.image, "--checkpoint-when", moment,
-             "--then", then, "--", *(command or SHELF), str(self.port)], name, **options)
+             "--then", then, "--", *command, str(self.port)], name, **options)
 
     def expect_end(self, status=0):
         if self.process.status() != status:

@@ -48,7 +48,8 @@ while True:
 
 def keep_alive(world):
     """An ordinary web server, with clients that keep their connections."""
-    process = world.start(["/usr/bin/python3", scenario.APPS / "shelf.py"], "keep-alive")
+    script = world.reachable(scenario.APPS / "shelf.py")
+    process = world.start(["/usr/bin/python3", script], "keep-alive")
     port = int(process.line("'ready'").split()[1])
     clients = []
     for _ in range(3):

@@ -80,7 +80,8 @@ def expect_same_heap(live, found, when):
 
 def test(world, options):
     home, classes = find_jdk(options.jdk), world.path("classes")
-    world.run([home / "bin" / "javac", "--release", "11", "-d", classes, SOURCE], "javac")
+    world.run([home / "bin" / "javac", "--release", "11", "-d", classes,
+               world.reachable(SOURCE)], "javac")
     process = world.start([home / "bin" / "java", *options.java, "-Xmx96m", "-cp", classes,
                            "HeapGraph", NODES], "original")
     process.expect_line("ready")
@@ -100,5 +101,5 @@ def test(world, options):
 
 
 if __name__ == "__main__":
-    scenario.run("heap", test, 220, jdk={"required": True},
+    scenario.run("heap", test, 400, jdk={"required": True},
                  java={"action": "append", "default": []})

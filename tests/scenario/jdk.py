@@ -47,7 +47,8 @@ def test(world, options):
     deadline = world.deadline
     home = find_jdk(options.jdk)
     classes = world.path("classes")
-    world.run([home / "bin" / "javac", "--release", "11", "-d", classes, SOURCE], "javac")
+    world.run([home / "bin" / "javac", "--release", "11", "-d", classes,
+               world.reachable(SOURCE)], "javac")
     process = world.start([home / "bin" / "java", *options.java, "-XX:TieredStopAtLevel=1",
                            # jhsdb walks over garbage, too: little of it.
                            "-Xmx160m", "-Dsun.net.httpserver.nodelay=true", "-cp", classes,

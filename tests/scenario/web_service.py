@@ -8,10 +8,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from thumptest import scenario, web
 from thumptest.events import Failure
 
-PROGRAMS = {
-    "python3": ["/usr/bin/python3", scenario.APPS / "shelf.py"],
-    "node": ["node", scenario.APPS / "shelf.js"],
-}
+PROGRAMS = {"python3": ("/usr/bin/python3", "shelf.py"), "node": ("node", "shelf.js")}
 ITEMS = {f"/item-{i}": bytes(f"value {i} " * (i % 50 + 1), "ascii") for i in range(200)}
 REQUESTS = 100
 
@@ -30,7 +27,8 @@ def expect_items(port, count, deadline, process):
 
 def test(world, options):
     deadline = world.deadline
-    process = world.start(PROGRAMS[options.program], "original")
+    interpreter, script = PROGRAMS[options.program]
+    process = world.start([interpreter, world.reachable(scenario.APPS / script)], "original")
     ready = process.line("'ready'")
     if ready is None:
         raise Failure(f"{options.program} did not start: {process.stderr_text()}")

@@ -135,13 +135,16 @@ class World:
     def changes_user(self):
         return self.user == "user" and os.getuid() == 0
 
-    def can_reach(self, path):
-        """Whether the test's user may go there."""
-        return subprocess.run([*self.prefix(), "test", "-x", str(path)], check=False).returncode \
-            == 0
+    @staticmethod
+    def can_reach(path):
+        """Whether an ordinary user may go there: root's tests have some of their programs run by
+        one, too."""
+        prefix = AS_USER if os.getuid() == 0 else []
+        return subprocess.run([*prefix, "test", "-x", str(path)], check=False).returncode == 0
 
     def reachable(self, path):
-        """`path`, or a copy of that program which the test's user can run."""
+        """`path`, or a copy of that file which an ordinary user can run and read: the tree may lie
+        where only root comes."""
         path = pathlib.Path(path).resolve()
         if self.can_reach(path):
             return path
