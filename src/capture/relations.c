@@ -164,6 +164,33 @@ static void refuse_unshared(struct thump_capture *cap)
 	}
 }
 
+/*
+ * clone(2) without CLONE_THREAD can share them between processes, too. Of all that may, the parent
+ * is who made this one; its other children would be found only by looking at every process.
+ */
+static void refuse_shared_with_parent(struct thump_capture *cap)
+{
+	static const struct {
+		int what;
+		const char *text;
+	} shared[] = {
+		{ KCMP_VM, "memory (CLONE_VM)" },
+		{ KCMP_FILES, "file descriptors (CLONE_FILES)" },
+		{ KCMP_FS, "working directory (CLONE_FS)" },
+	};
+	const pid_t parent = cap->status.ppid;
+
+	for (size_t i = 0; parent > 0 && i < THUMP_ARRAY_SIZE(shared); i++) {
+		/* Where it is forbidden, by a filter or because the parent is another user's, the
+		 * two have little in common. */
+		if (syscall(SYS_kcmp, cap->options.pid, parent, shared[i].what, 0, 0) == 0)
+			thump_capture_refuse(cap, "shared-with-parent",
+					     "%s: shared with the parent, process %d, which cannot "
+					     "be saved",
+					     shared[i].text, parent);
+	}
+}
+
 /* ---- namespaces ----------------------------------------------------------------------------- */
 
 /* 0: cannot be told, or not known to this kernel. */
@@ -262,6 +289,7 @@ int thump_capture_relations(struct thump_capture *cap, struct thump_err *err)
 	if (refuse_children(cap, err) < 0)
 		return -1;
 	refuse_unshared(cap);
+	refuse_shared_with_parent(cap);
 	refuse_foreign_namespaces(cap);
 	warn_about_namespaces(cap);
 	refuse_core_cookies(cap);

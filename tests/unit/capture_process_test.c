@@ -452,6 +452,27 @@ static void make_refused(struct facts *facts)
 			  NULL) > 0);
 }
 
+static size_t count_of(const char *kind)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < problems.count; i++)
+		count += strcmp(problems.list[i].kind, kind) == 0;
+	return count;
+}
+
+/* Says that it runs; it shares all with the test, so only system calls. */
+static int waits_for_end(void *arg)
+{
+	const int *fds = arg;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)!write(fds[1], "x", 1);
+	for (;;)
+		(void)pause();
+	return 0;
+}
+
 static void everything_that_cannot_be_saved_is_listed_at_once(void **state)
 {
 	static const char *const kinds[] = {
@@ -480,6 +501,28 @@ static void make_filtered(struct facts *facts)
 	(void)facts;
 	child_check(prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) == 0);
 	child_check(prctl(PR_SET_SECCOMP, (unsigned long)SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+/* As between vfork(2) and execve(2). */
+static void what_is_shared_with_the_parent(void **state)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	int fds[2], status;
+	char byte;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	child.pid = clone(waits_for_end, stack + sizeof(stack), CLONE_VM | CLONE_FS | SIGCHLD, fds);
+	assert_true(child.pid > 0);
+	assert_int_equal(read(fds[0], &byte, 1), 1);
+	(void)begin(true);
+	assert_int_equal(count_of("shared-with-parent"), 2);
+	thump_capture_resume(capture);
+	assert_int_equal(kill(child.pid, SIGKILL), 0);
+	assert_int_equal(waitpid(child.pid, &status, 0), child.pid);
+	child.pid = -1;
+	(void)close(fds[0]);
+	(void)close(fds[1]);
 }
 
 /* A filter may end the process for a remote call, so none is made: check runs undisturbed. */
@@ -542,6 +585,7 @@ int main(void)
 		test(shared_memory_without_privileges),
 		test(a_deleted_file_that_only_a_mapping_holds),
 		test(everything_that_cannot_be_saved_is_listed_at_once),
+		test(what_is_shared_with_the_parent),
 		test(seccomp_filters),
 		test(a_process_that_is_not_there),
 		test(a_capture_leaves_no_trace),
