@@ -105,7 +105,7 @@ static void JNICALL on_class_prepare(jvmtiEnv *jvmti, JNIEnv *jni, jthread threa
 }
 
 /* Runs a checkpoint on this thread. The Java side says on stderr when there is none. */
-static void request_checkpoint(struct agent *agent, JNIEnv *jni)
+void agent_request_checkpoint(struct agent *agent, JNIEnv *jni)
 {
 	(void)(*jni)->CallStaticObjectMethod(jni, agent->coordinator, agent->request, JNI_FALSE);
 	if ((*jni)->ExceptionCheck(jni)) {
@@ -120,7 +120,7 @@ static void JNICALL on_breakpoint(jvmtiEnv *jvmti, JNIEnv *jni, jthread thread, 
 {
 	(void)thread;
 	if ((*jvmti)->ClearBreakpoint(jvmti, method, location) == JVMTI_ERROR_NONE)
-		request_checkpoint(agent_get(), jni);
+		agent_request_checkpoint(agent_get(), jni);
 }
 
 static void JNICALL on_vm_init(jvmtiEnv *jvmti, JNIEnv *jni, jthread thread)

@@ -72,6 +72,9 @@ void agent_complain(struct agent *agent, const char *what, jvmtiError error);
  * Returns 0 or an errno. */
 int agent_create_thread(pthread_t *thread_ret, void *(*main)(void *), void *arg);
 
+/* Runs a checkpoint on this thread; what is in the way is said on stderr. */
+void agent_request_checkpoint(struct agent *agent, JNIEnv *jni);
+
 /* The socket for requests from outside; see server.c. */
 bool server_start(struct agent *agent);
 /* Closes the socket, and any connection, and waits until they are closed. */

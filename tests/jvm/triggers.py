@@ -9,7 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import subprocess
 
 from thumptest import java
-from thumptest.events import Failure
+from thumptest.events import Failure, poll_until
 from thumptest.scenario import REFUSED
 
 
@@ -115,11 +115,37 @@ def trigger(world, program, method, line, said):
     image.unlink()
 
 
+def attached(world, program):
+    """jcmd has the agent loaded again: a checkpoint. Without the agent from the start: a clear no."""
+    image = world.path("attached")
+    run = program.start(image, "Service", stdin=subprocess.PIPE, name="attached")
+    Service(run)
+    load = [program.home / "bin" / "jcmd", java.child_of(run, world), "JVMTI.agent_load",
+            program.agent]
+    world.run(load, "jcmd")
+    java.expect_end(run)
+    process, _ = bring_back(world, image, "attached", 1)
+    process.popen.stdin.close()
+    process.popen.stdin = None
+    java.expect_end(process)
+
+    process = world.start(program.command("Service"), "plain", stdin=subprocess.PIPE)
+    Service(process)
+    load[1] = process.pid
+    world.run(load, "jcmd-plain", statuses=None)
+    poll_until(world.deadline, "a word of the agent", lambda: True
+               if "must be there from the start" in process.stderr_text() else None)
+    process.popen.stdin.close()
+    process.popen.stdin = None
+    process.status()
+
+
 def test(world, options):
     program = java.Java(world, options)
     image, run, _, pid = outside(world, program)
     take(world, image, run, pid)
     asked_again(world, image)
+    attached(world, program)
     trigger(world, program, "Service.ready(I)V", "number 7", "number 7")
     trigger(world, program, "Service.ready", "ready now", "now")
 
