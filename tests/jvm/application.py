@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A real service, unchanged, through a stock java: started with `thump run`, warmed by requests,
-checkpointed, restored twice from one image with the right answers, and checkpointed again.
+checkpointed, restored from one image with the right answers, several times and some at once, and
+each time checkpointed again. Services without hooks have clients that keep their connections.
 
     --how live       `thump checkpoint PID` of the warmed service
     --how onRefresh  Spring makes the checkpoint itself, before it has started its server
@@ -12,15 +13,16 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
 import concurrent.futures
 import dataclasses
+import http.client
 import json
 import os
 import signal
+import subprocess
 import threading
 import typing
 
 from thumptest import java, web
 from thumptest.events import Failure, Skip, free_port, poll_until
-from thumptest.scenario import checkpoint_quiet
 
 REQUESTS, CLIENTS = 200, 4
 
@@ -66,8 +68,16 @@ class Service:
         self.temporary = world.path("java-tmp")
         self.temporary.mkdir()
         self.temporary.chmod(0o777)
+        self._need_flags(options.java)
         self.flags = ["-Xmx256m", f"-Dserver.port={self.port}",
                       f"-Djava.io.tmpdir={self.temporary}", *options.java]
+
+    def _need_flags(self, flags):
+        """Not every JDK has every collector."""
+        done = subprocess.run([self.home / "bin" / "java", *flags, "-version"], check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            raise Skip(f"this JDK does not know {flags}: {done.stdout.splitlines()[0]}")
 
     def start(self, image, *flags):
         return self.world.start(
@@ -102,17 +112,44 @@ class Service:
                 answer.result()
 
     def checkpoint(self, pid, image):
-        """Frameworks with hooks close their connections; of others they must be closed."""
+        """Frameworks with hooks close their connections; of others they are ended in the image."""
         if self.app.hooks:
             self.world.checkpoint(pid, image)
-        else:
-            checkpoint_quiet(self.world, pid, image)
+            return
+        kept = [self._keep_connection() for _ in range(CLIENTS)]
+        self.world.checkpoint(pid, image, "--drain", "30s")
+        for client in kept:
+            client.close()
+
+    def _keep_connection(self):
+        client = http.client.HTTPConnection("127.0.0.1", self.port)
+        client.request("GET", self.app.path)
+        client.getresponse().read()
+        return client
 
     def restore(self, image, name):
         """What a service logs goes to the pipe of the report: it must not fill up."""
         process, report = java.restore(self.world, image, name, cwd=self.folder)
         threading.Thread(target=drain, args=(os.dup(process.out.descriptor),), daemon=True).start()
         return process, report
+
+
+    def restore_apart(self, image, name):
+        """In a network namespace of its own, so that several can have one port."""
+        return self.world.start(
+            ["unshare", "--net", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh",
+             self.world.thump_path, "restore", image], name, cwd=self.folder,
+            stdout=self._log(name))
+
+    def ask_apart(self, process):
+        """As soon as it answers; None before."""
+        done = subprocess.run(
+            ["nsenter", f"--net=/proc/{process.pid}/ns/net", "curl", "-sf", "--max-time", "20",
+             f"http://127.0.0.1:{self.port}{self.app.path}"], check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        if process.has_ended():
+            raise Failure(f"{process.name} ended: {process.stderr_text()}")
+        return json.loads(done.stdout) if done.returncode == 0 else None
 
 
 def drain(descriptor):
@@ -134,6 +171,33 @@ def end(process, pid):
     process.status()
 
 
+def restore_often(world, service, image, times, served):
+    """One after the other; each is used and checkpointed again. Returns the last of those images."""
+    for number in range(1, times + 1):
+        process, report = service.restore(image, f"restore-{number}")
+        if service.expect_answer(process) <= served and served:
+            raise Failure("the restored service has forgotten what it had counted")
+        service.load()
+        following = world.path(f"image-{number}")
+        service.checkpoint(report["pid"], following)
+        process.status()
+        expect_no_complaint(process)
+    return following
+
+
+def restore_at_once(service, image, count):
+    """All of them from one image, at the same time."""
+    processes = [service.restore_apart(image, f"at-once-{number}") for number in range(count)]
+    for process in processes:
+        answer = poll_until(service.deadline, f"an answer of {process.name}",
+                            lambda: service.ask_apart(process), pause=0.05)
+        if not service.app.is_right(answer):
+            raise Failure(f"{process.name} answers {answer}")
+    for process in processes:
+        process.popen.terminate()
+        process.status()
+
+
 def test(world, options):
     service = Service(world, options)
     image = world.path("image")
@@ -147,21 +211,16 @@ def test(world, options):
         service.checkpoint(java.child_of(run, world), image)
     if run.status() != 0:
         raise Failure(f"the service ended with {run.status()}: {run.stderr_text()}")
-    for number in (1, 2):
-        process, report = service.restore(image, f"restore-{number}")
-        if service.expect_answer(process) <= served and served:
-            raise Failure("the restored service has forgotten what it had counted")
-        service.load()
-        following = world.path(f"image-{number}")
-        service.checkpoint(report["pid"], following)
-        process.status()
-        expect_no_complaint(process)
+    following = restore_often(world, service, image, options.restores, served)
+    if options.at_once:
+        restore_at_once(service, image, options.at_once)
     process, report = service.restore(following, "last")
     service.expect_answer(process)
     end(process, report["pid"])
 
 
 if __name__ == "__main__":
-    java.run("application", test, 280, app={"required": True, "choices": APPS},
+    java.run("application", test, 580, app={"required": True, "choices": APPS},
              how={"default": "live", "choices": ("live", "onRefresh")},
-             java={"action": "append", "default": []})
+             java={"action": "append", "default": []}, restores={"type": int, "default": 2},
+             at_once={"type": int, "default": 0, "dest": "at_once"})
