@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "cli/cli.h"
 #include "cli/java.h"
+#include "cli/levels.h"
 #include "cli/report.h"
 #include "cli/restoring.h"
 #include "cli/supervise.h"
@@ -61,6 +62,8 @@ enum then { THEN_EXIT, THEN_RESTORE, THEN_CONTINUE };
 struct run {
 	struct thump_common common;
 	const char *image_path;
+	const char *image_pattern; /* --image with %f, or NULL */
+	int level;		   /* of the CPU; that of image_path */
 	enum then then;
 	char **command;
 	bool only_restore; /* the command says so itself: never start it */
@@ -148,6 +151,17 @@ static int parse(struct run *run, int argc, char **argv)
 	if (status < 0 && run->then == THEN_RESTORE && !run->image_path)
 		status = thump_usage_error(&run->common, "--then restore needs --image");
 	return status;
+}
+
+/* Before anybody hears of the image's path. */
+static int choose_level(struct run *run, struct thump_err *err)
+{
+	if (!run->image_path || !thump_has_level(run->image_path))
+		return 0;
+	run->image_pattern = run->image_path;
+	run->level = thump_cpu_level();
+	run->image_path = thump_level_path(&run->arena, run->image_pattern, run->level);
+	return run->image_path ? 0 : thump_fail(err, "out of memory");
 }
 
 /* Path of this executable, for the agent; NULL when it cannot be known. */
@@ -316,13 +330,12 @@ static int restore_image(struct run *run, struct thump_restoring *restoring,
 			       outcome, err);
 }
 
-static int begin(struct run *run, struct thump_outcome *outcome, struct thump_err *err)
+/* As restore_image(), and says why it is not restored. */
+static int try_image(struct run *run, struct thump_outcome *outcome, struct thump_err *err)
 {
 	struct thump_restoring restoring;
 	int result;
 
-	if (!run->image_path)
-		return start_command(run, outcome, err);
 	thump_restoring_init(&restoring, run->image_path);
 	restoring.words = run->words;
 	result = restore_image(run, &restoring, outcome, err);
@@ -333,7 +346,37 @@ static int begin(struct run *run, struct thump_outcome *outcome, struct thump_er
 		say_why_not(run, &restoring, err);
 	}
 	thump_restoring_deinit(&restoring);
-	return result > 0 ? start_command(run, outcome, err) : result;
+	return result;
+}
+
+/* With %f: turns to the image of the next lower level that is there. */
+static bool next_image(struct run *run)
+{
+	while (run->image_pattern && --run->level > 0) {
+		const char *path = thump_level_path(&run->arena, run->image_pattern, run->level);
+
+		if (path && access(path, F_OK) == 0) {
+			run->image_path = path;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int begin(struct run *run, struct thump_outcome *outcome, struct thump_err *err)
+{
+	const char *newest = run->image_path;
+	int result;
+
+	if (!run->image_path)
+		return start_command(run, outcome, err);
+	do {
+		result = try_image(run, outcome, err);
+	} while (result > 0 && next_image(run));
+	if (result <= 0)
+		return result;
+	run->image_path = newest;
+	return start_command(run, outcome, err);
 }
 
 static int begin_again(struct run *run, struct thump_outcome *outcome, struct thump_err *err)
@@ -378,7 +421,8 @@ static int verb_run(int argc, char **argv)
 	if (status >= 0)
 		return status == THUMP_OK ? THUMP_OK : STATUS(status);
 	thump_arena_init(&run.arena);
-	if (rewrite_java(&run, &err) < 0 || run_to_end(&run, &outcome, &err) < 0) {
+	if (choose_level(&run, &err) < 0 || rewrite_java(&run, &err) < 0 ||
+	    run_to_end(&run, &outcome, &err) < 0) {
 		thump_print_error(&run.common, &err);
 		status = STATUS(err.code);
 	} else {

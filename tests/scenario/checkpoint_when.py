@@ -160,6 +160,23 @@ def one_writer(world):
         end(moment.process)
 
 
+def healed(world):
+    """What is no image is replaced by one, which is restored the next time; by level of CPUs, too."""
+    pattern = world.path("healed-%f.thump")
+    first = Moment(world, "damaged", "port:{port}", image=pattern)
+    first.expect_end()
+    image, = world.directory.glob("healed-x86-64-v[1-4].thump")
+    image.unlink()
+    image.write_text("this is no image")
+    second = Moment(world, "healing", "port:{port}", image=pattern)
+    second.expect_end()
+    second.expect_said(f"{image} is not restored")
+    image.rename(world.path("healed-x86-64-v1.thump"))
+    third = Moment(world, "healed", "port:{port}", image=pattern)
+    web.ask(second.port, deadline=world.deadline, process=third.process)
+    end(third.process)
+
+
 def test(world, _options):
     made_and_restored(world, "port", "port:{port}")
     made_and_restored(world, "http", "http://localhost:{port}/")
@@ -168,6 +185,7 @@ def test(world, _options):
     then_others(world)
     refused(world)
     one_writer(world)
+    healed(world)
     for wrong in ("port:0", "https://x/", "after:soon", "requests:", "load:7"):
         world.thump("run", "--image", "x", "--checkpoint-when", wrong, "--", "true",
                     statuses=(122,))
