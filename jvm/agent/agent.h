@@ -93,8 +93,9 @@ bool safepoint_run(struct agent *agent, void (*run)(void *arg), void *arg);
 
 /* Makes less to be saved: collects garbage, gives free memory of malloc(3) back. */
 void heap_shrink(struct agent *agent);
-/* What the engine may leave out; only right at a safepoint, for as long as it lasts. Nothing where
- * this JVM is not known well enough. The caller frees the table. */
+/* What the engine may leave out, and what may be mapped from the image (coord/abi.h); only right at
+ * a safepoint, for as long as it lasts. Nothing where this JVM is not known well enough. The caller
+ * frees the table. */
 struct thump_coord_range *heap_ranges(const struct agent *agent, uint32_t *count_ret);
 
 /*

@@ -24,6 +24,9 @@ struct thump_capture_options {
 	 * thump_capture_begin. */
 	const struct thump_range *needless;
 	size_t nr_needless;
+	/* Becomes model.vouched; by the same rules. */
+	const struct thump_range *vouched;
+	size_t nr_vouched;
 	struct thump_runtime runtime; /* in the target; owned by the caller, copied */
 };
 

@@ -161,6 +161,17 @@ static int add_file(struct thump_capture *cap, const struct thump_map *map, int 
 	return thump_backing_add(&cap->model, &backing, id_ret, err);
 }
 
+/* Only a lazy restore maps a file where the program's runtime vouches for anonymous memory. Its
+ * image may have been replaced by a later one, and then it needs CAP_CHECKPOINT_RESTORE to be
+ * opened. */
+static bool is_lost_image(const struct thump_capture *cap, const struct thump_map *map)
+{
+	struct thump_range part;
+
+	return !map->shared && thump_model_find_vouched(&cap->model, map->start, map->end, &part) &&
+	       part.start == map->start && part.end == map->end;
+}
+
 /* Nothing leads to the file any more but its mappings. */
 static int lost_file(struct thump_capture *cap, const struct thump_map *map, struct last_file *file,
 		     struct thump_err *err)
@@ -169,6 +180,10 @@ static int lost_file(struct thump_capture *cap, const struct thump_map *map, str
 		refuse_mapping(cap, map, "file",
 			       errno == ESTALE ? "the path leads to another file by now"
 					       : strerrordesc_np(errno));
+		return 0;
+	}
+	if (is_lost_image(cap, map)) {
+		file->kind = THUMP_VMA_ANON;
 		return 0;
 	}
 	if (thump_capture_lost_file(cap, map, &file->backing_id, err) < 0)
@@ -348,6 +363,12 @@ int thump_capture_mappings(struct thump_capture *cap, struct thump_err *err)
 	if (!cap->model.vmas)
 		return thump_out_of_memory(err);
 	cap->model.nr_vmas = (uint32_t)maps->count;
+	cap->model.nr_vouched = (uint32_t)cap->options.nr_vouched;
+	cap->model.vouched =
+		thump_arena_memdup(&cap->model.arena, cap->options.vouched,
+				   cap->options.nr_vouched * sizeof(*cap->options.vouched));
+	if (!cap->model.vouched)
+		return thump_out_of_memory(err);
 	for (size_t i = 0; i < maps->count; i++) {
 		struct mapping mapping = {
 			.map = &maps->list[i],

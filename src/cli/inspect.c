@@ -172,6 +172,35 @@ static void print_program(const struct inspect *inspect)
 	       process->creds.gid, process->creds.cap_permitted ? ", with capabilities" : "");
 }
 
+/* Stored bytes of anonymous memory in the vouched ranges: what a restore need not read. */
+static uint64_t vouched_bytes(const struct thump_model *model)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		const struct thump_vma *vma = &model->vmas[i];
+
+		for (uint32_t k = 0; k < vma->nr_extents && thump_vma_is_anonymous(vma); k++) {
+			struct thump_range part = { .end = vma->extents[k].start };
+
+			while (thump_model_find_vouched(model, part.end, vma->extents[k].end,
+							&part))
+				sum += part.end - part.start;
+		}
+	}
+	return sum;
+}
+
+static void print_vouched(const struct thump_model *model)
+{
+	if (!model->nr_vouched)
+		return;
+	printf("%9s    ", "");
+	put_size(vouched_bytes(model));
+	printf("  %8" PRIu32 "  ranges of it that may be mapped from the image\n",
+	       model->nr_vouched);
+}
+
 static void print_memory(const struct inspect *inspect)
 {
 	struct sums sums[NR_VMA_KINDS] = { 0 };
@@ -186,6 +215,7 @@ static void print_memory(const struct inspect *inspect)
 		put_size(sums[kind].stored_bytes);
 		printf("  %8" PRIu64 "  %s\n", sums[kind].nr_vmas, thump_vma_kind_name(kind));
 	}
+	print_vouched(inspect->model);
 	if (backings_bytes(inspect->model)) {
 		printf("%9s    ", "");
 		put_size(backings_bytes(inspect->model));
@@ -261,6 +291,10 @@ static void print_fds(const struct thump_model *model)
 
 static void print_maps(const struct thump_model *model)
 {
+	for (uint32_t i = 0; i < model->nr_vouched; i++)
+		printf("%s%016" PRIx64 "-%016" PRIx64 "\n",
+		       i ? "" : "\nmay be mapped from the image\n", model->vouched[i].start,
+		       model->vouched[i].end);
 	printf("\nmappings\n");
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
 		const struct thump_vma *vma = &model->vmas[i];
@@ -366,8 +400,9 @@ static json_t *json_memory(const struct thump_model *model)
 						      integer(sums[kind].mapped_bytes),
 						      "stored_bytes",
 						      integer(sums[kind].stored_bytes)));
-	return json_pack("{s:o, s:o}", "kinds", kinds, "backings_bytes",
-			 integer(backings_bytes(model)));
+	return json_pack("{s:o, s:o, s:o}", "kinds", kinds, "backings_bytes",
+			 integer(backings_bytes(model)), "vouched_bytes",
+			 integer(vouched_bytes(model)));
 }
 
 static json_t *json_threads(const struct thump_model *model)
@@ -406,6 +441,17 @@ static json_t *json_fds(const struct thump_model *model)
 	return list;
 }
 
+static json_t *json_vouched(const struct thump_model *model)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < model->nr_vouched; i++)
+		json_array_append_new(list, json_pack("{s:o, s:o}", "start",
+						      address(model->vouched[i].start), "end",
+						      address(model->vouched[i].end)));
+	return list;
+}
+
 static json_t *json_maps(const struct thump_model *model)
 {
 	json_t *list = json_array();
@@ -440,8 +486,10 @@ static int print_json(const struct inspect *inspect)
 		json_object_set_new(object, "threads", json_threads(model));
 	if (object && inspect->fds)
 		json_object_set_new(object, "fds", json_fds(model));
-	if (object && inspect->maps)
+	if (object && inspect->maps) {
 		json_object_set_new(object, "maps", json_maps(model));
+		json_object_set_new(object, "vouched", json_vouched(model));
+	}
 	return thump_print_json(object, THUMP_OK);
 }
 

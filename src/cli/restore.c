@@ -26,8 +26,8 @@ static const char usage[] =
 	"      --pid-file FILE      write the program's pid, as seen here, to FILE\n"
 	"      --keep-stdio         do not give the program our stdin, stdout and stderr\n"
 	"      --port OLD:NEW       listen on port NEW instead of OLD; may be repeated\n"
-	"      --memory MODE        eager (default), or lazy-unsafe: mapped from FILE\n"
-	"      --verify             check all memory before the program runs\n"
+	"      --memory MODE        auto (default), eager, or lazy-unsafe: mapped from FILE\n"
+	"      --verify             check all memory before the program runs, again if need be\n"
 	"      --env MODE           a JVM's environment: merge ours over its own (default),\n"
 	"                           replace it with ours, or keep it\n"
 	"      --clock MODE         continue (default): monotonic time goes on where it was, "
@@ -109,13 +109,15 @@ static int parse_port(struct restore *restore, const char *text)
 
 static int parse_memory(struct restore *restore, const char *word)
 {
-	if (strcmp(word, "eager") == 0)
+	if (strcmp(word, "auto") == 0)
+		restore->options.memory = THUMP_MEMORY_AUTO;
+	else if (strcmp(word, "eager") == 0)
 		restore->options.memory = THUMP_MEMORY_EAGER;
 	else if (strcmp(word, "lazy-unsafe") == 0)
 		restore->options.memory = THUMP_MEMORY_LAZY_UNSAFE;
 	else
 		return thump_usage_error(&restore->common,
-					 "--memory takes eager or lazy-unsafe, not %s", word);
+					 "--memory takes auto, eager or lazy-unsafe, not %s", word);
 	return -1;
 }
 

@@ -134,6 +134,8 @@ const char *thump_way_name(enum thump_pid_way way)
 const char *thump_memory_mode_name(enum thump_memory_mode mode)
 {
 	switch (mode) {
+	case THUMP_MEMORY_AUTO:
+		return "auto";
 	case THUMP_MEMORY_EAGER:
 		return "eager";
 	case THUMP_MEMORY_LAZY:
@@ -169,14 +171,17 @@ json_t *thump_restoring_json(const struct thump_restoring *restoring, const stru
 {
 	const struct thump_rebuild_report *report = &restoring->report;
 	enum thump_pid_way way = report->way;
+	enum thump_memory_mode memory = report->memory;
 	bool running = error->code == THUMP_OK && report->pid_host > 0;
 
 	if (way == THUMP_WAY_NONE && restoring->plan)
 		way = thump_plan_way(restoring->plan);
+	if (memory == THUMP_MEMORY_AUTO && restoring->plan)
+		memory = thump_plan_memory(restoring->plan);
 	return json_pack("{s:o, s:o, s:s, s:s, s:b, s:b, s:I, s:o, s:o, s:o}", "image",
 			 thump_json_text(restoring->path), "pid",
 			 running ? json_integer(report->pid_host) : json_null(), "way",
-			 thump_way_name(way), "memory", thump_memory_mode_name(report->memory),
+			 thump_way_name(way), "memory", thump_memory_mode_name(memory),
 			 "time_namespace", report->time_namespace, "own_proc", report->own_proc,
 			 "spins", (json_int_t)report->spins, "times_us", times_json(report),
 			 "problems", thump_json_problems(&restoring->problems), "error",

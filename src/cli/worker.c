@@ -20,8 +20,9 @@ struct worker {
 	struct thump_capture *capture;
 	struct thump_image_writer *writer;
 	struct thump_page_source source; /* of the capture */
-	struct thump_range *needless;	 /* what the program told */
-	size_t nr_needless;
+	/* What the program told. */
+	struct thump_range *needless, *vouched;
+	size_t nr_needless, nr_vouched;
 	struct thump_runtime runtime;
 	char runtime_name[sizeof(((struct thump_coord_page *)NULL)->runtime) + 1];
 	struct thump_worker_result result;
@@ -127,6 +128,8 @@ static int capture(struct worker *worker, struct thump_err *err)
 
 	options.needless = worker->needless;
 	options.nr_needless = worker->nr_needless;
+	options.vouched = worker->vouched;
+	options.nr_vouched = worker->nr_vouched;
 	options.runtime = worker->runtime;
 	status = thump_capture_begin(&options, &worker->problems, &worker->capture, err);
 	if (status == 0) {
@@ -209,7 +212,9 @@ static int begin_coord(struct worker *worker, bool *only_check_ret, struct thump
 	if (thump_coord_read(pid, worker->options->coord_addr, &page, err) < 0 ||
 	    thump_coord_begin(pid, worker->options->coord_addr, err) < 0 ||
 	    thump_coord_ranges(pid, &page, THUMP_COORD_NEEDLESS, &worker->needless,
-			       &worker->nr_needless, err) < 0)
+			       &worker->nr_needless, err) < 0 ||
+	    thump_coord_ranges(pid, &page, THUMP_COORD_VOUCHED, &worker->vouched,
+			       &worker->nr_vouched, err) < 0)
 		return -1;
 	take_runtime(worker, &page);
 	while ((line = strsep(&rest, "\n"))) {
@@ -271,6 +276,7 @@ static void run(const struct thump_worker_options *options, int socket_fd)
 	thump_capture_destroy(worker.capture);
 	thump_problems_deinit(&worker.problems);
 	thump_free_ptr(&worker.needless);
+	thump_free_ptr(&worker.vouched);
 	message.result = worker.result;
 	send_message(&worker, &message, 0);
 }

@@ -455,6 +455,21 @@ static void get_checksums(struct decode *d, struct thump_reader *r)
 	d->image->checksums = thump_get_bytes(r, (size_t)d->image->nr_chunks * sizeof(uint64_t));
 }
 
+static void get_vouched(struct decode *d, struct thump_reader *r)
+{
+	uint32_t count = get_count(r, IMG_MAX_ITEMS, 2 * sizeof(uint64_t));
+	struct thump_range *ranges = get_array(r, d->arena, count, sizeof(*ranges));
+
+	if (r->failed)
+		return;
+	for (uint32_t i = 0; i < count; i++) {
+		ranges[i].start = thump_get_u64(r);
+		ranges[i].end = thump_get_u64(r);
+	}
+	d->model->vouched = ranges;
+	d->model->nr_vouched = count;
+}
+
 static void get_seal(struct decode *d, struct thump_reader *r)
 {
 	(void)d;
@@ -481,6 +496,7 @@ static const struct record_rule {
 	{ IMG_REC_CHECKSUMS, RULE_ONE, "CHECKSUMS", get_checksums },
 	{ IMG_REC_SEAL, RULE_ONE, "SEAL", get_seal },
 	{ IMG_REC_RUNTIME, RULE_OPTIONAL, "RUNTIME", get_runtime },
+	{ IMG_REC_VOUCHED, RULE_OPTIONAL, "VOUCHED", get_vouched },
 };
 
 static const struct record_rule *record_rule(uint32_t id)

@@ -304,6 +304,21 @@ static void put_timers(struct thump_buf *buf, const struct thump_model *model)
 	image_note_end(buf, mark);
 }
 
+static void put_vouched(struct thump_buf *buf, const struct thump_model *model)
+{
+	struct image_note_mark mark;
+
+	if (!model->nr_vouched)
+		return;
+	mark = image_record_begin_optional(buf, IMG_REC_VOUCHED);
+	thump_buf_put_u32(buf, model->nr_vouched);
+	for (uint32_t i = 0; i < model->nr_vouched; i++) {
+		thump_buf_put_u64(buf, model->vouched[i].start);
+		thump_buf_put_u64(buf, model->vouched[i].end);
+	}
+	image_note_end(buf, mark);
+}
+
 static void put_layout(struct thump_buf *buf, const struct image_content *content)
 {
 	struct image_note_mark mark = image_record_begin(buf, IMG_REC_LAYOUT);
@@ -333,6 +348,7 @@ void image_encode_records(struct thump_buf *buf, const struct thump_model *model
 	put_ofds(buf, model);
 	put_fds(buf, model);
 	put_timers(buf, model);
+	put_vouched(buf, model);
 	put_layout(buf, content);
 }
 

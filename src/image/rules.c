@@ -76,6 +76,7 @@ static int check_counts(const struct thump_model *model, struct thump_err *err)
 		{ "descriptors", model->nr_fds, IMG_MAX_ITEMS },
 		{ "threads", model->nr_tasks, IMG_MAX_TASKS },
 		{ "timers", model->nr_timers, IMG_MAX_TIMERS },
+		{ "vouched ranges", model->nr_vouched, IMG_MAX_ITEMS },
 	};
 
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(counts); i++)
@@ -164,6 +165,24 @@ static int check_vmas(const struct thump_model *model, struct thump_err *err)
 			return thump_add_context(err, "VMA %" PRIx64 "-%" PRIx64, vma->start,
 						 vma->end);
 		previous_end = vma->end;
+	}
+	return 0;
+}
+
+static int check_vouched(const struct thump_model *model, struct thump_err *err)
+{
+	uint64_t low = 0;
+
+	for (uint32_t i = 0; i < model->nr_vouched; i++) {
+		const struct thump_range *range = &model->vouched[i];
+
+		if (!user_range(range->start, range->end) || range->start == range->end ||
+		    range->start < low)
+			return thump_damaged(err,
+					     "vouched range %" PRIx64 "-%" PRIx64 " is not a "
+					     "range of pages behind the one before it",
+					     range->start, range->end);
+		low = range->end;
 	}
 	return 0;
 }
@@ -309,7 +328,8 @@ int image_check_model(const struct thump_model *model, struct thump_err *err)
 	/* Backings before what refers to them. */
 	if (check_counts(model, err) < 0 || check_process(model, err) < 0 ||
 	    check_tasks(model, err) < 0 || check_backings(model, err) < 0 ||
-	    check_vmas(model, err) < 0 || check_fds(model, err) < 0)
+	    check_vmas(model, err) < 0 || check_vouched(model, err) < 0 ||
+	    check_fds(model, err) < 0)
 		return -1;
 	return 0;
 }

@@ -15,6 +15,26 @@ void thump_model_deinit(struct thump_model *model)
 	memset(model, 0, sizeof(*model));
 }
 
+bool thump_model_find_vouched(const struct thump_model *model, uint64_t start, uint64_t end,
+			      struct thump_range *part_ret)
+{
+	uint32_t low = 0, high = model->nr_vouched;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (model->vouched[middle].end <= start)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (start >= end || low == model->nr_vouched || model->vouched[low].start >= end)
+		return false;
+	part_ret->start = model->vouched[low].start > start ? model->vouched[low].start : start;
+	part_ret->end = thump_min_u64(model->vouched[low].end, end);
+	return true;
+}
+
 const char *thump_vma_kind_name(uint32_t kind)
 {
 	switch ((enum thump_vma_kind)kind) {

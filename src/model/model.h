@@ -287,7 +287,7 @@ struct thump_process {
 	uint32_t nr_pending;
 	struct thump_itimer itimers[THUMP_NR_ITIMERS];
 	char *cmdline;	   /* arguments joined by spaces; for people */
-	bool user_vouched; /* a runtime vouched for lazily mapped ranges (JVM agent) */
+	bool user_vouched; /* a runtime vouches that the program stands other pids and tids */
 	struct thump_runtime runtime;
 };
 
@@ -310,6 +310,11 @@ struct thump_model {
 	uint32_t nr_fds;
 	struct thump_posix_timer *timers;
 	uint32_t nr_timers;
+	/* Memory that may be a private mapping of the image, because the program's runtime says
+	 * that nobody uses MADV_DONTNEED, MADV_FREE or mremap(2) there. Sorted, never overlapping.
+	 */
+	struct thump_range *vouched;
+	uint32_t nr_vouched;
 };
 
 void thump_model_init(struct thump_model *model);
@@ -320,6 +325,10 @@ static inline bool thump_vma_is_anonymous(const struct thump_vma *vma)
 {
 	return vma->kind == THUMP_VMA_ANON || vma->kind == THUMP_VMA_DEVICE_ZERO;
 }
+
+/* The first part of [start, end) that is vouched for; false: none is. */
+bool thump_model_find_vouched(const struct thump_model *model, uint64_t start, uint64_t end,
+			      struct thump_range *part_ret);
 
 /* For people: "anon", "file", "shmem", ... */
 const char *thump_vma_kind_name(uint32_t kind);

@@ -18,6 +18,7 @@
 #include "proc/identity.h"
 #include "rebuild/arch/arch.h"
 #include "rebuild/plan.h"
+#include "rebuild/verified.h"
 
 #define LAZY_MAX_VMAS	     20000
 #define DEFAULT_MIN_ADDR     65536
@@ -385,8 +386,6 @@ static const char *lazy_obstacle(const struct thump_plan *plan)
 {
 	struct statfs fs;
 
-	if (plan->options.memory == THUMP_MEMORY_LAZY && !plan->model->process.user_vouched)
-		return "no runtime vouches for it";
 	if (plan->model->nr_vmas > LAZY_MAX_VMAS)
 		return "the program has too many mappings";
 	if (fstatfs(thump_image_fd(plan->image), &fs) < 0)
@@ -416,25 +415,49 @@ static bool read_huge_pages(const struct thump_model *model)
 	       !strstr(text, "[never]");
 }
 
+static enum thump_memory_mode choose_memory(const struct thump_plan *plan,
+					    struct thump_problems *problems)
+{
+	enum thump_memory_mode memory = plan->options.memory;
+	const char *obstacle;
+
+	if (memory == THUMP_MEMORY_AUTO)
+		memory = plan->model->nr_vouched ? THUMP_MEMORY_LAZY : THUMP_MEMORY_EAGER;
+	if (memory == THUMP_MEMORY_EAGER)
+		return memory;
+	obstacle = lazy_obstacle(plan);
+	if (!obstacle)
+		return memory;
+	thump_problem_add(problems, true, -1, "lazy", "memory is read eagerly: %s", obstacle);
+	return THUMP_MEMORY_EAGER;
+}
+
+/* What is read is checked as it is read. What the kernel maps is checked here, once. */
+static int verify_mapped(const struct thump_plan *plan, struct thump_err *err)
+{
+	int fd = thump_image_fd(plan->image);
+	struct thump_file_state state;
+	struct stat st;
+
+	/* Before the content: a file that changes meanwhile is another file to the note. */
+	if (fstat(fd, &st) < 0)
+		return thump_fail_errno(err, "stat the image");
+	state = thump_file_state_of(&st);
+	if (!plan->options.verify && thump_is_verified(fd, &state))
+		return 0;
+	if (thump_image_verify(plan->image, NULL, NULL, err) < 0)
+		return -1;
+	thump_note_verified(&state);
+	return 0;
+}
+
 int thump_check_memory(struct thump_plan *plan, struct thump_problems *problems,
 		       struct thump_err *err)
 {
-	const char *obstacle;
-
 	check_mappings(plan, problems);
 	plan->huge_pages = read_huge_pages(plan->model);
-	plan->memory = plan->options.memory;
-	if (plan->memory != THUMP_MEMORY_EAGER) {
-		obstacle = lazy_obstacle(plan);
-		if (obstacle) {
-			thump_problem_add(problems, true, -1, "lazy", "memory is read eagerly: %s",
-					  obstacle);
-			plan->memory = THUMP_MEMORY_EAGER;
-		}
-	}
-	if (plan->memory != THUMP_MEMORY_EAGER && plan->options.verify)
-		return thump_image_verify(plan->image, NULL, NULL, err);
-	return 0;
+	plan->memory = choose_memory(plan, problems);
+	return plan->memory == THUMP_MEMORY_EAGER ? 0 : verify_mapped(plan, err);
 }
 
 /* ---- limits, scheduling -----------------------------------------------------------------------

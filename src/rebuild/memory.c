@@ -149,7 +149,7 @@ static void choose_lazy(const struct thump_plan *plan, bool *lazy)
 {
 	const struct thump_model *model = plan->model;
 
-	if (plan->memory == THUMP_MEMORY_EAGER)
+	if (plan->memory != THUMP_MEMORY_LAZY && plan->memory != THUMP_MEMORY_LAZY_UNSAFE)
 		return;
 	for (uint32_t i = 0; i < model->nr_vmas; i++)
 		lazy[i] = may_be_lazy(model, &model->vmas[i]);
@@ -165,11 +165,42 @@ static void choose_lazy(const struct thump_plan *plan, bool *lazy)
 	}
 }
 
-static bool extent_is_lazy(const struct thump_vma *vma, const struct thump_extent *extent)
+/* A part of an extent that is either mapped from the image, or read. */
+struct piece {
+	uint64_t start, end;
+	uint64_t file_offset;
+	bool lazy;
+};
+
+/* Where a VMA may be lazy: the first part of an extent from `start` on, vouched for or not. */
+static struct piece vouched_piece(const struct thump_memory *memory, const struct thump_vma *vma,
+				  uint64_t start, uint64_t end)
+{
+	struct thump_range part;
+
+	if (memory->plan->memory == THUMP_MEMORY_LAZY_UNSAFE)
+		return (struct piece){ .start = start, .end = end, .lazy = true };
+	if (!thump_vma_is_anonymous(vma) ||
+	    !thump_model_find_vouched(memory->plan->model, start, end, &part))
+		return (struct piece){ .start = start, .end = end };
+	if (part.start > start)
+		return (struct piece){ .start = start, .end = part.start };
+	return (struct piece){ .start = start, .end = part.end, .lazy = true };
+}
+
+/* The piece of `extent` that begins at `start`, which lies in it. */
+static struct piece piece_at(const struct thump_memory *memory, const struct thump_vma *vma,
+			     const struct thump_extent *extent, uint64_t start)
 {
 	uint64_t least = thump_vma_is_anonymous(vma) ? LAZY_MIN_BYTES : LAZY_MIN_FILE_BYTES;
+	struct piece piece = { .start = start, .end = extent->end };
 
-	return extent->end - extent->start >= least;
+	if (memory->lazy[vma - memory->plan->model->vmas])
+		piece = vouched_piece(memory, vma, start, extent->end);
+	if (piece.end - piece.start < least)
+		piece.lazy = false;
+	piece.file_offset = extent->file_offset + (start - extent->start);
+	return piece;
 }
 
 /* ---- mappings ----------------------------------------------------------------------------- */
@@ -234,12 +265,12 @@ static struct run run_of_file(const struct thump_memory *memory, const struct th
 }
 
 static struct run run_of_image(const struct thump_memory *memory, const struct thump_vma *vma,
-			       const struct thump_extent *extent)
+			       const struct piece *piece)
 {
 	struct run run = {
-		.start = extent->start,
-		.end = extent->end,
-		.offset = extent->file_offset,
+		.start = piece->start,
+		.end = piece->end,
+		.offset = piece->file_offset,
 		.slot = thump_slot_image(),
 		.prot = filling_prot(memory, vma),
 		.flags = MAP_PRIVATE,
@@ -252,11 +283,15 @@ static struct run run_of_image(const struct thump_memory *memory, const struct t
 	return run;
 }
 
-/* The one extent that is the whole VMA needs no anonymous memory below it. */
-static bool is_one_lazy_extent(const struct thump_vma *vma)
+/* The one lazy piece that is the whole VMA needs no anonymous memory below it. */
+static bool is_one_lazy_piece(const struct thump_memory *memory, const struct thump_vma *vma,
+			      struct piece *piece_ret)
 {
-	return vma->nr_extents == 1 && vma->extents[0].start == vma->start &&
-	       vma->extents[0].end == vma->end && extent_is_lazy(vma, &vma->extents[0]);
+	if (vma->nr_extents != 1 || vma->extents[0].start != vma->start ||
+	    vma->extents[0].end != vma->end)
+		return false;
+	*piece_ret = piece_at(memory, vma, &vma->extents[0], vma->start);
+	return piece_ret->lazy && piece_ret->end == vma->end;
 }
 
 /* ---- shared anonymous memory ---------------------------------------------------------------- */
@@ -360,18 +395,17 @@ static uint32_t view_prot(const struct thump_memory *memory, const struct thump_
 static bool describe_run(const struct thump_memory *memory, uint32_t index, struct run *run)
 {
 	const struct thump_vma *vma = &memory->plan->model->vmas[index];
+	struct piece piece;
 
 	switch ((enum thump_vma_kind)vma->kind) {
 	case THUMP_VMA_ANON:
 	case THUMP_VMA_DEVICE_ZERO:
-		*run = memory->lazy[index] && is_one_lazy_extent(vma)
-			       ? run_of_image(memory, vma, &vma->extents[0])
-			       : run_of_anonymous(memory, vma);
+		*run = is_one_lazy_piece(memory, vma, &piece) ? run_of_image(memory, vma, &piece)
+							      : run_of_anonymous(memory, vma);
 		return true;
 	case THUMP_VMA_FILE_PRIVATE:
-		*run = memory->lazy[index] && is_one_lazy_extent(vma)
-			       ? run_of_image(memory, vma, &vma->extents[0])
-			       : run_of_file(memory, vma, false);
+		*run = is_one_lazy_piece(memory, vma, &piece) ? run_of_image(memory, vma, &piece)
+							      : run_of_file(memory, vma, false);
 		return true;
 	case THUMP_VMA_MEMFD_PRIVATE:
 		*run = run_of_file(memory, vma, false);
@@ -411,27 +445,39 @@ static void step_mappings(struct thump_memory *memory, struct thump_region *regi
 	step_run(region, &open);
 }
 
+/* Maps the lazy pieces of one extent over what the VMA is else. */
+static void step_lazy_extent(const struct thump_memory *memory, struct thump_region *region,
+			     const struct thump_vma *vma, const struct thump_extent *extent)
+{
+	struct piece piece;
+
+	for (uint64_t at = extent->start; at < extent->end; at = piece.end) {
+		struct thump_step *step;
+		struct run run;
+
+		piece = piece_at(memory, vma, extent, at);
+		if (!piece.lazy)
+			continue;
+		run = run_of_image(memory, vma, &piece);
+		step = THUMP_STEP(region, run.what, SYS_mmap, run.start, run.end - run.start,
+				  run.prot, run.flags | MAP_FIXED, run.slot, run.offset);
+		step->fd_arg = 5;
+		thump_step_expect(step, run.start);
+	}
+}
+
 static void step_lazy(const struct thump_memory *memory, struct thump_region *region)
 {
 	const struct thump_model *model = memory->plan->model;
 
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
 		const struct thump_vma *vma = &model->vmas[i];
+		struct piece whole;
 
-		if (!memory->lazy[i] || is_one_lazy_extent(vma))
+		if (!memory->lazy[i] || is_one_lazy_piece(memory, vma, &whole))
 			continue;
-		for (uint32_t e = 0; e < vma->nr_extents; e++) {
-			struct run run = run_of_image(memory, vma, &vma->extents[e]);
-			struct thump_step *step;
-
-			if (!extent_is_lazy(vma, &vma->extents[e]))
-				continue;
-			step = THUMP_STEP(region, run.what, SYS_mmap, run.start,
-					  run.end - run.start, run.prot, run.flags | MAP_FIXED,
-					  run.slot, run.offset);
-			step->fd_arg = 5;
-			thump_step_expect(step, run.start);
-		}
+		for (uint32_t e = 0; e < vma->nr_extents; e++)
+			step_lazy_extent(memory, region, vma, &vma->extents[e]);
 	}
 }
 
@@ -496,17 +542,20 @@ static void read_vmas(const struct thump_memory *memory, struct thump_jobs *jobs
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
 		const struct thump_vma *vma = &model->vmas[i];
 		bool huge = may_have_huge_pages(memory->plan, vma);
-
 		const struct thump_extent *extent;
+		struct piece piece;
 		uint32_t count;
 
 		if (thump_vma_is_kernels(vma))
 			continue;
 		extent = content_of(memory, vma, &count);
 		for (; count > 0; count--, extent++) {
-			if (!memory->lazy[i] || !extent_is_lazy(vma, extent))
-				thump_jobs_add(jobs, extent->start, extent->end - extent->start,
-					       extent->file_offset, huge);
+			for (uint64_t at = extent->start; at < extent->end; at = piece.end) {
+				piece = piece_at(memory, vma, extent, at);
+				if (!piece.lazy)
+					thump_jobs_add(jobs, at, piece.end - at, piece.file_offset,
+						       huge);
+			}
 		}
 	}
 }

@@ -81,6 +81,11 @@ enum thump_pid_way thump_plan_way(const struct thump_plan *plan)
 	return plan->way;
 }
 
+enum thump_memory_mode thump_plan_memory(const struct thump_plan *plan)
+{
+	return plan->memory;
+}
+
 const struct thump_model *thump_plan_model(const struct thump_plan *plan)
 {
 	return plan->model;

@@ -19,9 +19,10 @@ enum thump_pid_way {
 };
 
 enum thump_memory_mode {
-	THUMP_MEMORY_EAGER = 0,
-	THUMP_MEMORY_LAZY = 1,	      /* vouched ranges lazily, the rest eagerly */
-	THUMP_MEMORY_LAZY_UNSAFE = 2, /* everything that the kernel can map lazily */
+	THUMP_MEMORY_AUTO = 0, /* LAZY where somebody vouches and the image can be mapped */
+	THUMP_MEMORY_EAGER = 1,
+	THUMP_MEMORY_LAZY = 2,	      /* vouched ranges lazily, the rest eagerly; never asked for */
+	THUMP_MEMORY_LAZY_UNSAFE = 3, /* everything that the kernel can map lazily */
 };
 
 struct thump_rebuild_options {
@@ -32,7 +33,9 @@ struct thump_rebuild_options {
 	/* For the runtime in the program (coord/abi.h), which must have room for them. */
 	const char *const *parameters;
 	size_t nr_parameters;
-	bool verify;	       /* check lazily mapped content, too, before the first instruction */
+	/* Check lazily mapped content before the first instruction even when this user's restores
+	 * have found it good before. */
+	bool verify;
 	uint32_t spin_limit;   /* default 2000 */
 	uint32_t allowed_ways; /* bit (1 << way); 0 = all that fit */
 	/* Do not try out whether namespaces can be made before a start that makes them anyway; when
@@ -77,6 +80,8 @@ THUMP_MUST_CHECK int thump_plan_create(struct thump_image *image,
 				       struct thump_plan **plan_ret, struct thump_err *err);
 void thump_plan_destroy(struct thump_plan *plan);
 enum thump_pid_way thump_plan_way(const struct thump_plan *plan);
+/* What will be done: never AUTO. */
+enum thump_memory_mode thump_plan_memory(const struct thump_plan *plan);
 
 /*
  * Makes the process and lets it run. *child_ret is the pid to wait for: the restored process, or

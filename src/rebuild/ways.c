@@ -318,7 +318,7 @@ static int start_by(enum thump_pid_way way, bool retry, struct thump_plan *plan,
 
 	*report = (struct thump_rebuild_report){
 		.way = way,
-		.memory = thump_plan_options(plan)->memory,
+		.memory = thump_plan_memory(plan),
 		.control_fd = -1,
 		.caller_bounding = thump_caps_own().bounding,
 		.retry = retry,

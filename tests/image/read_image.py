@@ -230,6 +230,7 @@ RECORDS = {
     0x7468000A: ("layout", named("u64 memory_end backing_end debug_end zero_end")),
     0x7468000D: ("runtime", named("text name", "u64 parameters_addr parameters_size clock_addr")),
     0x7468000B: ("checksums", checksums), 0x7468000C: ("seal", named("u64 file_size hash")),
+    0x7468000E: ("vouched", lambda r: r.list(named("u64 start end"))),
 }
 
 
@@ -294,6 +295,15 @@ def read_notes(data):
     return image
 
 
+def check_vouched(ranges):
+    """Pages, in ascending order, without overlaps."""
+    at = 0
+    for entry in ranges:
+        require(at <= entry["start"] < entry["end"] <= 2 ** 56 - PAGE, "VOUCHED is not sorted")
+        require(entry["start"] % PAGE == entry["end"] % PAGE == 0, "VOUCHED: whole pages")
+        at = entry["end"]
+
+
 def check_content(data, image):
     """Checksums, and that parts lie back to back."""
     layout = image["layout"]
@@ -344,6 +354,7 @@ def read_image(path):
     require(image["seal"]["file_size"] == len(data), "file size")
     require(image["seal"]["hash"] == xxh3(data[:PAGE] + data[header["phoff"]:-8]), "seal")
     require(image["layout"]["zero_end"] == header["phoff"], "LAYOUT")
+    check_vouched(image.get("vouched", []))
     check_content(data, image)
     check_segments(rest, image)
     return image
@@ -364,6 +375,8 @@ def compare(image, thump, path):
         ([(f["fd"], f["cloexec"], f["description"], f["text"]) for f in said["fds"]],
          [(f["fd"], f["cloexec"], f["ofd_id"], image["ofds"][f["ofd_id"]]["text"])
           for f in image["fds"]]),
+        ([(int(v["start"], 16), int(v["end"], 16)) for v in said["vouched"]],
+         [(v["start"], v["end"]) for v in image.get("vouched", [])]),
         ([(int(m["start"], 16), int(m["end"], 16), m["stored_bytes"]) for m in said["maps"]],
          [(v["start"], v["end"], v.get("stored", 0)) for v in image["vmas"]]),
     ]

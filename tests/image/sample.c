@@ -426,6 +426,10 @@ static void fill_fds(struct thump_model *model)
 		{ .fd = 7, .cloexec = true, .ofd_id = 0 },
 		{ .fd = 1000000, .ofd_id = 0 },
 	};
+	static const struct thump_range vouched[] = {
+		{ 0x100000, 0x300000 },
+		{ 0x300000, 0x301000 },
+	};
 	static const struct thump_posix_timer timers[] = {
 		{ .id = 3,
 		  .clock_id = -6,
@@ -438,6 +442,8 @@ static void fill_fds(struct thump_model *model)
 		  .overrun = 9 },
 	};
 
+	model->vouched = thump_arena_memdup(&model->arena, vouched, sizeof(vouched));
+	model->nr_vouched = THUMP_ARRAY_SIZE(vouched);
 	model->ofds = thump_arena_memdup(&model->arena, ofds, sizeof(ofds));
 	model->nr_ofds = THUMP_ARRAY_SIZE(ofds);
 	model->fds = thump_arena_memdup(&model->arena, fds, sizeof(fds));

@@ -616,10 +616,25 @@ static void test_lazy_needs_somebody_who_vouches(void **state)
 {
 	struct rig *rig = *state;
 
-	rig->options.memory = THUMP_MEMORY_LAZY;
+	rig->options.memory = THUMP_MEMORY_AUTO;
 	write_image(rig, 0400);
 	make_plan(rig);
-	assert_true(has_problem(rig, "lazy", true));
+	assert_int_equal(thump_plan_memory(rig->plan), THUMP_MEMORY_EAGER);
+	assert_false(has_problem(rig, "lazy", true));
+}
+
+static void test_vouched_memory_is_lazy(void **state)
+{
+	struct thump_range whole = { 0x1000, THUMP_PAGE_SIZE << 35 };
+	struct rig *rig = *state;
+	pid_t child;
+
+	rig->options.memory = THUMP_MEMORY_AUTO;
+	rig->model.vouched = &whole;
+	rig->model.nr_vouched = 1;
+	assert_starts(rig, &child);
+	assert_int_equal(rig->report.memory, THUMP_MEMORY_LAZY);
+	assert_int_equal(WEXITSTATUS(wait_for(child)), STATUS);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -649,6 +664,7 @@ int main(void)
 		TEST(test_a_vdso_that_is_none),
 		TEST(test_lower_limits_are_said),
 		TEST(test_lazy_needs_somebody_who_vouches),
+		TEST(test_vouched_memory_is_lazy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

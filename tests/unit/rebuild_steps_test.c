@@ -326,6 +326,37 @@ static void test_lazy_lies_over_anonymous_memory(void **state)
 	assert_true(step_at(rig, 1)->args[3] & MAP_FIXED);
 }
 
+/* Of 128 pages the middle 64 are vouched for: only those are mapped, the others are read. */
+static void test_only_vouched_parts_are_lazy(void **state)
+{
+	struct thump_range vouched = { BASE + 32 * PAGE, BASE + 96 * PAGE };
+	struct rig *rig = *state;
+
+	rig->plan.memory = THUMP_MEMORY_LAZY;
+	rig->model.vouched = &vouched;
+	rig->model.nr_vouched = 1;
+	fill_vma(add_vma(rig, THUMP_VMA_ANON, 128, MAX_RW), 0x40000);
+	make_memory(rig);
+	assert_int_equal(count_steps(rig), 2);
+	assert_mmap(step_at(rig, 0), BASE, 128, MAX_RW);
+	assert_true(step_at(rig, 0)->args[3] & MAP_ANONYMOUS);
+	assert_mmap(step_at(rig, 1), BASE + 32 * PAGE, 64, MAX_RW);
+	assert_int_equal(step_at(rig, 1)->args[4], thump_slot_image());
+	assert_int_equal(step_at(rig, 1)->args[5], 0x40000 + 32 * PAGE);
+	assert_int_equal(rig->jobs.total_bytes, 64 * PAGE);
+}
+
+static void test_nothing_is_lazy_without_a_voucher(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->plan.memory = THUMP_MEMORY_LAZY;
+	fill_vma(add_vma(rig, THUMP_VMA_ANON, 128, MAX_RW), 0x40000);
+	make_memory(rig);
+	assert_int_equal(count_steps(rig), 1);
+	assert_int_equal(rig->jobs.total_bytes, 128 * PAGE);
+}
+
 static void test_stacks_and_heap_are_never_lazy(void **state)
 {
 	struct rig *rig = *state;
@@ -635,6 +666,8 @@ int main(void)
 		TEST(test_two_views_of_shared_memory),
 		TEST(test_lazy_maps_the_image),
 		TEST(test_lazy_lies_over_anonymous_memory),
+		TEST(test_only_vouched_parts_are_lazy),
+		TEST(test_nothing_is_lazy_without_a_voucher),
 		TEST(test_stacks_and_heap_are_never_lazy),
 		TEST(test_neighbours_in_the_file_are_one_job),
 		TEST(test_big_ranges_are_shared_out),

@@ -137,6 +137,12 @@ enum thump_pid_way thump_plan_way(const struct thump_plan *plan)
 	return plan->planned_set_tid ? THUMP_WAY_SET_TID : THUMP_WAY_NAMESPACE;
 }
 
+enum thump_memory_mode thump_plan_memory(const struct thump_plan *plan)
+{
+	(void)plan;
+	return THUMP_MEMORY_EAGER;
+}
+
 int thump_rebuild_here(struct thump_plan *plan, enum thump_pid_way tid_way,
 		       struct thump_rebuild_report *report, pid_t *pid_ret, struct thump_err *err)
 {
