@@ -37,7 +37,7 @@ _thump()
 		case $previous in
 		--pid-file) compopt -o default; return ;;
 		--port) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
-		--memory) COMPREPLY=($(compgen -W "eager lazy-unsafe" -- "$current")); return ;;
+		--memory) COMPREPLY=($(compgen -W "auto eager lazy-unsafe" -- "$current")); return ;;
 		--env) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--clock) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--spin-limit) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
