@@ -31,7 +31,8 @@ struct message {
 	int map_errno, clone_errno, time_errno, mount_errno;
 };
 
-pid_t thump_raw_fork(unsigned long namespaces)
+/* fork(2) into fresh namespaces. Raw: no wrapper of glibc forks with these flags. */
+static pid_t raw_fork(unsigned long namespaces)
 {
 	return (pid_t)syscall(SYS_clone, namespaces | SIGCHLD, NULL, NULL, NULL, NULL);
 }
@@ -52,7 +53,7 @@ static void help(struct thump_namespace_setup *setup, int fd)
 	message.map_errno = setup->map_errno;
 	message.time_errno = setup->time_errno;
 	if (!setup->map_errno) {
-		message.pid = thump_raw_fork(THUMP_NAMESPACE_FLAGS | CLONE_PARENT);
+		message.pid = raw_fork(THUMP_NAMESPACE_FLAGS | CLONE_PARENT);
 		if (message.pid == 0)
 			return;
 		message.clone_errno = message.pid < 0 ? errno : 0;
@@ -136,7 +137,7 @@ int thump_spawn_first(const struct thump_plan *plan, struct thump_rebuild_report
 		return thump_fail_errno(err, "pipe");
 	read_fd = ends[0];
 	write_fd = ends[1];
-	helper = thump_raw_fork(setup.user_namespace ? CLONE_NEWUSER : 0);
+	helper = raw_fork(setup.user_namespace ? CLONE_NEWUSER : 0);
 	if (helper < 0)
 		return thump_fail_errno(err, "make a user namespace");
 	if (helper == 0) {

@@ -8,8 +8,9 @@
  * program | <-------- hello: report or error ------| |                                        |
  * thump_init_serve
  *
- * The init is a copy of thump that was forked with everything it needs; only a flat struct comes
- * back. The program's pid as thump sees it comes as SCM_CREDENTIALS, which the kernel translates.
+ * The init shares thump's memory and finds everything it needs there (head_start.h); what comes
+ * back is a flat struct. The program's pid as thump sees it comes as SCM_CREDENTIALS, which the
+ * kernel translates.
  */
 #include <errno.h>
 #include <linux/capability.h>
@@ -27,7 +28,7 @@
 #include "base/fd.h"
 #include "base/note.h"
 #include "rebuild/abilities.h"
-#include "rebuild/spawn.h"
+#include "rebuild/head_start.h"
 #include "rebuild/ways.h"
 
 struct hello {
@@ -78,16 +79,11 @@ static int tie_to_thump(int control_fd, struct thump_err *err)
 	return 0;
 }
 
-static int enter(struct thump_namespace_setup *setup, const struct thump_plan *plan,
+static int enter(const struct thump_namespace_setup *setup, const struct thump_plan *plan,
 		 struct thump_rebuild_report *report, struct thump_err *err)
 {
 	const struct thump_model *model = thump_plan_model(plan);
 
-	if (!thump_plan_options(plan)->real_clock) {
-		setup->monotonic_ns = model->machine.monotonic_ns;
-		setup->boottime_ns = model->machine.boottime_ns;
-	}
-	thump_namespace_enter(setup);
 	errno = setup->map_errno;
 	if (errno)
 		return thump_fail_errno(err, "map our ids into the new user namespace");
@@ -127,8 +123,8 @@ static int rebuild_inside(struct thump_namespace_setup *setup, struct thump_plan
 	return 0;
 }
 
-_Noreturn static void init_main(struct thump_namespace_setup *setup, struct thump_plan *plan,
-				struct thump_rebuild_report *report, int control_fd)
+static void init_main(struct thump_namespace_setup *setup, struct thump_plan *plan,
+		      struct thump_rebuild_report *report, int control_fd)
 {
 	struct hello hello = { .report = *report };
 	pid_t program = 0;
@@ -139,17 +135,11 @@ _Noreturn static void init_main(struct thump_namespace_setup *setup, struct thum
 		_exit(THUMP_FAILED); /* whatever is left in the namespace ends with us */
 	}
 	send_hello(control_fd, &hello, program);
-	thump_plan_release(plan);
+	/* The memory is thump's; what is open in us is closed with the rest. */
 	thump_init_serve(program, control_fd);
 }
 
 /* ---- in thump ----------------------------------------------------------------------------- */
-
-static void wait_gone(pid_t pid)
-{
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		continue;
-}
 
 /* 0 when there are none, or when the process is not to be seen from here. */
 static pid_t creds_pid(struct msghdr *message)
@@ -224,17 +214,6 @@ static int receive_hello(int control_fd, struct hello *hello, struct thump_err *
 	return 0;
 }
 
-static int make_socket(int fds[2], struct thump_err *err)
-{
-	const int yes = 1;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
-		return thump_fail_errno(err, "make a socket to our init");
-	if (setsockopt(fds[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)) < 0)
-		return thump_fail_errno(err, "SO_PASSCRED");
-	return 0;
-}
-
 /* Reports to *report; after a failure the init has ended. */
 static int hear_init(int control_fd, pid_t init, const sigset_t *give_up_on,
 		     struct thump_rebuild_report *report, struct thump_err *err)
@@ -253,38 +232,30 @@ static int hear_init(int control_fd, pid_t init, const sigset_t *give_up_on,
 	return -1;
 }
 
+int thump_init_begin(const struct thump_model *model, const struct thump_rebuild_options *options,
+		     struct thump_head_start **start_ret, struct thump_err *err)
+{
+	return thump_head_start_create(options->real_clock ? NULL : &model->machine, init_main,
+				       start_ret, err);
+}
+
 int thump_rebuild_in_namespace(struct thump_plan *plan, struct thump_rebuild_report *report,
 			       pid_t *child_ret, struct thump_err *err)
 {
-	struct thump_namespace_setup setup = { .uid = geteuid(), .gid = getegid() };
-	int fds[2] = { -1, -1 };
+	struct thump_head_start *start = thump_plan_take_head_start(plan);
+	auto_close int control_fd = -1;
 	pid_t pid;
 
-	setup.user_namespace = !(thump_caps_sets().effective & THUMP_CAP_BIT(CAP_SYS_ADMIN));
-	if (make_socket(fds, err) < 0)
-		goto fail;
-	pid = thump_raw_fork(THUMP_NAMESPACE_FLAGS | (setup.user_namespace ? CLONE_NEWUSER : 0));
-	if (pid < 0) {
-		(void)thump_fail_errno(err, "make a pid namespace");
-		goto fail;
-	}
-	if (pid == 0) {
-		thump_close_fd(&fds[0]);
-		init_main(&setup, plan, report, fds[1]);
-	}
-	thump_close_fd(&fds[1]);
-	if (hear_init(fds[0], pid, &thump_plan_options(plan)->give_up_on, report, err) < 0) {
+	if (!start &&
+	    thump_init_begin(thump_plan_model(plan), thump_plan_options(plan), &start, err) < 0)
+		return -1;
+	if (thump_head_start_go(start, plan, report, &control_fd, &pid, err) < 0 ||
+	    hear_init(control_fd, pid, &thump_plan_options(plan)->give_up_on, report, err) < 0) {
 		/* It ends by itself, unless it believes that all went well. */
-		thump_close_fd(&fds[0]);
-		(void)kill(pid, SIGKILL);
-		wait_gone(pid);
+		thump_head_start_destroy(start);
 		return -1;
 	}
-	report->control_fd = thump_take_fd(&fds[0]);
+	report->control_fd = thump_take_fd(&control_fd);
 	*child_ret = pid;
-	return 0;
-fail:
-	thump_close_fd(&fds[0]);
-	thump_close_fd(&fds[1]);
-	return -1;
+	return 0; /* it stands on *start from now on */
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "base/fd.h"
+#include "rebuild/head_start.h"
+#include "rebuild/ways.h"
 
 static int check_all(struct thump_plan *plan, struct thump_problems *problems,
 		     struct thump_err *err)
@@ -16,6 +18,10 @@ static int check_all(struct thump_plan *plan, struct thump_problems *problems,
 	if (thump_check_owner(plan, problems, err) < 0)
 		return -1;
 	trusted = problems->nr_fatal == nr_fatal;
+	/* Goes on while we check. Without it the start tries again, and says what is wrong. */
+	if (trusted && thump_way_is_namespace(plan->model, &plan->options) &&
+	    thump_init_begin(plan->model, &plan->options, &plan->head_start, err) < 0)
+		*err = THUMP_ERR_INIT;
 	if (thump_check_machine(plan, problems, err) < 0)
 		return -1;
 	thump_check_ids(plan, problems);
@@ -61,6 +67,7 @@ void thump_plan_destroy(struct thump_plan *plan)
 {
 	if (!plan)
 		return;
+	thump_head_start_destroy(plan->head_start);
 	if (plan->rb.backing_fds)
 		thump_close_fds(&plan->rb);
 	thump_close_fd(&plan->exe_fd);
@@ -68,12 +75,12 @@ void thump_plan_destroy(struct thump_plan *plan)
 	free(plan);
 }
 
-void thump_plan_release(struct thump_plan *plan)
+struct thump_head_start *thump_plan_take_head_start(struct thump_plan *plan)
 {
-	struct thump_image *image = plan->image;
+	struct thump_head_start *start = plan->head_start;
 
-	thump_plan_destroy(plan);
-	thump_image_destroy(image);
+	plan->head_start = NULL;
+	return start;
 }
 
 enum thump_pid_way thump_plan_way(const struct thump_plan *plan)

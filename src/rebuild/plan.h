@@ -56,7 +56,8 @@ struct thump_plan {
 	struct thump_arena arena;
 	struct thump_fd_rebuild rb;
 	enum thump_pid_way way;
-	enum thump_memory_mode memory; /* what will be done, not what was asked for */
+	struct thump_head_start *head_start; /* the way is a namespace, and it is being made */
+	enum thump_memory_mode memory;	     /* what will be done, not what was asked for */
 	enum thump_ids_mode ids;
 	int exe_fd;
 	bool set_oom_score;				   /* ours differs from the image's */

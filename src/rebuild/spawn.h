@@ -40,7 +40,7 @@ THUMP_MUST_CHECK int thump_choose_way(const struct thump_model *model,
 
 /*
  * Way 2: a fresh pid + mount + time namespace (and a user namespace where we lack CAP_SYS_ADMIN),
- * whose pid 1 is a copy of thump that calls thump_rebuild_here(plan, SET_TID) inside, reports
+ * whose pid 1 calls thump_rebuild_here(plan, SET_TID) inside, reports
  * through a socket and stays as reaper. *child_ret is that init. thump_rebuild_start (ways.c)
  * calls this or thump_rebuild_here.
  */
@@ -57,8 +57,11 @@ THUMP_MUST_CHECK int thump_spawn_first(const struct thump_plan *plan,
 				       struct thump_rebuild_report *report, pid_t *pid_ret,
 				       struct thump_err *err);
 
-/* fork(2) into fresh namespaces. Raw: no wrapper of glibc forks with these flags. */
-pid_t thump_raw_fork(unsigned long namespaces);
+/* The first part of way 2 with an init of ours, which needs no plan yet. */
+struct thump_head_start;
+THUMP_MUST_CHECK int thump_init_begin(const struct thump_model *model,
+				      const struct thump_rebuild_options *options,
+				      struct thump_head_start **start_ret, struct thump_err *err);
 
 /* The rest of the init's life: forwards signals, reaps, tells thump; ends with the program. */
 _Noreturn void thump_init_serve(pid_t program, int control_fd);
@@ -97,10 +100,8 @@ struct thump_caps thump_caps_own(void);
 struct thump_caps thump_caps_sets(void);
 #define THUMP_CAP_BIT(cap) (UINT64_C(1) << (cap))
 
-/* Destroys the plan and its image in a process that was forked with both: whatever they hold open
- * (the image, files, a port kept for the child) must not stay open for as long as the program runs.
- */
-void thump_plan_release(struct thump_plan *plan);
+/* What thump_namespace_begin() began while the plan was made, or NULL; the caller's from now on. */
+struct thump_head_start *thump_plan_take_head_start(struct thump_plan *plan);
 const struct thump_model *thump_plan_model(const struct thump_plan *plan);
 const struct thump_rebuild_options *thump_plan_options(const struct thump_plan *plan);
 

@@ -261,6 +261,16 @@ static enum thump_pid_way choose(struct chooser *chooser)
 	return THUMP_WAY_NONE;
 }
 
+bool thump_way_is_namespace(const struct thump_model *model,
+			    const struct thump_rebuild_options *options)
+{
+	struct chooser chooser = { .model = model, .options = options };
+
+	return options->assume_namespaces && model->process.pid != 1 &&
+	       (!allowed(&chooser, THUMP_WAY_SET_TID) || lacks_set_tid_capabilities()) &&
+	       allowed(&chooser, THUMP_WAY_NAMESPACE) && namespace_fits(&chooser);
+}
+
 static void list_reasons(const struct chooser *chooser, struct thump_problems *problems)
 {
 	static const char *const names[] = {

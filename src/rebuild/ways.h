@@ -14,4 +14,8 @@ bool thump_stands_clocks(const struct thump_model *model,
 			 const struct thump_rebuild_options *options);
 THUMP_MUST_CHECK int thump_check_clocks(const struct thump_model *model, struct thump_err *err);
 
+/* The way will be a fresh namespace with an init of ours, whatever else is found out. */
+bool thump_way_is_namespace(const struct thump_model *model,
+			    const struct thump_rebuild_options *options);
+
 #endif

@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #include "base/note.h"
-#include "rebuild/spawn.h"
+#include "rebuild/head_start.h"
 
 #define WANTED_PID   4711
 #define WANTED_TID   4713
@@ -117,9 +117,10 @@ static int be_the_program(const char *then)
 
 /* ---- stand-ins for the rest of src/rebuild ------------------------------------------------ */
 
-void thump_plan_release(struct thump_plan *plan)
+struct thump_head_start *thump_plan_take_head_start(struct thump_plan *plan)
 {
-	(void)plan; /* the test's own, on the stack */
+	(void)plan;
+	return NULL; /* none was made beforehand */
 }
 
 const struct thump_model *thump_plan_model(const struct thump_plan *plan)
@@ -411,6 +412,30 @@ static void a_failure_inside_leaves_nothing(void **state)
 	(void)close(f.report_read_fd);
 }
 
+/* As when the plan finds that the image does not fit; at any moment of what the init does. */
+static void an_init_that_is_not_needed_leaves_nothing(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		struct thump_model model = { .process.pid = WANTED_PID };
+		const struct thump_rebuild_options options = { .assume_namespaces = true };
+		struct thump_err err = THUMP_ERR_INIT;
+		struct thump_head_start *start;
+		int probe = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+		assert_int_equal(thump_init_begin(&model, &options, &start, &err), 0);
+		if (i % 2)
+			(void)sched_yield();
+		thump_head_start_destroy(start);
+		assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+		assert_int_equal(errno, ECHILD);
+		(void)close(probe);
+		/* Nor a descriptor: the lowest number is free again. */
+		assert_int_equal(open("/dev/null", O_RDONLY | O_CLOEXEC), probe);
+		(void)close(probe);
+	}
+}
+
 /* The whole group again as somebody who may nothing at all. */
 static int as_ordinary_user(int (*group)(void))
 {
@@ -447,6 +472,7 @@ static int run_group(void)
 		cmocka_unit_test(many_at_once_have_the_same_pid),
 		cmocka_unit_test(an_id_taken_after_the_plan_leads_to_a_namespace),
 		cmocka_unit_test(a_failure_inside_leaves_nothing),
+		cmocka_unit_test(an_init_that_is_not_needed_leaves_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

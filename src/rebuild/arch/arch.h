@@ -16,6 +16,10 @@ struct thump_xstate_layout {
 	uint32_t offsets[THUMP_NR_XFEATURES];
 };
 
+/* Waits until the futex *word is set, without a look at the stack or behind the thread pointer:
+ * somebody else uses them meanwhile. */
+void thump_arch_park(const uint32_t *word);
+
 /* Of this machine. */
 void thump_xstate_layout_here(struct thump_xstate_layout *layout_ret);
 

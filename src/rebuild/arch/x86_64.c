@@ -38,6 +38,20 @@ uint64_t thump_ticks(void)
 	return __builtin_ia32_rdtsc();
 }
 
+/* Registers only; the result, EINTR and EAGAIN among them, makes no difference. */
+void thump_arch_park(const uint32_t *word)
+{
+	while (!__atomic_load_n(word, __ATOMIC_ACQUIRE)) {
+		register long timeout __asm__("r10") = 0;
+		long result = SYS_futex;
+
+		__asm__ volatile("syscall"
+				 : "+a"(result)
+				 : "D"(word), "S"(FUTEX_WAIT_PRIVATE), "d"(0), "r"(timeout)
+				 : "rcx", "r11", "memory");
+	}
+}
+
 void thump_xstate_layout_here(struct thump_xstate_layout *layout_ret)
 {
 	struct thump_xstate_layout layout = { .xcr0 = thump_cpu_xcr0() };

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rebuild/head_start.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "rebuild/abilities.h"
+#include "rebuild/arch/arch.h"
+
+#define STACK_BYTES ((size_t)512 << 10)
+#define LOOK_MS	    100
+
+struct thump_head_start {
+	struct thump_namespace_setup setup;
+	thump_init_fn *init;
+	struct thump_plan *plan;
+	struct thump_rebuild_report *report;
+	int fds[2]; /* ours, the init's */
+	int thump_fd;
+	pthread_t thread;
+	bool threaded;
+	pid_t pid; /* of the init, from the kernel, before it runs */
+	int clone_errno;
+	/* Futexes, in this order: there is an init or clone_errno, it has descriptors of its own,
+	 * its thread pointer is free again. */
+	uint32_t begun, apart, ended;
+	_Alignas(16) unsigned char stack[STACK_BYTES];
+};
+
+static void set_word(uint32_t *word)
+{
+	__atomic_store_n(word, 1, __ATOMIC_RELEASE);
+	(void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* Waits a while; whoever calls it looks again. */
+static bool word_is_set(uint32_t *word)
+{
+	const struct timespec timeout = { .tv_nsec = LOOK_MS * 1000000 };
+
+	if (__atomic_load_n(word, __ATOMIC_ACQUIRE))
+		return true;
+	(void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, &timeout, NULL, 0);
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+/* ---- in the init -------------------------------------------------------------------------- */
+
+/* False when thump does not need us, or has gone: while we share its descriptors, its end of the
+ * socket stays open. */
+static bool wait_for_go(const struct thump_head_start *start)
+{
+	struct pollfd fds[] = {
+		{ .fd = start->fds[1], .events = POLLIN },
+		{ .fd = start->thump_fd, .events = POLLIN },
+	};
+	char word = '\0';
+
+	while (poll(fds, THUMP_ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
+		continue;
+	return fds[0].revents && recv(start->fds[1], &word, sizeof(word), 0) == sizeof(word) &&
+	       word == 'g';
+}
+
+static int init_begin(void *arg)
+{
+	struct thump_head_start *start = arg;
+	int control_fd = start->fds[1]; /* thump closes its own, and notes that */
+
+	set_word(&start->begun);
+	thump_namespace_enter(&start->setup);
+	if (!wait_for_go(start) || unshare(CLONE_FILES) < 0)
+		_exit(THUMP_FAILED);
+	(void)close(start->fds[0]);
+	(void)close(start->thump_fd);
+	set_word(&start->apart);
+	start->init(&start->setup, start->plan, start->report, control_fd);
+	_exit(THUMP_FAILED); /* not reached */
+}
+
+/* ---- in thump ----------------------------------------------------------------------------- */
+
+static void *thread_main(void *arg)
+{
+	struct thump_head_start *start = arg;
+	int flags = CLONE_VM | CLONE_FILES | CLONE_PARENT_SETTID | SIGCHLD | THUMP_NAMESPACE_FLAGS;
+
+	if (start->setup.user_namespace)
+		flags |= CLONE_NEWUSER;
+	if (clone(init_begin, start->stack + STACK_BYTES, flags, start, &start->pid) < 0) {
+		start->clone_errno = errno;
+		set_word(&start->begun);
+		return NULL;
+	}
+	/* From here on errno and all else behind the thread pointer are the init's. */
+	thump_arch_park(&start->ended);
+	return NULL;
+}
+
+static int make_socket(int fds[2], struct thump_err *err)
+{
+	const int yes = 1;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return thump_fail_errno(err, "make a socket to our init");
+	if (setsockopt(fds[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)) < 0)
+		return thump_fail_errno(err, "SO_PASSCRED");
+	return 0;
+}
+
+static int begin(struct thump_head_start *start, struct thump_err *err)
+{
+	int error;
+
+	start->thump_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (start->thump_fd < 0)
+		return thump_fail_errno(err, "open a pidfd of thump");
+	if (make_socket(start->fds, err) < 0)
+		return -1;
+	error = pthread_create(&start->thread, NULL, thread_main, start);
+	if (error) {
+		errno = error;
+		return thump_fail_errno(err, "start a thread");
+	}
+	start->threaded = true;
+	return 0;
+}
+
+int thump_head_start_create(const struct thump_machine *clocks, thump_init_fn *init,
+			    struct thump_head_start **start_ret, struct thump_err *err)
+{
+	/* Not cleared: most of it is stack that is never touched. */
+	struct thump_head_start *start = malloc(sizeof(*start));
+
+	if (!start)
+		return thump_fail_errno(err, "memory for an init");
+	start->setup = (struct thump_namespace_setup){
+		.user_namespace = !(thump_caps_sets().effective & THUMP_CAP_BIT(CAP_SYS_ADMIN)),
+		.uid = geteuid(),
+		.gid = getegid(),
+		.monotonic_ns = clocks ? clocks->monotonic_ns : 0,
+		.boottime_ns = clocks ? clocks->boottime_ns : 0,
+	};
+	start->init = init;
+	start->fds[0] = start->fds[1] = start->thump_fd = -1;
+	start->threaded = false;
+	start->pid = 0;
+	start->clone_errno = 0;
+	start->begun = start->apart = start->ended = 0;
+	if (begin(start, err) < 0) {
+		thump_head_start_destroy(start);
+		return -1;
+	}
+	*start_ret = start;
+	return 0;
+}
+
+/* Nobody else reaps it. */
+static bool has_ended(pid_t pid)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid;
+}
+
+static int wait_begun(struct thump_head_start *start, struct thump_err *err)
+{
+	while (!word_is_set(&start->begun))
+		continue;
+	errno = start->clone_errno;
+	return errno ? thump_fail_errno(err, "make a pid namespace") : 0;
+}
+
+int thump_head_start_go(struct thump_head_start *start, struct thump_plan *plan,
+			struct thump_rebuild_report *report, int *control_fd_ret, pid_t *init_ret,
+			struct thump_err *err)
+{
+	if (wait_begun(start, err) < 0)
+		return -1;
+	start->plan = plan;
+	start->report = report;
+	if (send(start->fds[0], "g", 1, MSG_NOSIGNAL) != 1)
+		return thump_fail_errno(err, "tell our init of the pid namespace to begin");
+	while (!word_is_set(&start->apart))
+		if (has_ended(start->pid))
+			return thump_fail(err,
+					  "our init of the pid namespace ended without a word");
+	/* From now on the end of the one is the end of file of the other. */
+	thump_close_fd(&start->fds[1]);
+	thump_close_fd(&start->thump_fd);
+	*control_fd_ret = thump_take_fd(&start->fds[0]);
+	*init_ret = start->pid;
+	return 0;
+}
+
+static void end_init(struct thump_head_start *start)
+{
+	while (!word_is_set(&start->begun))
+		continue;
+	if (start->pid <= 0 || start->clone_errno)
+		return;
+	(void)kill(start->pid, SIGKILL);
+	while (waitpid(start->pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+}
+
+void thump_head_start_destroy(struct thump_head_start *start)
+{
+	if (!start)
+		return;
+	if (start->threaded) {
+		end_init(start);
+		set_word(&start->ended);
+		(void)pthread_join(start->thread, NULL);
+	}
+	thump_close_fd(&start->fds[0]);
+	thump_close_fd(&start->fds[1]);
+	thump_close_fd(&start->thump_fd);
+	free(start);
+}
