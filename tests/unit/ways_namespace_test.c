@@ -331,7 +331,7 @@ static void a_note_is_told(void **state)
 	(void)start(&f);
 	assert_int_equal(sigqueue(f.init, THUMP_NOTE_SIGNAL, value), 0);
 	assert_int_equal(next_event(&f).what, THUMP_INIT_CHECKPOINTED);
-	assert_int_equal(kill(f.report.pid_host, SIGKILL), 0);
+	/* The init ends it itself: a kill of ours may find nobody. */
 	assert_int_equal(WEXITSTATUS(end_status(&f)), 128 + SIGKILL);
 }
 
