@@ -100,7 +100,7 @@ struct thump_caps thump_caps_own(void);
 struct thump_caps thump_caps_sets(void);
 #define THUMP_CAP_BIT(cap) (UINT64_C(1) << (cap))
 
-/* What thump_namespace_begin() began while the plan was made, or NULL; the caller's from now on. */
+/* What thump_init_begin() began while the plan was made, or NULL; the caller's from now on. */
 struct thump_head_start *thump_plan_take_head_start(struct thump_plan *plan);
 const struct thump_model *thump_plan_model(const struct thump_plan *plan);
 const struct thump_rebuild_options *thump_plan_options(const struct thump_plan *plan);
