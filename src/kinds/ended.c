@@ -46,6 +46,7 @@ static int peek_unread(struct thump_access *access, struct thump_buf *unread,
 		       const char **why_not_ret, struct thump_err *err)
 {
 	int waiting = 0;
+	bool more;
 	short revents;
 	long result;
 
@@ -61,7 +62,7 @@ static int peek_unread(struct thump_access *access, struct thump_buf *unread,
 		*why_not_ret = "too much waits to be read";
 		return 0;
 	}
-	if (thump_peek_stream(access, (size_t)waiting, unread, err) < 0)
+	if (thump_peek_stream(access, (size_t)waiting, unread, &more, err) < 0)
 		return -1;
 	if (unread->size_bytes != (size_t)waiting)
 		*why_not_ret = "SO_PEEK_OFF hides what waits to be read";

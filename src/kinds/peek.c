@@ -43,11 +43,13 @@ static size_t overhead(size_t count)
 }
 
 int thump_peek_stream(struct thump_access *access, size_t want_bytes, struct thump_buf *into,
-		      struct thump_err *err)
+		      bool *more_ret, struct thump_err *err)
 {
+	const struct room *room;
 	size_t piece =
 		thump_access_room(access, overhead(1) + want_bytes) ? want_bytes : PIECE_BYTES;
 
+	*more_ret = false;
 	for (size_t count = 1; (count - 1) * piece < want_bytes; count++) {
 		size_t before = (count - 1) * piece;
 		long result;
@@ -56,6 +58,8 @@ int thump_peek_stream(struct thump_access *access, size_t want_bytes, struct thu
 			return 0;
 		if (peek_pieces(access, count, piece, &result, err) < 0)
 			return -1;
+		room = (const void *)access->bytes;
+		*more_ret |= result >= 0 && (room->header.msg_flags & MSG_CTRUNC);
 		if (result <= (long)before)
 			return 0;
 		thump_buf_put(into, access->bytes + overhead(count),

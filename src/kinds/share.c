@@ -6,12 +6,12 @@
  * works here:
  *   kcmp(2)                 an order over descriptions: sort, then compare neighbours;
  *   F_DUPFD_QUERY           fcntl(2) of Linux 6.10, run in the target: it may where kcmp may not;
- *   a change and its trace  O_NONBLOCK is changed through one descriptor, looked for in
- *                           /proc/PID/fdinfo of the others, and changed back at once. Only for
- *                           files, directories and anonymous inodes other than eventfds, where the
- *                           flag does nothing while all threads are stopped. Alike-looking ends of
- *                           pipes, terminals and devices count as shared: they differ only in their
- *                           flags, and those are alike.
+ *   a change and its trace  a flag is changed through one descriptor, looked for in
+ *                           /proc/PID/fdinfo of the others, and changed back at once. It is one
+ *                           that does nothing, should thump be killed in between: O_NONBLOCK of
+ *                           files and directories, O_APPEND of anonymous inodes other than
+ *                           eventfds. Alike-looking ends of pipes, terminals and devices count as
+ *                           shared: they differ only in their flags, and those are alike.
  * Never needed: a socket's inode is one description (it cannot be opened again), and eventfds show
  * an id of their own in fdinfo.
  */
@@ -152,6 +152,14 @@ static int find_by_query(struct thump_target *target, const struct candidate *al
 	return 0;
 }
 
+/* A status flag that only F_GETFL will ever look at; 0: none. */
+static uint32_t idle_flag(const struct thump_fd_facts *facts)
+{
+	if (S_ISREG(facts->st.st_mode) || S_ISDIR(facts->st.st_mode))
+		return O_NONBLOCK;
+	return strncmp(facts->link, "anon_inode:", strlen("anon_inode:")) == 0 ? O_APPEND : 0;
+}
+
 static int has_changed(struct thump_target *target, const struct thump_fd_facts *facts,
 		       bool *changed_ret, struct thump_err *err)
 {
@@ -160,7 +168,7 @@ static int has_changed(struct thump_target *target, const struct thump_fd_facts 
 
 	if (thump_fdinfo_read(target, facts->fd, &info, &text, err) < 0)
 		return -1;
-	*changed_ret = ((info.open_flags ^ facts->open_flags) & O_NONBLOCK) != 0;
+	*changed_ret = ((info.open_flags ^ facts->open_flags) & idle_flag(facts)) != 0;
 	return 0;
 }
 
@@ -172,8 +180,8 @@ static int find_by_flag(struct thump_target *target, const struct candidate *ali
 	int status = 0;
 	long result;
 
-	if (remote_fcntl(target, facts->fd, F_SETFL, facts->open_flags ^ O_NONBLOCK, &result, err) <
-	    0)
+	if (remote_fcntl(target, facts->fd, F_SETFL, facts->open_flags ^ idle_flag(facts), &result,
+			 err) < 0)
 		return -1;
 	for (size_t j = i + 1; result == 0 && status == 0 && j < count; j++) {
 		bool changed = false;
@@ -186,12 +194,6 @@ static int find_by_flag(struct thump_target *target, const struct candidate *ali
 	    remote_fcntl(target, facts->fd, F_SETFL, facts->open_flags, &result, err) < 0)
 		return -1;
 	return status;
-}
-
-static bool flag_does_nothing(const struct thump_fd_facts *facts)
-{
-	return S_ISREG(facts->st.st_mode) || S_ISDIR(facts->st.st_mode) ||
-	       strncmp(facts->link, "anon_inode:", strlen("anon_inode:")) == 0;
 }
 
 static int find_among(struct thump_target *target, enum thump_share_way way,
@@ -210,7 +212,7 @@ static int find_among(struct thump_target *target, enum thump_share_way way,
 	case THUMP_SHARE_FLAG:
 		break;
 	}
-	if (!flag_does_nothing(alike[0].facts)) {
+	if (!idle_flag(alike[0].facts)) {
 		join_all(alike, count, first);
 		return 0;
 	}

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What lies in a unix socket, read with MSG_PEEK. SO_PEEK_OFF makes each peek begin where the one
- * before it ended, also inside a message that did not fit; it is set for this only where something
- * lies there, and put back at once.
+ * What lies in a unix socket, read with MSG_PEEK. A stream, or the only message, shows all of
+ * itself to it. Where there are more messages SO_PEEK_OFF makes each peek begin where the one
+ * before it ended, also inside a message that did not fit; it is put back at once. (Should thump be
+ * killed in between, then it stays, which is seen by nobody but a program that uses MSG_PEEK on
+ * this socket.)
  *
  * An empty message shows itself to one peek only (skb->peeked in __skb_try_recv_from_queue()). A
  * dry run would hide it from the checkpoint, so hidden ones are counted: SIOCOUTQ of the other end
@@ -16,6 +18,7 @@
 #include <sys/un.h>
 
 #include "base/fd.h"
+#include "kinds/peek.h"
 #include "kinds/sock.h"
 
 #define NR_MESSAGES_LIMIT (1U << 20)
@@ -35,8 +38,9 @@ struct queue {
 	struct thump_buf list;	  /* encoded messages */
 	struct thump_buf message; /* one that is not complete yet */
 	uint32_t count;
-	int scale[2];	/* a pair of our own to weigh messages on */
-	int64_t weight; /* of all in the list; -1: not known */
+	uint32_t nr_filled; /* of them not empty */
+	int scale[2];	    /* a pair of our own to weigh messages on */
+	int64_t weight;	    /* of all in the list; -1: not known */
 };
 
 /* What one message costs its sender's buffer; -1: not known. */
@@ -99,8 +103,21 @@ static void end_message(struct queue *queue)
 
 	queue->weight = weight < 0 || queue->weight < 0 ? -1 : queue->weight + weight;
 	thump_buf_put_blob(&queue->list, queue->message.bytes, queue->message.size_bytes);
+	queue->nr_filled += queue->message.size_bytes > 0;
 	queue->message.size_bytes = 0;
 	queue->count++;
+}
+
+static void refuse_more(struct thump_fd_capture *cap, const struct thump_fd_facts *facts)
+{
+	thump_refuse_fd(cap, facts, "unix-rights",
+			"unix socket: descriptors or credentials in flight cannot be saved");
+}
+
+static void refuse_size(struct thump_fd_capture *cap, const struct thump_fd_facts *facts)
+{
+	thump_refuse_fd(cap, facts, "unix-socket",
+			"unix socket: more than %zu bytes wait to be read", QUEUE_LIMIT_BYTES);
 }
 
 static int peek_all(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
@@ -121,16 +138,12 @@ static int peek_all(struct thump_fd_capture *cap, const struct thump_fd_facts *f
 		}
 		peek = (const void *)access->bytes;
 		if (peek->header.msg_flags & MSG_CTRUNC) {
-			thump_refuse_fd(cap, facts, "unix-rights",
-					"unix socket: descriptors or credentials in flight cannot "
-					"be saved");
+			refuse_more(cap, facts);
 			return 0;
 		}
 		thump_buf_put(&queue->message, peek->bytes, (size_t)result);
 		if (queue->list.size_bytes + queue->message.size_bytes > QUEUE_LIMIT_BYTES) {
-			thump_refuse_fd(cap, facts, "unix-socket",
-					"unix socket: more than %zu bytes wait to be read",
-					QUEUE_LIMIT_BYTES);
+			refuse_size(cap, facts);
 			return 0;
 		}
 		/* A stream is one message that never ends. */
@@ -139,16 +152,101 @@ static int peek_all(struct thump_fd_capture *cap, const struct thump_fd_facts *f
 	}
 }
 
-static int read_queue(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
-		      struct thump_access *access, struct queue *queue, struct thump_err *err)
+/* What the other end has sent and nobody has read costs it so much; -1: not known. */
+static int sent_by(struct thump_fd_capture *cap, const struct thump_fd_facts *peer,
+		   int64_t *weight_ret, struct thump_err *err)
 {
-	int credentials = 0, offset = -1, status;
+	auto_access struct thump_access access = THUMP_ACCESS_INIT;
+	int sent = 0;
+	long result;
+
+	*weight_ret = -1;
+	if (!peer)
+		return 0;
+	if (thump_access_open(cap->target, cap->have_dup_fd, peer->fd, &access, err) < 0 ||
+	    thump_access_ioctl_int(&access, SIOCOUTQ, &sent, &result, err) < 0)
+		return -1;
+	if (result >= 0)
+		*weight_ret = sent;
+	return 0;
+}
+
+static int peek_stream(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		       struct thump_access *access, struct queue *queue, bool *done_ret,
+		       struct thump_err *err)
+{
+	int waiting = 0;
+	bool more;
+	long result;
+
+	if (thump_access_ioctl_int(access, FIONREAD, &waiting, &result, err) < 0)
+		return -1;
+	*done_ret = true;
+	if (result >= 0 && (size_t)waiting > QUEUE_LIMIT_BYTES) {
+		refuse_size(cap, facts);
+		return 0;
+	}
+	if (result < 0 || waiting <= 0)
+		return 0;
+	if (thump_peek_stream(access, (size_t)waiting, &queue->message, &more, err) < 0)
+		return -1;
+	if (more)
+		refuse_more(cap, facts);
+	else if (queue->message.size_bytes != (size_t)waiting)
+		*done_ret = false;
+	if (!*done_ret || more)
+		queue->message.size_bytes = 0;
+	return 0;
+}
+
+/* Without an offset the first message always shows itself. If it is empty, it does so no more to
+ * those with one that follow: it stays in the list. */
+static int peek_message(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			const struct thump_fd_facts *peer, struct thump_access *access,
+			bool credentials, struct queue *queue, bool *done_ret,
+			struct thump_err *err)
+{
+	const struct peek *peek = (const void *)access->bytes;
+	int64_t sent;
+	long result;
+
+	if (peek_once(access, credentials, &result, err) < 0 || sent_by(cap, peer, &sent, err) < 0)
+		return -1;
+	if (result < 0 || (result == 0 && facts->sock_type != SOCK_DGRAM) ||
+	    (peek->header.msg_flags & (MSG_CTRUNC | MSG_TRUNC)))
+		return 0;
+	thump_buf_put(&queue->message, peek->bytes, (size_t)result);
+	end_message(queue);
+	*done_ret = sent >= 0 && queue->weight == sent;
+	if (*done_ret || result == 0)
+		return 0;
+	queue->list.size_bytes = 0;
+	queue->count = queue->nr_filled = 0;
+	queue->weight = 0;
+	return 0;
+}
+
+static int read_queue(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		      const struct thump_fd_facts *peer, struct thump_access *access,
+		      struct queue *queue, struct thump_err *err)
+{
+	int credentials = 0, offset = -1, status = 0;
+	bool done = false;
 	long result;
 
 	(void)thump_access_room(access, sizeof(struct peek) + PEEK_ROOM_BYTES);
 	if (thump_sock_get_int(access, SOL_SOCKET, SO_PASSCRED, &credentials, &result, err) < 0 ||
-	    thump_sock_get_int(access, SOL_SOCKET, SO_PEEK_OFF, &offset, &result, err) < 0 ||
-	    set_int(access, SO_PEEK_OFF, 0, err) < 0)
+	    thump_sock_get_int(access, SOL_SOCKET, SO_PEEK_OFF, &offset, &result, err) < 0)
+		return -1;
+	/* A peek would move an offset that is set. */
+	if (offset < 0 && facts->sock_type != SOCK_STREAM)
+		status =
+			peek_message(cap, facts, peer, access, credentials != 0, queue, &done, err);
+	else if (offset < 0 && !credentials)
+		status = peek_stream(cap, facts, access, queue, &done, err);
+	if (done || status < 0)
+		return status;
+	if (set_int(access, SO_PEEK_OFF, 0, err) < 0)
 		return -1;
 	status = peek_all(cap, facts, access, credentials != 0, queue, err);
 	if (set_int(access, SO_PEEK_OFF, offset, err) < 0)
@@ -160,18 +258,14 @@ static int find_hidden(struct thump_fd_capture *cap, const struct thump_fd_facts
 		       const struct thump_fd_facts *peer, struct queue *queue,
 		       struct thump_err *err)
 {
-	auto_access struct thump_access access = THUMP_ACCESS_INIT;
-	int64_t each = weigh(queue, "", 0), hidden;
-	int sent = 0;
-	long result;
+	int64_t each = weigh(queue, "", 0), hidden, sent;
 
 	if (each <= 0 || queue->weight < 0)
 		return 0;
-	if (thump_access_open(cap->target, cap->have_dup_fd, peer->fd, &access, err) < 0 ||
-	    thump_access_ioctl_int(&access, SIOCOUTQ, &sent, &result, err) < 0)
+	if (sent_by(cap, peer, &sent, err) < 0)
 		return -1;
-	hidden = result < 0 ? 0 : (sent - queue->weight) / each;
-	if (hidden > 0 && queue->count > 0)
+	hidden = sent < 0 ? 0 : (sent - queue->weight) / each;
+	if (hidden > 0 && queue->nr_filled > 0)
 		thump_refuse_fd(
 			cap, facts, "unix-empty",
 			"unix socket: %lld empty messages that were looked at before "
@@ -193,7 +287,7 @@ static int read_messages(struct thump_fd_capture *cap, const struct thump_fd_fac
 		return thump_fail_errno(err, "socketpair");
 	near = queue->scale[0];
 	far = queue->scale[1];
-	if (read_queue(cap, facts, access, queue, err) < 0)
+	if (read_queue(cap, facts, peer, access, queue, err) < 0)
 		return -1;
 	if (queue->message.size_bytes) {
 		end_message(queue);
