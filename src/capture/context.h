@@ -32,6 +32,8 @@ struct thump_capture {
 /* Not stopped yet. */
 THUMP_MUST_CHECK int thump_capture_open(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_smaps_before(struct thump_capture *cap, struct thump_err *err);
+/* Warns about other processes that have shared memory of the target. sharers.c */
+THUMP_MUST_CHECK int thump_capture_sharers(struct thump_capture *cap, struct thump_err *err);
 
 /* Stopped; facts from /proc and system calls of our own. */
 THUMP_MUST_CHECK int thump_capture_facts(struct thump_capture *cap, struct thump_err *err);

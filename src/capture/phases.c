@@ -58,6 +58,8 @@ static const struct phase {
 #define TIME(member) offsetof(struct thump_capture_times, member)
 	{ "look at", thump_capture_open, NULL, TIME(before_ns), false },
 	{ "read the mappings of", thump_capture_smaps_before, NULL, TIME(before_ns), false },
+	{ "look for sharers of the memory of", thump_capture_sharers, NULL, TIME(before_ns),
+	  false },
 	{ "stop", stop_target, resume_target, TIME(stop_ns), false },
 	{ "read facts about", thump_capture_facts, NULL, TIME(state_ns), false },
 	{ "look for obstacles in", thump_capture_obstacles, NULL, TIME(state_ns), false },
