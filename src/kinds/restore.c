@@ -79,7 +79,7 @@ void thump_give_to_program(const struct thump_fd_rebuild *rb, int dir_fd, const 
 	int flags = AT_SYMLINK_NOFOLLOW | (*path ? 0 : AT_EMPTY_PATH);
 
 	if (geteuid() == 0 && creds->fsuid != 0)
-		(void)fchownat(dir_fd, path, creds->fsuid, creds->fsgid, flags);
+		(void)!fchownat(dir_fd, path, creds->fsuid, creds->fsgid, flags);
 }
 
 int thump_open_flags(uint32_t recorded)
