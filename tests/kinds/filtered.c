@@ -15,6 +15,10 @@ static const struct {
 	uint32_t nr;
 } calls[] = {
 	{ "acct", SYS_acct },
+	{ "kcmp", SYS_kcmp },
+	{ "process_vm_readv", SYS_process_vm_readv },
+	{ "ptrace", SYS_ptrace },
+	{ "sched_getattr", SYS_sched_getattr },
 	{ "get_mempolicy", SYS_get_mempolicy },
 	{ "modify_ldt", SYS_modify_ldt },
 	{ "sigaltstack", SYS_sigaltstack },

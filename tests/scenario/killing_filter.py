@@ -12,9 +12,11 @@ from thumptest import scenario
 from thumptest.events import Failure
 from thumptest.workload import expect_same, settled, verify_original, wait_ready
 
-DONE, REFUSED = 0, 3
+DONE, FAILED, REFUSED = 0, 1, 3
 # Asked of the process as a whole; of every thread.
 CALLS = ("get_mempolicy", "modify_ldt", "sigaltstack")
+# Made by thump, at different moments of a checkpoint.
+OWN_CALLS = ("ptrace", "process_vm_readv", "sched_getattr", "kcmp")
 
 
 def refused_by_name(world, options, call):
@@ -38,6 +40,24 @@ def refused_by_name(world, options, call):
     verify_original(process)
 
 
+def thump_is_ended(world, options, call):
+    """The filter ends thump itself, in the middle of its work; the program goes on."""
+    filtered = [world.reachable(options.filtered), call]
+    process = world.start([*filtered, world.reachable(options.workload)], f"original-{call}")
+    wait_ready(process)
+    before = settled(process.pid)
+    image = world.path(f"image-{call}")
+    _, output = world.run([*filtered, world.thump_path, "checkpoint", process.pid, "--json", "-o",
+                           image], f"checkpoint-{call}", statuses=(FAILED,))
+    text = json.loads(output)["error"]["text"]
+    if "worker process was killed" not in text or "runs on" not in text:
+        raise Failure(f"{call}: {text}")
+    expect_same(world, before, process.pid, f"after thump was ended by {call}")
+    if image.exists():
+        raise Failure("an image was made")
+    verify_original(process)
+
+
 def harmless(world, options):
     """A filter that objects to nothing that thump asks is no obstacle."""
     filtered = [world.reachable(options.filtered), "acct"]
@@ -51,6 +71,8 @@ def harmless(world, options):
 def test(world, options):
     for call in CALLS:
         refused_by_name(world, options, call)
+    for call in OWN_CALLS:
+        thump_is_ended(world, options, call)
     harmless(world, options)
 
 

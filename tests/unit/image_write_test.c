@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "image/format.h"
 #include "image/image.h"
+#include "image/tempfile.h"
 #include "sample.h"
 
 struct fixture {
@@ -330,6 +331,46 @@ static void only_a_regular_file_is_replaced(void **state)
 	assert_int_equal(unlink(f->path), 0);
 }
 
+/* An O_PATH descriptor stands for a directory on a disk that fails: all works but fsync(2). */
+static void a_name_that_may_not_last_is_an_error_and_the_image_whole(void **state)
+{
+	struct fixture *f = *state;
+	struct image_tempfile file;
+	struct thump_err err = THUMP_ERR_INIT;
+	struct stat st;
+
+	assert_int_equal(image_tempfile_create(f->path, &file, &err), 0);
+	assert_int_equal(write(file.fd, "whole", 5), 5);
+	assert_int_equal(close(file.dir_fd), 0);
+	file.dir_fd = open(f->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_true(file.dir_fd >= 0);
+	assert_int_equal(image_tempfile_commit(&file, true, &err), -1);
+	assert_non_null(strstr(err.text, "is complete"));
+	image_tempfile_deinit(&file);
+	assert_int_equal(stat(f->path, &st), 0);
+	assert_int_equal(st.st_size, 5);
+}
+
+static void trying_a_place_leaves_nothing_there(void **state)
+{
+	struct fixture *f = *state;
+	struct thump_err err = THUMP_ERR_INIT;
+	struct stat before, after;
+
+	assert_int_equal(thump_image_try(f->path, &err), 0);
+	assert_int_equal(access(f->path, F_OK), -1);
+	assert_int_equal(rmdir(f->dir), 0); /* so it is empty */
+	assert_int_equal(thump_image_try(f->path, &err), -1);
+	assert_int_equal(mkdir(f->dir, 0700), 0);
+	/* What has the name stays as it is. */
+	assert_int_equal(close(open(f->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0400)), 0);
+	assert_int_equal(stat(f->path, &before), 0);
+	assert_int_equal(thump_image_try(f->path, &err), 0);
+	assert_int_equal(stat(f->path, &after), 0);
+	assert_int_equal(after.st_ino, before.st_ino);
+	assert_int_equal(after.st_size, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -344,6 +385,8 @@ int main(void)
 		TEST(smallest_gaps_are_filled_first),
 		TEST(too_scattered_file_mappings_are_refused),
 		TEST(what_could_not_be_read_again_is_not_written),
+		TEST(a_name_that_may_not_last_is_an_error_and_the_image_whole),
+		TEST(trying_a_place_leaves_nothing_there),
 		TEST(only_a_regular_file_is_replaced),
 	};
 
