@@ -16,11 +16,12 @@ _thump()
 		case $previous in
 		--image) compopt -o default; return ;;
 		--then) COMPREPLY=($(compgen -W "exit restore continue" -- "$current")); return ;;
+		--on-restore-failure) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--checkpoint-when) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--drain) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--resource-policies) compopt -o default; return ;;
 		esac
-		options="--image --then --checkpoint-when --drain --resource-policies --json -v --verbose -h --help --version"
+		options="--image --then --on-restore-failure --checkpoint-when --drain --resource-policies --json -v --verbose -h --help --version"
 		positional=command
 		;;
 	checkpoint)
@@ -38,11 +39,12 @@ _thump()
 		--pid-file) compopt -o default; return ;;
 		--port) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--memory) COMPREPLY=($(compgen -W "auto eager lazy-unsafe" -- "$current")); return ;;
+		--on-restore-failure) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--env) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--clock) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--spin-limit) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="--dry-run --detach --pid-file --keep-stdio --port --memory --verify --env --clock --allow-clock-jump --trust-any-owner --spin-limit --json -v --verbose -h --help --version"
+		options="--dry-run --detach --pid-file --keep-stdio --port --memory --verify --on-restore-failure --env --clock --allow-clock-jump --trust-any-owner --spin-limit --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	inspect)

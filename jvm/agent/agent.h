@@ -38,6 +38,7 @@ struct agent {
 	bool has_clock;
 	char *parameters;	   /* what the engine says in a restore (coord/abi.h), or NULL */
 	bool time_zone_changed;	   /* TZ, by the last restore */
+	bool ends_on_failure;	   /* who restored wants it to end when hooks fail */
 	struct changes *changes;   /* what a restore changes, found before the capture */
 	jclass coordinator;	   /* global reference */
 	jmethodID request;	   /* static String request(boolean dryRun) */

@@ -399,13 +399,15 @@ static char *time_zone_now(void)
 void changes_apply(struct agent *agent, JNIEnv *jni)
 {
 	char *before = time_zone_now(), *after;
-	const char *property;
+	const char *property, *failure;
 
 	if (!agent->changes || (*jni)->PushLocalFrame(jni, 32) != JNI_OK) {
 		free(before);
 		return;
 	}
 	apply_environment(agent, jni);
+	failure = parameters_next(agent, THUMP_COORD_SAY_OPTION "on-failure=", NULL);
+	agent->ends_on_failure = failure && strcmp(failure, "continue") != 0;
 	after = time_zone_now();
 	property = parameters_next(agent, THUMP_COORD_SAY_ARGUMENT "-Duser.timezone=", NULL);
 	agent->time_zone_changed = before && after && strcmp(before, after) != 0;

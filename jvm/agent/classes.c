@@ -133,6 +133,13 @@ static jboolean native_time_zone_changed(JNIEnv *jni, jclass self)
 	return agent_get()->time_zone_changed ? JNI_TRUE : JNI_FALSE;
 }
 
+static jboolean native_ends_on_failure(JNIEnv *jni, jclass self)
+{
+	(void)jni;
+	(void)self;
+	return agent_get()->ends_on_failure ? JNI_TRUE : JNI_FALSE;
+}
+
 static jclass native_define_management(JNIEnv *jni, jclass self)
 {
 	(void)self;
@@ -165,6 +172,7 @@ static bool register_natives(JNIEnv *jni)
 		METHOD("wasRestored", "()Z", native_was_restored),
 		METHOD("arguments", "()[Ljava/lang/String;", native_arguments),
 		METHOD("timeZoneChanged", "()Z", native_time_zone_changed),
+		METHOD("endsOnFailure", "()Z", native_ends_on_failure),
 		METHOD("isTimeZoneGiven", "()Z", properties_time_zone_given),
 		METHOD("properties", "()Ljava/util/Map;", properties_get),
 		METHOD("setProperties", "(Ljava/util/concurrent/ConcurrentHashMap;)V",

@@ -12,15 +12,37 @@ static const char *const environment_words[] = {
 	[THUMP_ENVIRONMENT_KEEP] = "keep",
 };
 
+static const char *const failure_words[] = {
+	[THUMP_ON_FAILURE_CONTINUE] = "continue",
+	[THUMP_ON_FAILURE_EXIT] = "exit",
+	[THUMP_ON_FAILURE_START] = "start",
+};
+
+/* The index of a word, or -1. */
+static int find_word(const char *const *words, size_t count, const char *word)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(word, words[i]) == 0)
+			return (int)i;
+	return -1;
+}
+
 bool thump_environment_parse(const char *word, enum thump_environment *environment_ret)
 {
-	for (size_t i = 0; i < THUMP_ARRAY_SIZE(environment_words); i++) {
-		if (strcmp(word, environment_words[i]) == 0) {
-			*environment_ret = (enum thump_environment)i;
-			return true;
-		}
-	}
-	return false;
+	int found = find_word(environment_words, THUMP_ARRAY_SIZE(environment_words), word);
+
+	if (found >= 0)
+		*environment_ret = (enum thump_environment)found;
+	return found >= 0;
+}
+
+bool thump_on_failure_parse(const char *word, enum thump_on_failure *on_failure_ret)
+{
+	int found = find_word(failure_words, THUMP_ARRAY_SIZE(failure_words), word);
+
+	if (found >= 0)
+		*on_failure_ret = (enum thump_on_failure)found;
+	return found >= 0;
 }
 
 static size_t count_words(char *const *words)
@@ -62,7 +84,7 @@ int thump_parameters(struct thump_arena *arena, const struct thump_runtime *runt
 		     size_t *count_ret, struct thump_err *err)
 {
 	bool passes = words->environment != THUMP_ENVIRONMENT_KEEP;
-	size_t count = 0, room = count_words(words->arguments) + count_words(environ) + 1;
+	size_t count = 0, room = count_words(words->arguments) + count_words(environ) + 2;
 	const char **list;
 
 	if (check(runtime, words, err) < 0)
@@ -73,6 +95,8 @@ int thump_parameters(struct thump_arena *arena, const struct thump_runtime *runt
 	if (runtime->parameters_addr) {
 		list[count++] = thump_arena_printf(arena, THUMP_COORD_SAY_OPTION "environment=%s",
 						   environment_words[words->environment]);
+		list[count++] = thump_arena_printf(arena, THUMP_COORD_SAY_OPTION "on-failure=%s",
+						   failure_words[words->on_failure]);
 		count = put_all(arena, THUMP_COORD_SAY_ENVIRONMENT, passes ? environ : NULL, list,
 				count);
 		count = put_all(arena, THUMP_COORD_SAY_ARGUMENT, words->arguments, list, count);

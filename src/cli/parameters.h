@@ -13,15 +13,30 @@ enum thump_environment {
 	THUMP_ENVIRONMENT_KEEP,	     /* the program's only */
 };
 
+/* When the program was restored but its hooks failed then, and nobody can catch that. */
+enum thump_on_failure {
+	THUMP_ON_FAILURE_CONTINUE = 0, /* it goes on */
+	THUMP_ON_FAILURE_EXIT,	       /* it ends with THUMP_HOOKS_FAILED */
+	THUMP_ON_FAILURE_START,	       /* the same; then `thump run` starts the command */
+};
+
+/* Exit status of a program that ends because its hooks failed; one more than thump's own. */
+#define THUMP_HOOKS_FAILED 125
+
 struct thump_restore_words {
 	char *const *arguments; /* after the image, NULL-terminated; NULL: none */
 	enum thump_environment environment;
 	bool environment_asked; /* it was said, and is not just the default */
+	enum thump_on_failure on_failure;
 };
 
 /* "merge", "replace", "keep" */
 THUMP_MUST_CHECK bool thump_environment_parse(const char *word,
 					      enum thump_environment *environment_ret);
+
+/* "continue", "exit", "start" */
+THUMP_MUST_CHECK bool thump_on_failure_parse(const char *word,
+					     enum thump_on_failure *on_failure_ret);
 
 /*
  * The parameters for the runtime of an image; in the arena. REFUSED when there is none that takes

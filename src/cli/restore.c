@@ -28,6 +28,9 @@ static const char usage[] =
 	"      --port OLD:NEW       listen on port NEW instead of OLD; may be repeated\n"
 	"      --memory MODE        auto (default), eager, or lazy-unsafe: mapped from FILE\n"
 	"      --verify             check all memory before the program runs, again if need be\n"
+	"      --on-restore-failure ACTION\n"
+	"                           when hooks fail after the restore and nobody in the program\n"
+	"                           can catch that: continue (default), or exit with 125\n"
 	"      --env MODE           a JVM's environment: merge ours over its own (default),\n"
 	"                           replace it with ours, or keep it\n"
 	"      --clock MODE         continue (default): monotonic time goes on where it was, "
@@ -52,6 +55,7 @@ enum {
 	OPT_PORT,
 	OPT_MEMORY,
 	OPT_VERIFY,
+	OPT_ON_FAILURE,
 	OPT_ENV,
 	OPT_CLOCK,
 	OPT_CLOCK_JUMP,
@@ -130,6 +134,17 @@ static int parse_env(struct restore *restore, const char *word)
 				 word);
 }
 
+static int parse_on_failure(struct restore *restore, const char *word)
+{
+	if (thump_on_failure_parse(word, &restore->words.on_failure) &&
+	    restore->words.on_failure != THUMP_ON_FAILURE_START)
+		return -1;
+	return thump_usage_error(&restore->common,
+				 "--on-restore-failure takes continue or exit, not %s (start is "
+				 "for thump run, which knows what to start)",
+				 word);
+}
+
 static int parse_clock(struct restore *restore, const char *word)
 {
 	restore->options.real_clock = strcmp(word, "real") == 0;
@@ -174,6 +189,8 @@ static int apply_option(struct restore *restore, int opt)
 	case OPT_VERIFY:
 		options->verify = true;
 		return -1;
+	case OPT_ON_FAILURE:
+		return parse_on_failure(restore, optarg);
 	case OPT_ENV:
 		return parse_env(restore, optarg);
 	case OPT_CLOCK:
@@ -213,6 +230,7 @@ static int parse(struct restore *restore, int argc, char **argv)
 		{ "port", required_argument, NULL, OPT_PORT },
 		{ "memory", required_argument, NULL, OPT_MEMORY },
 		{ "verify", no_argument, NULL, OPT_VERIFY },
+		{ "on-restore-failure", required_argument, NULL, OPT_ON_FAILURE },
 		{ "env", required_argument, NULL, OPT_ENV },
 		{ "clock", required_argument, NULL, OPT_CLOCK },
 		{ "allow-clock-jump", no_argument, NULL, OPT_CLOCK_JUMP },

@@ -49,6 +49,10 @@ static const char usage[] =
 	"                   idle, then end them in the image; 5s with --checkpoint-when\n"
 	"  --resource-policies FILE\n"
 	"                   what is to become of open files, pipes and sockets\n"
+	"  --on-restore-failure ACTION\n"
+	"                   when hooks of the program fail after a restore and nobody in it can\n"
+	"                   catch that: start COMMAND instead (default), exit with 125, or "
+	"continue\n"
 	"  --json           print one JSON object on stdout once the program runs\n"
 	"  -v, --verbose    say more on stderr\n"
 	"  -h, --help       print this\n"
@@ -68,6 +72,7 @@ struct run {
 	char **command;
 	bool only_restore; /* the command says so itself: never start it */
 	struct thump_restore_words words;
+	bool restored;		      /* what runs, or has run, came from the image */
 	bool watches;		      /* --checkpoint-when */
 	const char *drain, *policies; /* for thump checkpoint, or NULL */
 	struct thump_watch watch;
@@ -81,7 +86,16 @@ enum {
 	OPT_CHECKPOINT_WHEN,
 	OPT_DRAIN,
 	OPT_POLICIES,
+	OPT_ON_FAILURE,
 };
+
+static int parse_on_failure(struct run *run, const char *word)
+{
+	if (thump_on_failure_parse(word, &run->words.on_failure))
+		return -1;
+	return thump_usage_error(
+		&run->common, "--on-restore-failure takes start, exit or continue, not %s", word);
+}
 
 static int parse_then(struct run *run, const char *word)
 {
@@ -126,6 +140,7 @@ static int parse(struct run *run, int argc, char **argv)
 		{ "checkpoint-when", required_argument, NULL, OPT_CHECKPOINT_WHEN },
 		{ "drain", required_argument, NULL, OPT_DRAIN },
 		{ "resource-policies", required_argument, NULL, OPT_POLICIES },
+		{ "on-restore-failure", required_argument, NULL, OPT_ON_FAILURE },
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
@@ -142,6 +157,8 @@ static int parse(struct run *run, int argc, char **argv)
 			status = parse_drain(run, optarg);
 		else if (opt == OPT_POLICIES)
 			run->policies = optarg;
+		else if (opt == OPT_ON_FAILURE)
+			status = parse_on_failure(run, optarg);
 		else
 			status = thump_common_option(&run->common, opt);
 	}
@@ -197,6 +214,8 @@ static int rewrite_java(struct run *run, struct thump_err *err)
 	/* Else it is what to start instead, and says what the image has in it. */
 	if (run->only_restore)
 		run->words.arguments = java.arguments;
+	if (run->only_restore && run->words.on_failure == THUMP_ON_FAILURE_START)
+		run->words.on_failure = THUMP_ON_FAILURE_EXIT;
 	if (!java.has_agent && run->common.verbose)
 		fprintf(stderr, "thump run: libthump-jvm.so is not installed: no jdk.crac API\n");
 	return 0;
@@ -324,6 +343,7 @@ static int restore_image(struct run *run, struct thump_restoring *restoring,
 		};
 		return 0;
 	}
+	run->restored = true;
 	say_restored(run, restoring);
 	control_fd = thump_take_fd(&restoring->report.control_fd);
 	return thump_supervise(&run->sup, restoring->child, restoring->report.pid_host, control_fd,
@@ -385,11 +405,19 @@ static int begin_again(struct run *run, struct thump_outcome *outcome, struct th
 	int result;
 
 	thump_restoring_init(&restoring, run->image_path);
+	restoring.words.on_failure = run->words.on_failure;
 	result = restore_image(run, &restoring, outcome, err);
 	if (result > 0)
 		thump_print_problems(&run->common, &restoring.problems);
 	thump_restoring_deinit(&restoring);
 	return result == 0 ? 0 : -1;
+}
+
+/* A program whose hooks failed after the restore has ended itself, if it was told to. */
+static bool wants_start(const struct run *run, const struct thump_outcome *outcome)
+{
+	return run->restored && outcome->status == THUMP_HOOKS_FAILED &&
+	       run->words.on_failure == THUMP_ON_FAILURE_START;
 }
 
 static int run_to_end(struct run *run, struct thump_outcome *outcome, struct thump_err *err)
@@ -399,20 +427,30 @@ static int run_to_end(struct run *run, struct thump_outcome *outcome, struct thu
 	if (thump_supervisor_init(&run->sup, run->then == THEN_CONTINUE, err) < 0 ||
 	    begin(run, outcome, err) < 0)
 		return -1;
-	while (outcome->checkpointed) {
+	for (;;) {
+		if (wants_start(run, outcome)) {
+			run->restored = false;
+			fprintf(stderr, "thump run: starting %s, as its hooks failed\n",
+				run->command[0]);
+			if (start_command(run, outcome, err) < 0)
+				return -1;
+			continue;
+		}
+		if (!outcome->checkpointed)
+			return 0;
 		fprintf(stderr, "thump run: %s was checkpointed and ended on request%s\n",
 			run->command[0], run->then == THEN_RESTORE ? "; restoring it" : "");
 		if (run->then != THEN_RESTORE)
-			break;
+			return 0;
 		if (begin_again(run, outcome, err) < 0)
 			return -1;
 	}
-	return 0;
 }
 
 static int verb_run(int argc, char **argv)
 {
 	struct run run = { .common = { .verb = "run", .usage = usage },
+			   .words = { .on_failure = THUMP_ON_FAILURE_START },
 			   .sup = { .signal_fd = -1, .control_fd = -1, .program_fd = -1 } };
 	struct thump_outcome outcome = { 0 };
 	struct thump_err err = THUMP_ERR_INIT;

@@ -74,7 +74,9 @@ struct thump_coord_page {
  * one. The engine passes them on without knowing what they mean.
  *
  *   "environment NAME=VALUE"  of whoever restores
- *   "option NAME=VALUE"       how to do it: option environment=merge|replace|keep
+ *   "option NAME=VALUE"       how to do it: option environment=merge|replace|keep,
+ *                             option on-failure=continue|exit|start (exit and start: end with
+ *                             status 125 when hooks fail after the restore)
  *   "argument TEXT"           what follows the image on the command line, in order
  */
 #define THUMP_COORD_SAY_ENVIRONMENT "environment "

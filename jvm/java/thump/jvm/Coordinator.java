@@ -14,6 +14,8 @@ import jdk.crac.RestoreException;
 public final class Coordinator {
 
     private static final ReentrantLock LOCK = new ReentrantLock();
+    /** Exit status by which thump knows. */
+    private static final int HOOKS_FAILED = 125;
     private static final String NOT_CONFIGURED =
             "thump: the agent's options name no image file (image=), or thump itself was not found (thump=)";
 
@@ -154,6 +156,9 @@ public final class Coordinator {
             return null;
         } catch (RestoreException thrown) {
             System.err.println("thump: restored, but not everything came back: " + Failures.text(thrown));
+            if (Native.endsOnFailure()) {
+                Runtime.getRuntime().halt(HOOKS_FAILED);
+            }
             return null;
         } catch (Throwable thrown) {
             System.err.println("thump: no checkpoint was made: " + Failures.text(thrown));

@@ -63,6 +63,9 @@ final class Native {
     /** Whether TZ is another one since the restore. */
     static native boolean timeZoneChanged();
 
+    /** Whether who restored wants the program to end when its hooks fail. */
+    static native boolean endsOnFailure();
+
     /** Whether the original's command line had a time zone: then TZ does not count. */
     static native boolean isTimeZoneGiven();
 
