@@ -10,19 +10,6 @@
 
 #define LAST_CAP_BIT 63
 
-static int caps_get(struct thump_caps *caps)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-	if (syscall(SYS_capget, &header, data) < 0)
-		return -1;
-	caps->effective = data[0].effective | (uint64_t)data[1].effective << 32;
-	caps->permitted = data[0].permitted | (uint64_t)data[1].permitted << 32;
-	caps->inheritable = data[0].inheritable | (uint64_t)data[1].inheritable << 32;
-	return 0;
-}
-
 struct thump_capset thump_caps_encode(const struct thump_caps *caps)
 {
 	return (struct thump_capset){
@@ -36,7 +23,21 @@ struct thump_capset thump_caps_encode(const struct thump_caps *caps)
 	};
 }
 
-static int caps_set(const struct thump_caps *caps)
+int thump_caps_get(struct thump_caps *caps)
+{
+	struct thump_capset set = { .header = { .version = _LINUX_CAPABILITY_VERSION_3 } };
+
+	if (syscall(SYS_capget, &set.header, set.data) < 0)
+		return -1;
+	*caps = (struct thump_caps){
+		.effective = set.data[0].effective | (uint64_t)set.data[1].effective << 32,
+		.permitted = set.data[0].permitted | (uint64_t)set.data[1].permitted << 32,
+		.inheritable = set.data[0].inheritable | (uint64_t)set.data[1].inheritable << 32,
+	};
+	return 0;
+}
+
+int thump_caps_set(const struct thump_caps *caps)
 {
 	struct thump_capset set = thump_caps_encode(caps);
 
@@ -47,14 +48,14 @@ struct thump_caps thump_caps_sets(void)
 {
 	struct thump_caps caps = { 0 };
 
-	return caps_get(&caps) < 0 ? (struct thump_caps){ 0 } : caps;
+	return thump_caps_get(&caps) < 0 ? (struct thump_caps){ 0 } : caps;
 }
 
 struct thump_caps thump_caps_own(void)
 {
 	struct thump_caps caps = { 0 };
 
-	if (caps_get(&caps) < 0)
+	if (thump_caps_get(&caps) < 0)
 		return (struct thump_caps){ 0 };
 	/* Unknown numbers answer EINVAL: the kernel's last capability ends the loop. */
 	for (unsigned cap = 0; cap <= LAST_CAP_BIT; cap++) {
@@ -109,7 +110,7 @@ static int raise_ambient(struct thump_caps *caps, uint64_t set, struct thump_err
 {
 	if (set & ~caps->inheritable) {
 		caps->inheritable |= set;
-		if (caps_set(caps) < 0)
+		if (thump_caps_set(caps) < 0)
 			return thump_fail_errno(err, "make capabilities inheritable");
 	}
 	for (unsigned cap = 0; cap <= LAST_CAP_BIT; cap++)
@@ -125,12 +126,12 @@ int thump_caps_before_exec(const struct thump_caps *final, enum thump_pid_way ti
 	struct thump_caps caps;
 	uint64_t needed = final->permitted;
 
-	if (caps_get(&caps) < 0)
+	if (thump_caps_get(&caps) < 0)
 		return thump_fail_errno(err, "capget");
 	/* A change of uid under PR_SET_KEEPCAPS leaves them permitted but not effective. */
 	if (caps.effective != caps.permitted) {
 		caps.effective = caps.permitted;
-		if (caps_set(&caps) < 0)
+		if (thump_caps_set(&caps) < 0)
 			return thump_fail_errno(err, "make capabilities effective");
 	}
 	/* Where it is another capability that lets us set tids (CAP_SYS_ADMIN), that one. */

@@ -7,7 +7,6 @@
  */
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -119,21 +118,8 @@ static int rebuild_fds(struct thump_plan *plan, struct thump_region *region, int
 
 /* ---- who ------------------------------------------------------------------------------------- */
 
-/* Taking on ordinary ids takes the capabilities away that threads with wanted tids need. */
-static int keep_capabilities(struct thump_err *err)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-	if (syscall(SYS_capget, &header, data) < 0)
-		return thump_fail_errno(err, "capget");
-	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
-		data[i].effective = data[i].permitted;
-	if (syscall(SYS_capset, &header, data) < 0)
-		return thump_fail_errno(err, "capset");
-	return 0;
-}
-
+/* Taking on ordinary ids would take the capabilities away that threads with wanted tids need; kept,
+ * they are made effective again by thump_caps_before_exec(). */
 static int set_ids(const struct thump_plan *plan, struct thump_err *err)
 {
 	const struct thump_creds *creds = &plan->model->process.creds;
@@ -147,7 +133,7 @@ static int set_ids(const struct thump_plan *plan, struct thump_err *err)
 		return thump_fail_errno(err, "prctl(PR_SET_KEEPCAPS)");
 	if (setresuid(creds->uid, creds->euid, creds->suid) < 0)
 		return thump_fail_errno(err, "setresuid(%u)", creds->uid);
-	return keep_capabilities(err);
+	return 0;
 }
 
 /* With our rights: the program may have been started where its user may not go. */
@@ -198,6 +184,9 @@ static int child_run(struct thump_plan *plan, enum thump_pid_way tid_way,
 	char *argv[] = { plan->model->process.exe_path, NULL };
 	char *envp[] = { NULL };
 
+	/* As `thump run` does: it outlives the exec, and the restored program can be checkpointed
+	 * again under yama's ptrace_scope 1. EINVAL without yama. */
+	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 	reset_dispositions();
 	if (enter_session(plan, err) < 0 || raise_limits(plan, err) < 0 ||
 	    set_oom_score(plan, err) < 0 || change_directory(plan, err) < 0 ||

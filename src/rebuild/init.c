@@ -6,13 +6,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,8 +28,7 @@ struct init {
 /* 0, 1 and 2 keep no pipe or terminal of the caller open; everything else but *control_fd goes. */
 static void let_go(int *control_fd)
 {
-	const struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	const struct thump_caps none = { 0 };
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), moved;
 
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
@@ -48,7 +45,7 @@ static void let_go(int *control_fd)
 	if (chdir("/") < 0)
 		return; /* then we hold the directory; nothing else depends on it */
 	(void)prctl(PR_SET_NAME, "thump-init");
-	(void)syscall(SYS_capset, &header, none);
+	(void)!thump_caps_set(&none);
 }
 
 static void tell(const struct init *init, enum thump_init_event_what what, int value)

@@ -7,6 +7,19 @@
 #include "rebuild/head_start.h"
 #include "rebuild/ways.h"
 
+/* In a user namespace of ours we may do it; else it takes CAP_SETPCAP, see thump_caps_before_exec.
+ */
+static void check_bounding(const struct thump_plan *plan, struct thump_problems *problems)
+{
+	if (plan->way == THUMP_WAY_NAMESPACE ||
+	    (thump_caps_sets().effective & THUMP_CAP_BIT(CAP_SETPCAP)) ||
+	    !(thump_caps_own().bounding & ~plan->model->process.creds.cap_bounding))
+		return;
+	thump_problem_add(problems, true, -1, "bounding-set",
+			  "the program's capability bounding set was smaller; reducing ours takes "
+			  "CAP_SETPCAP, so it stays");
+}
+
 static int check_all(struct thump_plan *plan, struct thump_problems *problems,
 		     struct thump_err *err)
 {
@@ -30,6 +43,7 @@ static int check_all(struct thump_plan *plan, struct thump_problems *problems,
 	if (thump_check_memory(plan, problems, err) < 0 ||
 	    thump_choose_way(plan->model, &plan->options, problems, &plan->way, err) < 0)
 		return -1;
+	check_bounding(plan, problems);
 	/* No file is opened, no socket connected to or bound on the word of a stranger's image. */
 	return trusted ? thump_check_files(plan, problems, err) : 0;
 }

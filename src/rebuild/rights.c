@@ -6,7 +6,6 @@
  */
 #include <grp.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
@@ -23,22 +22,6 @@
 	 THUMP_CAP_BIT(CAP_DAC_READ_SEARCH) | THUMP_CAP_BIT(CAP_FOWNER) |                          \
 	 THUMP_CAP_BIT(CAP_FSETID) | THUMP_CAP_BIT(CAP_LINUX_IMMUTABLE) |                          \
 	 THUMP_CAP_BIT(CAP_MKNOD) | THUMP_CAP_BIT(CAP_MAC_OVERRIDE))
-
-static int get_caps(struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3],
-		    struct thump_err *err)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-
-	return syscall(SYS_capget, &header, data) < 0 ? thump_fail_errno(err, "capget") : 0;
-}
-
-static int set_caps(const struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3],
-		    struct thump_err *err)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-
-	return syscall(SYS_capset, &header, data) < 0 ? thump_fail_errno(err, "capset") : 0;
-}
 
 /* A user namespace may deny setgroups(2) even for what is there already. */
 static int set_groups(size_t count, const gid_t *groups)
@@ -64,25 +47,24 @@ static int set_file_ids(uid_t uid, gid_t gid, struct thump_err *err)
 int thump_act_as_program(const struct thump_plan *plan, struct thump_err *err)
 {
 	const struct thump_creds *creds = &plan->model->process.creds;
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-	uint64_t taken = FILE_CAPS & ~creds->cap_effective;
+	struct thump_caps caps;
 
 	if (plan->ids != THUMP_IDS_SET)
 		return 0;
 	if (set_groups(creds->nr_groups, creds->groups) < 0)
 		return thump_fail_errno(err, "setgroups");
-	if (set_file_ids(creds->fsuid, creds->fsgid, err) < 0 || get_caps(data, err) < 0)
+	if (set_file_ids(creds->fsuid, creds->fsgid, err) < 0)
 		return -1;
+	if (thump_caps_get(&caps) < 0)
+		return thump_fail_errno(err, "capget");
 	/* setfsuid(2) has only taken them from uid 0, and all of them. */
-	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
-		data[i].effective |= (uint32_t)(FILE_CAPS >> (32 * i)) & data[i].permitted;
-		data[i].effective &= ~(uint32_t)(taken >> (32 * i));
-	}
-	return set_caps(data, err);
+	caps.effective |= FILE_CAPS & caps.permitted;
+	caps.effective &= ~(FILE_CAPS & ~creds->cap_effective);
+	return thump_caps_set(&caps) < 0 ? thump_fail_errno(err, "capset") : 0;
 }
 
 struct thump_own_rights {
-	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
+	struct thump_caps caps;
 	gid_t *groups;
 	int nr_groups;
 	int dumpable, pdeathsig;
@@ -100,7 +82,7 @@ static int remember(struct thump_own_rights *own, struct thump_err *err)
 	own->dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
 	if (own->nr_groups < 0 || prctl(PR_GET_PDEATHSIG, &own->pdeathsig, 0, 0, 0) < 0)
 		return thump_fail_errno(err, "getgroups");
-	return get_caps(own->caps, err);
+	return thump_caps_get(&own->caps) < 0 ? thump_fail_errno(err, "capget") : 0;
 }
 
 static int act_as_ourselves(const struct thump_own_rights *own, struct thump_err *err)
@@ -109,8 +91,8 @@ static int act_as_ourselves(const struct thump_own_rights *own, struct thump_err
 		return -1;
 	if (set_groups((size_t)own->nr_groups, own->groups) < 0)
 		return thump_fail_errno(err, "setgroups");
-	if (set_caps(own->caps, err) < 0)
-		return -1;
+	if (thump_caps_set(&own->caps) < 0)
+		return thump_fail_errno(err, "capset");
 	/* commit_creds() in the kernel's cred.c resets both when a filesystem id changes. */
 	(void)prctl(PR_SET_DUMPABLE, own->dumpable == 1, 0, 0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, own->pdeathsig, 0, 0, 0);

@@ -94,6 +94,9 @@ struct thump_caps thump_caps_final(const struct thump_model *model,
 				   const struct thump_rebuild_report *report);
 THUMP_MUST_CHECK int thump_caps_before_exec(const struct thump_caps *final,
 					    enum thump_pid_way tid_way, struct thump_err *err);
+/* Effective, permitted and inheritable of the calling process; -1 with errno. */
+THUMP_MUST_CHECK int thump_caps_get(struct thump_caps *caps);
+THUMP_MUST_CHECK int thump_caps_set(const struct thump_caps *caps);
 /* Of the calling process, from capget(2) and prctl(2). */
 struct thump_caps thump_caps_own(void);
 /* The same without bounding and ambient, which take a system call for each capability. */

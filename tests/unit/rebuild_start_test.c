@@ -612,6 +612,37 @@ static void test_lower_limits_are_said(void **state)
 	assert_int_equal(thump_problems_check(&rig->problems, "image", &rig->err), 0);
 }
 
+/* As an ordinary user with a full bounding set would restore what a container had started. */
+static int restore_smaller_bounding_set(struct rig *rig)
+{
+	const struct thump_caps none = { 0 };
+
+	if (thump_caps_own().bounding == 0)
+		return 77;
+	if (thump_caps_set(&none) < 0)
+		return 1;
+	rig->model.process.creds.cap_bounding = 0;
+	rig->options.allowed_ways = 1u << THUMP_WAY_SPIN;
+	write_image(rig, 0400);
+	make_plan(rig);
+	return has_problem(rig, "bounding-set", true) ? 0 : 1;
+}
+
+static void test_a_larger_bounding_set_is_said(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(restore_smaller_bounding_set(*state));
+	status = wait_for(pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_lazy_needs_somebody_who_vouches(void **state)
 {
 	struct rig *rig = *state;
@@ -663,6 +694,7 @@ int main(void)
 		TEST(test_a_thread_inside_of_another_vdso),
 		TEST(test_a_vdso_that_is_none),
 		TEST(test_lower_limits_are_said),
+		TEST(test_a_larger_bounding_set_is_said),
 		TEST(test_lazy_needs_somebody_who_vouches),
 		TEST(test_vouched_memory_is_lazy),
 	};
