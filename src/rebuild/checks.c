@@ -19,6 +19,7 @@
 #include "rebuild/arch/arch.h"
 #include "rebuild/plan.h"
 #include "rebuild/verified.h"
+#include "trace/probe.h"
 
 #define LAZY_MAX_VMAS	     20000
 #define DEFAULT_MIN_ADDR     65536
@@ -108,6 +109,16 @@ static void check_addresses(const struct thump_plan *plan, struct thump_problems
 				  "the program's mappings leave no gap of 1 GiB");
 }
 
+/* A start finds out for itself: trying it takes a process. */
+static void check_ptrace(const struct thump_plan *plan, struct thump_problems *problems)
+{
+	if (!plan->options.assume_namespaces && !thump_probe_ptrace())
+		thump_problem_add(problems, false, -1, "ptrace",
+				  "a new process of our own may not be traced (%s): yama's "
+				  "ptrace_scope 3, or a seccomp filter",
+				  strerrordesc_np(errno));
+}
+
 int thump_check_machine(struct thump_plan *plan, struct thump_problems *problems,
 			struct thump_err *err)
 {
@@ -117,6 +128,7 @@ int thump_check_machine(struct thump_plan *plan, struct thump_problems *problems
 				  sysconf(_SC_PAGESIZE), (unsigned long long)THUMP_PAGE_SIZE);
 	check_cpu(plan, problems);
 	check_addresses(plan, problems);
+	check_ptrace(plan, problems);
 	return thump_check_vdso(plan, problems, err);
 }
 

@@ -78,9 +78,12 @@ static int adopt(struct thump_newborn *newborn, struct thump_err *err)
 		return thump_fail_errno(err, "open %s", path);
 	if (thump_waiter_create(&newborn->waiter, err) != 0)
 		return -1;
-	if (thump_ptrace(PTRACE_SEIZE, newborn->pid, 0, LEADER_OPTIONS) != 0)
-		return thump_fail_errno(err, "trace the new process %d", newborn->pid);
-	return 0;
+	if (thump_ptrace(PTRACE_SEIZE, newborn->pid, 0, LEADER_OPTIONS) == 0)
+		return 0;
+	if (errno == EPERM || errno == ENOSYS)
+		return thump_refuse(err, "a new process of our own may not be traced: yama's "
+					 "ptrace_scope 3, or a seccomp filter (see thump doctor)");
+	return thump_fail_errno(err, "trace the new process %d", newborn->pid);
 }
 
 int thump_newborn_adopt(pid_t pid, struct thump_newborn **newborn_ret, struct thump_err *err)

@@ -11,12 +11,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -612,6 +616,61 @@ static void test_lower_limits_are_said(void **state)
 	assert_int_equal(thump_problems_check(&rig->problems, "image", &rig->err), 0);
 }
 
+static int deny_ptrace(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { THUMP_ARRAY_SIZE(filter), filter };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -1;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* Planned as by --dry-run, it is a problem; started without, it is refused, and nothing is left. */
+static int restore_without_ptrace(struct rig *rig)
+{
+	pid_t child;
+
+	if (deny_ptrace() < 0)
+		return 77;
+	write_image(rig, 0400);
+	make_plan(rig);
+	if (!has_problem(rig, "ptrace", false))
+		return 1;
+	thump_plan_destroy(rig->plan);
+	thump_image_destroy(rig->image);
+	thump_problems_deinit(&rig->problems);
+	thump_problems_init(&rig->problems);
+	rig->options.assume_namespaces = true;
+	make_plan(rig);
+	if (has_problem(rig, "ptrace", false) ||
+	    thump_rebuild_start(rig->plan, &rig->report, &child, &rig->err) == 0)
+		return 2;
+	if (rig->err.code != THUMP_REFUSED || !strstr(rig->err.text, "may not be traced"))
+		return 3;
+	return waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD ? 0 : 4;
+}
+
+static void test_without_ptrace_it_is_refused(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(restore_without_ptrace(*state));
+	status = wait_for(pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /* As an ordinary user with a full bounding set would restore what a container had started. */
 static int restore_smaller_bounding_set(struct rig *rig)
 {
@@ -695,6 +754,7 @@ int main(void)
 		TEST(test_a_vdso_that_is_none),
 		TEST(test_lower_limits_are_said),
 		TEST(test_a_larger_bounding_set_is_said),
+		TEST(test_without_ptrace_it_is_refused),
 		TEST(test_lazy_needs_somebody_who_vouches),
 		TEST(test_vouched_memory_is_lazy),
 	};
