@@ -295,6 +295,11 @@ static int unix_capture(struct thump_fd_capture *cap, const struct thump_fd_fact
 	    look(cap, facts, &access, &unix_, err) < 0)
 		return -1;
 	state = state_of(facts, &unix_);
+	/* A connection that is over is like a pair of which one end was closed: the name is that of
+	 * the socket that it was accepted from, and of use to nobody. (A connection that waits to
+	 * be accepted by the process itself has no other end to be found, either.) */
+	if (state == UNIX_PAIR && !unix_.peer && unix_.hung_up)
+		unix_.name.len = unix_.peer_name.len = 0;
 	if (!refuse_state(cap, facts, &unix_, state) &&
 	    put_record(cap, facts, &access, &unix_, state, record, err) < 0)
 		return -1;

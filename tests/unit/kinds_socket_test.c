@@ -244,6 +244,38 @@ static void names_are_bound_again(void **state)
 	assert_trip(&(struct trip){ .make = name_make, .verify = name_verify });
 }
 
+/* 3 listens, 4 was accepted from it; the client has said something, and has gone. */
+static void left_make(void)
+{
+	struct sockaddr_un path = path_address("listen");
+	int client;
+
+	(void)unlink(path.sun_path);
+	CHECK(bind_unix(&path, sizeof(path), SOCK_STREAM) == 3 && listen(3, 5) == 0);
+	client = socket(AF_UNIX, SOCK_STREAM, 0);
+	CHECK(connect(client, (struct sockaddr *)&path, sizeof(path)) == 0);
+	CHECK(send(client, "bye", 3, 0) == 3 && accept(3, NULL, NULL) == 5);
+	CHECK(close(client) == 0 && dup2(5, 4) == 4 && close(5) == 0);
+}
+
+static void left_verify(void)
+{
+	struct sockaddr_un path = path_address("listen");
+	struct pollfd ask = { .fd = 4, .events = POLLIN | POLLRDHUP };
+	char buf[8];
+
+	CHECK(poll(&ask, 1, 0) == 1 && ask.revents == (POLLIN | POLLHUP | POLLRDHUP));
+	CHECK(recv(4, buf, 8, 0) == 3 && memcmp(buf, "bye", 3) == 0 && recv(4, buf, 8, 0) == 0);
+	CHECK(send(4, "x", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE);
+	reach(&path, sizeof(path), SOCK_STREAM, 3);
+}
+
+static void connection_that_the_client_has_closed_keeps_what_it_sent(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .make = left_make, .verify = left_verify });
+}
+
 static void served_path_does_not_fit(void **state)
 {
 	(void)state;
@@ -527,6 +559,7 @@ int main(void)
 		cmocka_unit_test(descriptors_in_flight_are_refused),
 		cmocka_unit_test(pair_with_an_end_outside_is_refused),
 		cmocka_unit_test(names_are_bound_again),
+		cmocka_unit_test(connection_that_the_client_has_closed_keeps_what_it_sent),
 		cmocka_unit_test(served_path_does_not_fit),
 		cmocka_unit_test(the_server_of_a_path_does_not_notice),
 		cmocka_unit_test(a_name_that_was_unlinked_stays_so),
