@@ -84,7 +84,7 @@ static void examine_namespaces(struct doctor *doctor)
 		FOUND(finding, "no: %s", can->user_namespace_reason);
 	MEANS(finding, "%s",
 	      good ? "any number of restores of one image at once, each with the same pids inside"
-		   : "one restore of an image at a time");
+		   : "one restore of an image at a time, and none of a program that was pid 1");
 	if (!good)
 		return;
 	finding = add(doctor, "own_proc", "a /proc of its own",
@@ -109,8 +109,8 @@ static void examine_clock(struct doctor *doctor)
 				    : "comes only with fresh namespaces");
 	MEANS(finding, "%s",
 	      good ? "CLOCK_MONOTONIC goes on where it stopped, in a namespace"
-		   : "an image of a machine that has been up for longer is refused, unless "
-		     "--allow-clock-jump");
+		   : "an image of a machine that has been up for longer is refused, but for JVMs "
+		     "with the agent and with --allow-clock-jump");
 }
 
 static void examine_spinning(struct doctor *doctor)
