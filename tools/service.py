@@ -50,9 +50,13 @@ def connect(port, process=None):
         time.sleep(0.0002)
 
 
-def ask(connection):
+def get(path):
+    return REQUEST.replace(b"/search?q=red+steel+lamp&limit=20", path.encode())
+
+
+def ask(connection, request=REQUEST):
     """One request; returns the body of the answer, which must be a 200."""
-    connection.sendall(REQUEST)
+    connection.sendall(request)
     answer = connection.recv(65536)
     while b"\r\n\r\n" not in answer:
         more = connection.recv(65536)
@@ -62,6 +66,10 @@ def ask(connection):
     head, _, body = answer.partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200 "):
         raise Failure(f"the service answered {head.splitlines()[0].decode()}")
+    if b"transfer-encoding: chunked" in head.lower():
+        while not body.endswith(b"0\r\n\r\n"):
+            body += connection.recv(65536)
+        return body
     length = next(int(line.split(b":")[1]) for line in head.lower().splitlines()
                   if line.startswith(b"content-length:"))
     while len(body) < length:
@@ -72,29 +80,31 @@ def ask(connection):
     return body
 
 
-def ask_for(port, seconds):
+def ask_for(port, seconds, request=REQUEST):
     """The number of requests answered one after the other in some seconds."""
     with connect(port) as connection:
         end, count = time.monotonic() + seconds, 0
         while time.monotonic() < end:
-            ask(connection)
+            ask(connection, request)
             count += 1
     return count
 
 
-def warm(port, requests):
-    with connect(port) as connection:
-        for _ in range(requests):
-            ask(connection)
+def warm(port, requests, request=REQUEST):
+    """Servers end a connection after some requests (Tomcat: after 100)."""
+    for done in range(0, requests, 100):
+        with connect(port) as connection:
+            for _ in range(min(100, requests - done)):
+                ask(connection, request)
 
 
-def to_first_answer(command, port, **options):
+def to_first_answer(command, port, request=REQUEST, **options):
     """Starts a command; returns it with the seconds from its start to the first 200."""
     start = time.monotonic()
     process = subprocess.Popen(command, **options)
     try:
         with connect(port, process) as connection:
-            ask(connection)
+            ask(connection, request)
             return process, time.monotonic() - start
     except BaseException:
         end(process)
