@@ -220,6 +220,7 @@ JNIEXPORT jint JNICALL Agent_OnLoad(JavaVM *vm, char *text, void *reserved)
 		return JNI_ERR;
 	}
 	agent->page = make_pages(sizeof(*agent->page));
+	agent->long_text = make_pages(AGENT_LONG_TEXT_SIZE);
 	agent->parameters = make_pages(AGENT_PARAMETERS_SIZE);
 	the_agent = agent;
 	agent->has_clock = clock_take_over(agent);

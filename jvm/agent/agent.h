@@ -18,6 +18,9 @@
 
 #include "coord/abi.h"
 
+/* For a thousand connections and more; untouched, it takes no memory. */
+#define AGENT_LONG_TEXT_SIZE ((uint32_t)1 << 20)
+
 struct agent_options {
 	char *image; /* where checkpoints are written; NULL: the API is not supported */
 	char *thump; /* path of the thump executable; NULL: it was not found */
@@ -33,6 +36,7 @@ struct agent {
 	JavaVM *vm;
 	jvmtiEnv *jvmti;
 	struct agent_options options;
+	char *long_text;	       /* what does not fit into the page; see engine_text() */
 	struct thump_coord_page *page; /* page aligned, shared with the engine during a capture */
 	int64_t clock_ahead_ns; /* the machine's monotonic clock, of the program's; see clock.c */
 	bool has_clock;
@@ -62,6 +66,9 @@ jclass classes_define_named(JNIEnv *jni, const char *name);
  * (then the engine is only asked what it would refuse, too). Returns an enum thump_coord_state.
  */
 uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const char *refused);
+
+/* What the engine refused: one problem a line. */
+const char *engine_text(const struct agent *agent);
 
 /* The one agent of this process; JNI natives have no other way to find it. */
 struct agent *agent_get(void);

@@ -107,7 +107,7 @@ static jstring native_capture(JNIEnv *jni, jclass self, jboolean dry_run, jstrin
 	if (state != THUMP_COORD_FAILED)
 		return NULL;
 	return (*jni)->NewStringUTF(jni, refusals_text(agent) ? refusals_text(agent)
-							      : agent->page->text);
+							      : engine_text(agent));
 }
 
 static jboolean native_was_restored(JNIEnv *jni, jclass self)

@@ -141,6 +141,11 @@ static void call_engine(const struct call *call)
 			  rc < 0 ? "it could not start its worker" : strerror(rc));
 }
 
+const char *engine_text(const struct agent *agent)
+{
+	return agent->long_text && agent->long_text[0] ? agent->long_text : agent->page->text;
+}
+
 static void begin_page(const struct agent *agent, bool dry_run, const char *refused)
 {
 	struct thump_coord_page *page = agent->page;
@@ -155,6 +160,13 @@ static void begin_page(const struct agent *agent, bool dry_run, const char *refu
 	}
 	if (agent->has_clock)
 		page->clock_addr = (uintptr_t)&agent->clock_ahead_ns;
+	if (agent->long_text) {
+		page->text_addr = (uintptr_t)agent->long_text;
+		page->text_size_bytes = AGENT_LONG_TEXT_SIZE;
+		/* Written only when it was used: else it takes no memory. */
+		if (agent->long_text[0])
+			agent->long_text[0] = '\0';
+	}
 	(void)snprintf(page->text, sizeof(page->text), "%s", refused ? refused : "");
 	__atomic_store_n(&page->state, THUMP_COORD_WAITING, __ATOMIC_RELEASE);
 }
@@ -213,6 +225,6 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	/* The socket first: who asked for a checkpoint that failed wants to know what is found. */
 	server_resume(agent);
 	if (load_state(page) == THUMP_COORD_FAILED)
-		refusals_explain(agent, jni, page->text);
+		refusals_explain(agent, jni, engine_text(agent));
 	return load_state(page);
 }

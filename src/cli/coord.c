@@ -160,11 +160,55 @@ void thump_coord_patch(uint64_t addr, uint64_t start, void *buf, size_t size_byt
 	memcpy((char *)buf + (addr - start), &page, sizeof(page));
 }
 
-static void append(char *text, const char *line)
+/* All problems, one a line, but for those that came from the program itself; malloc'ed. */
+static char *outcome_text(const struct thump_err *err, const struct thump_problems *problems)
 {
-	size_t used = strlen(text);
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
 
-	(void)snprintf(text + used, THUMP_COORD_TEXT_SIZE - used, "%s%s", used ? "\n" : "", line);
+	if (!out)
+		return NULL;
+	for (size_t i = 0; i < problems->count; i++) {
+		const struct thump_problem *problem = &problems->list[i];
+
+		if (!problem->warning && strcmp(problem->kind, THUMP_COORD_HOOK_KIND) != 0)
+			(void)fprintf(out, "%s\n", problem->text);
+	}
+	if (err->code != THUMP_OK && problems->nr_fatal == 0)
+		(void)fprintf(out, "%s\n", err->text);
+	(void)fclose(out);
+	return text;
+}
+
+/* Whole lines, and a word about those that do not fit. */
+static void cut_text(const char *text, char *cut, size_t room)
+{
+	static const char more[] = "and more";
+	size_t len = strlen(text);
+
+	if (len >= room) {
+		len = room - sizeof(more);
+		while (len > 0 && text[len - 1] != '\n')
+			len--;
+	}
+	memcpy(cut, text, len);
+	(void)snprintf(cut + len, room - len, "%s", text[len] ? more : "");
+}
+
+static bool put_text(pid_t pid, uint64_t addr, const char *text)
+{
+	char *all = (char *)(uintptr_t)text; /* only read: process_vm_writev(2) knows no const */
+	struct thump_coord_page page;
+	char cut[THUMP_COORD_TEXT_SIZE] = "";
+
+	cut_text(text, cut, sizeof(cut));
+	if (!put(pid, addr + offsetof(struct thump_coord_page, text), cut, sizeof(cut)) ||
+	    !transfer(pid, addr, &page, sizeof(page), false))
+		return false;
+	if (page.text_addr == 0 || strlen(text) >= page.text_size_bytes)
+		return true;
+	return transfer(pid, page.text_addr, all, strlen(text) + 1, true);
 }
 
 void thump_coord_finish(pid_t pid, uint64_t addr, const struct thump_err *err,
@@ -172,18 +216,10 @@ void thump_coord_finish(pid_t pid, uint64_t addr, const struct thump_err *err,
 {
 	uint32_t code = (uint32_t)err->code;
 	uint32_t state = code == THUMP_OK ? THUMP_COORD_SAVED : THUMP_COORD_FAILED;
-	char text[THUMP_COORD_TEXT_SIZE] = "";
+	auto_free char *text = outcome_text(err, problems);
 
-	for (size_t i = 0; i < problems->count; i++) {
-		const struct thump_problem *problem = &problems->list[i];
-
-		if (!problem->warning && strcmp(problem->kind, THUMP_COORD_HOOK_KIND) != 0)
-			append(text, problem->text);
-	}
-	if (code != THUMP_OK && problems->nr_fatal == 0)
-		append(text, err->text);
 	/* The state last: it is what the program waits for. */
-	if (put(pid, addr + offsetof(struct thump_coord_page, text), text, sizeof(text)) &&
+	if (put_text(pid, addr, text ? text : "out of memory") &&
 	    put(pid, addr + offsetof(struct thump_coord_page, code), &code, sizeof(code)))
 		(void)!put(pid, addr + offsetof(struct thump_coord_page, state), &state,
 			   sizeof(state));

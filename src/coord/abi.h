@@ -63,7 +63,11 @@ struct thump_coord_page {
 	 * clock, which goes on where it was. A restore adds what CLOCK_MONOTONIC has moved since
 	 * the capture, before the program runs. 0: it has no clock of its own. */
 	uint64_t clock_addr;
-	uint64_t reserved[2];
+	/* Where the program has room for a longer text than fits here: the outcome's is written
+	 * there, too. 0: nowhere. */
+	uint64_t text_addr;
+	uint32_t text_size_bytes;
+	uint32_t reserved;
 	/* NUL-terminated, one problem a line. While WAITING: what the program's own hooks refused
 	 * (then only_check is 1). In the outcome: what the engine refused. */
 	char text[THUMP_COORD_TEXT_SIZE];

@@ -2,6 +2,7 @@
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.util.ArrayList;
 import java.util.List;
 
 import org.crac.CheckpointException;
@@ -11,6 +12,8 @@ import org.crac.Resource;
 
 /** Open connections are refused by name, all at once and with what hooks throw; the program goes on. */
 public final class Refusal implements Resource {
+
+    private static final int MANY = 300;
 
     private int calls;
     private boolean throwing = true;
@@ -51,6 +54,22 @@ public final class Refusal implements Resource {
         return "[::ffff:127.0.0.1]:" + port + " ";
     }
 
+    /** More than the engine's page has room for. */
+    private static void many(InetAddress loopback) throws Exception {
+        List<Socket> sockets = new ArrayList<>();
+        try (ServerSocket server = new ServerSocket(0, MANY, loopback)) {
+            for (int i = 0; i < MANY; i++) {
+                sockets.add(new Socket(loopback, server.getLocalPort()));
+            }
+            List<String> reasons = refused();
+            Expect.same(MANY, reasons.size(), "reasons for many connections");
+            for (Socket socket : sockets) {
+                expectReason(reasons, end(socket.getLocalPort()), " <- ArrayList.elementData <- ");
+                socket.close();
+            }
+        }
+    }
+
     public static void main(String[] args) throws Exception {
         Refusal hook = new Refusal();
         InetAddress loopback = InetAddress.getByName("127.0.0.1");
@@ -72,8 +91,9 @@ public final class Refusal implements Resource {
             one.getOutputStream().write('x');
             Expect.same((int) 'x', accepted.getInputStream().read(), "what the connection carries");
         }
+        many(loopback);
         Core.checkpointRestore();
-        Expect.same(6, hook.calls, "calls around all checkpoints");
+        Expect.same(8, hook.calls, "calls around all checkpoints");
         System.out.println("passed");
     }
 }
