@@ -161,9 +161,12 @@ def read_json(descriptor):
     while True:
         more = os.read(descriptor, 65536)
         data += more
-        start = data.find(b"{\n")
-        try:
-            return json.JSONDecoder().raw_decode(data[start:].decode(errors="replace"))[0]
-        except ValueError:
-            if not more:
-                raise Failure(f"no JSON: {data!r}") from None
+        # What the program writes may look like the beginning of it.
+        start = data.find(b'{\n  "')
+        while start >= 0:
+            try:
+                return json.JSONDecoder().raw_decode(data[start:].decode(errors="replace"))[0]
+            except ValueError:
+                start = data.find(b'{\n  "', start + 1)
+        if not more:
+            raise Failure(f"no JSON: {data!r}")
