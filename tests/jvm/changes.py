@@ -14,7 +14,8 @@ from thumptest import java
 from thumptest.events import Failure
 from thumptest.scenario import REFUSED
 
-FLAGS = ["-Dchanged=old", "-Dkept=old", "--add-opens=java.base/java.net=ALL-UNNAMED"]
+FLAGS = ["-Dchanged=old", "-Dmy.api-key=hunter3", "-Dkept=old",
+         "--add-opens=java.base/java.net=ALL-UNNAMED"]
 
 
 def environment(**variables):
@@ -56,12 +57,21 @@ def expect(lines, **wanted):
             raise Failure(f"{name}: expected {text!r}: {lines}")
 
 
+def expect_secrets(text):
+    """What look like secrets is named, and not told."""
+    if "variable DB_PASSWORD" not in text or "property my.api-key" not in text or \
+            "hunter" in text:
+        raise Failure(f"the warning about secrets: {text}")
+
+
 def test(world, options):
     program = java.Java(world, options)
     program.flags += FLAGS
     image = world.path("image")
-    java.expect_end(program.start(image, "Changed",
-                                  env=environment(CHANGED="old", KEPT="old", TZ="Etc/UTC")))
+    run = program.start(image, "Changed", env=environment(
+        CHANGED="old", KEPT="old", TZ="Etc/UTC", DB_PASSWORD="hunter2"))
+    java.expect_end(run)
+    expect_secrets(run.stderr_text())
     restores = Restores(world, image)
 
     lines = restores.restore([], ["-Dchanged=new", "-Dempty", "-XX:HeapDumpPath=/new",

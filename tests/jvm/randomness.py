@@ -11,8 +11,6 @@ import time
 from thumptest import java
 from thumptest.events import Failure
 
-CLONES = 4
-
 
 def drawn_after(text, cut_ms, in_flight):
     """{(kind, number)} drawn after the restore; without the draw of each thread that may have been
@@ -36,7 +34,7 @@ def test(world, options):
     java.expect_end(program.start(image, *words))
     cut_ms = int(time.time() * 1000)
     owners = collections.defaultdict(list)
-    for clone in range(CLONES):
+    for clone in range(options.clones):
         process, _ = java.restore(world, image, f"clone-{clone}")
         numbers = drawn_after(java.expect_end(process), cut_ms, options.in_flight)
         if len({kind for kind, _ in numbers}) < 13:
@@ -50,4 +48,5 @@ def test(world, options):
 
 
 if __name__ == "__main__":
-    java.run("randomness", test, 100, **{"in-flight": {"action": "store_true"}})
+    java.run("randomness", test, 580, clones={"type": int, "default": 4},
+             **{"in-flight": {"action": "store_true"}})

@@ -72,6 +72,7 @@ public final class Coordinator {
             // The engine is still asked what it would refuse, so that a developer sees all reasons in one go.
             outcome = Outcome.of(refused, Native.capture(true, Failures.lines(refused)));
         } else {
+            Secrets.warn();
             SingleThreaded part = SingleThreaded.run(dryRun);
             outcome = part.outcome();
             failed = part.failed();
