@@ -21,7 +21,7 @@ import subprocess
 import threading
 import typing
 
-from thumptest import java, web
+from thumptest import java, postgres, web
 from thumptest.events import Failure, Skip, free_port, poll_until
 
 REQUESTS, CLIENTS = 200, 4
@@ -42,12 +42,16 @@ class App:
     path: str = "/greeting/thump"
     is_right: typing.Callable = greeting  # of an answer, which is JSON
     hooks: bool = True     # False: it knows nothing of checkpoints
+    folder: str = ""       # of tests/apps, where it is not that of its name
+    database: bool = False # it is given a PostgreSQL server
 
 
 JAR = ("-jar", "target/app.jar")
 APPS = {
     "spring-web": App(JAR),
     "petclinic": App(JAR, "/owners/city6", owners_of_city_6),
+    "petclinic-postgres": App(JAR, "/owners/city6", owners_of_city_6, folder="petclinic",
+                              database=True),
     "quarkus": App(("-jar", "target/quarkus-app/quarkus-run.jar")),
     "micronaut": App(("-cp", "target/app.jar:target/lib/*", "app.Application")),
     "tomcat": App(JAR, hooks=False),
@@ -61,7 +65,7 @@ class Service:
         self.world, self.deadline = world, world.deadline
         self.app = APPS[options.app]
         self.home = java.find_jdk(options.jdk)
-        self.folder = options.libraries / options.app
+        self.folder = options.libraries / (self.app.folder or options.app)
         if not (self.folder / "built").exists():
             raise Skip(f"{options.app} could not be built with mvn")
         self.port = free_port()
@@ -71,6 +75,10 @@ class Service:
         self._need_flags(options.java)
         self.flags = ["-Xmx256m", f"-Dserver.port={self.port}",
                       f"-Djava.io.tmpdir={self.temporary}", *options.java]
+        self.database = postgres.Postgres(world) if self.app.database else None
+        if self.database:
+            self.database.start()
+            self.flags += self.database.flags()
 
     def _need_flags(self, flags):
         """Not every JDK has every collector."""
@@ -115,11 +123,18 @@ class Service:
         """Frameworks with hooks close their connections; of others they are ended in the image."""
         if self.app.hooks:
             self.world.checkpoint(pid, image)
+            self._expect_no_connections()
             return
         kept = [self._keep_connection() for _ in range(CLIENTS)]
         self.world.checkpoint(pid, image, "--drain", "30s")
         for client in kept:
             client.close()
+
+    def _expect_no_connections(self):
+        """The pool has closed what it had, in the original, before it was saved."""
+        if self.database:
+            poll_until(self.deadline, "the server to have no clients",
+                       lambda: True if self.database.nr_connections() == 0 else None, pause=0.02)
 
     def _keep_connection(self):
         client = http.client.HTTPConnection("127.0.0.1", self.port)
