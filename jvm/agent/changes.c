@@ -36,6 +36,7 @@ struct changes {
 	jobject current;
 	jfieldID pid, start_time;
 	jmethodID start_time_of;
+	int64_t *start_counter;
 	/* names */
 	jobject names;	/* ConcurrentHashMap */
 	jobject expiry; /* ConcurrentSkipListMap, or NULL */
@@ -194,6 +195,45 @@ static void find_names(struct changes *changes, struct agent *agent, JNIEnv *jni
 		changes->expiry = keep(jni, list);
 }
 
+/* In milliseconds. With -XX:-UsePerfData it is out of reach. */
+#define START_TIME_COUNTER "sun.rt.vmInitDoneTime"
+
+/* hotspot/share/runtime/perfMemory.hpp: PerfDataPrologue and PerfDataEntry, version 2. */
+struct perf_prologue {
+	uint32_t magic;
+	uint8_t byte_order, major, minor, accessible;
+	uint32_t used, overflow;
+	int64_t modified;
+	uint32_t entry_offset, nr_entries;
+};
+struct perf_entry {
+	uint32_t entry_length, name_offset, vector_length;
+	uint8_t type, flags, units, variability;
+	uint32_t data_offset;
+};
+
+static void find_start_counter(struct changes *changes, const struct agent *agent)
+{
+	struct vm_structs vm;
+	const struct perf_prologue *prologue;
+	const char *start;
+	char *at;
+
+	vm_open(&vm, agent);
+	start = vm_static_pointer(&vm, "PerfMemory", "_start");
+	if (vm.missing || !start)
+		return;
+	prologue = (const void *)start;
+	at = (char *)(uintptr_t)start + prologue->entry_offset;
+	for (uint32_t i = 0; i < prologue->nr_entries; i++) {
+		const struct perf_entry *entry = (const void *)at;
+
+		if (strcmp(at + entry->name_offset, START_TIME_COUNTER) == 0)
+			changes->start_counter = (void *)(at + entry->data_offset);
+		at += entry->entry_length;
+	}
+}
+
 static void forget(struct changes *changes, JNIEnv *jni)
 {
 	jobject const all[] = { changes->environment, changes->variable,       changes->value,
@@ -216,6 +256,7 @@ void changes_find(struct agent *agent, JNIEnv *jni)
 	find_time_zone(agent->changes, agent, jni);
 	find_process(agent->changes, agent, jni);
 	find_names(agent->changes, agent, jni);
+	find_start_counter(agent->changes, agent);
 	(void)(*jni)->PopLocalFrame(jni, NULL);
 }
 
@@ -345,47 +386,14 @@ static void forget_names(const struct changes *changes, JNIEnv *jni)
 	}
 }
 
-/* RuntimeMXBean.getStartTime() is this counter, in milliseconds. With -XX:-UsePerfData it is out
- * of reach. */
-#define START_TIME_COUNTER "sun.rt.vmInitDoneTime"
-
-/* hotspot/share/runtime/perfMemory.hpp: PerfDataPrologue and PerfDataEntry, version 2. */
-struct perf_prologue {
-	uint32_t magic;
-	uint8_t byte_order, major, minor, accessible;
-	uint32_t used, overflow;
-	int64_t modified;
-	uint32_t entry_offset, nr_entries;
-};
-struct perf_entry {
-	uint32_t entry_length, name_offset, vector_length;
-	uint8_t type, flags, units, variability;
-	uint32_t data_offset;
-};
-
-static void apply_start_time(const struct agent *agent)
+/* RuntimeMXBean.getStartTime() is this counter. */
+static void apply_start_time(const struct changes *changes)
 {
-	struct vm_structs vm;
-	const struct perf_prologue *prologue;
 	struct timeval now;
-	const char *start;
-	char *at;
 
-	vm_open(&vm, agent);
-	start = vm_static_pointer(&vm, "PerfMemory", "_start");
-	if (vm.missing || !start)
-		return;
-	prologue = (const void *)start;
-	at = (char *)(uintptr_t)start + prologue->entry_offset;
 	(void)gettimeofday(&now, NULL);
-	for (uint32_t i = 0; i < prologue->nr_entries; i++) {
-		const struct perf_entry *entry = (const void *)at;
-
-		if (strcmp(at + entry->name_offset, START_TIME_COUNTER) == 0)
-			*(int64_t *)(void *)(at + entry->data_offset) =
-				(int64_t)now.tv_sec * 1000 + now.tv_usec / 1000;
-		at += entry->entry_length;
-	}
+	if (changes->start_counter)
+		*changes->start_counter = (int64_t)now.tv_sec * 1000 + now.tv_usec / 1000;
 }
 
 /* The time zone of TZ, as a text that stays; "" without one. */
@@ -417,6 +425,6 @@ void changes_apply(struct agent *agent, JNIEnv *jni)
 	free(after);
 	apply_process(agent->changes, jni);
 	forget_names(agent->changes, jni);
-	apply_start_time(agent);
+	apply_start_time(agent->changes);
 	(void)(*jni)->PopLocalFrame(jni, NULL);
 }
