@@ -49,6 +49,7 @@ class App:
 JAR = ("-jar", "target/app.jar")
 APPS = {
     "spring-web": App(JAR),
+    "spring-boot-4": App(JAR),
     "petclinic": App(JAR, "/owners/city6", owners_of_city_6),
     "petclinic-postgres": App(JAR, "/owners/city6", owners_of_city_6, folder="petclinic",
                               database=True),
