@@ -30,9 +30,9 @@
 
 /* Smaller extents are read: a mapping of their own costs as much as a few pages (measured: mmap
  * 1.4-3.2 us, an anonymous page 2.4-3.5 us). */
-#define LAZY_MIN_BYTES (16 * THUMP_PAGE_SIZE)
+#define LAZY_MIN_BYTES (8 * THUMP_PAGE_SIZE)
 /* Pages of private file mappings keep their file's name where they are read instead. */
-#define LAZY_MIN_FILE_BYTES (64 * THUMP_PAGE_SIZE)
+#define LAZY_MIN_FILE_BYTES (16 * THUMP_PAGE_SIZE)
 
 struct shared_object {
 	uint32_t nr_views;
