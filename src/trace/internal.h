@@ -87,6 +87,13 @@ THUMP_MUST_CHECK int thump_read_thread(struct thump_target *target,
 /* Takes time slept, or held, off the relative timeout that a stopped thread will wait with. */
 void thump_shorten_timeout(struct thump_target_thread *thread, uint64_t ns);
 
+/* ---- vdso.c ------------------------------------------------------------------------------ */
+
+/* Whether a stopped thread is in the middle of a function of the vdso. */
+THUMP_MUST_CHECK int thump_in_vdso(struct thump_target *target,
+				   const struct thump_target_thread *thread, bool *inside_ret,
+				   struct thump_err *err);
+
 /* ---- gadget.c ---------------------------------------------------------------------------- */
 
 struct thump_maps;

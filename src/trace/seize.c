@@ -21,6 +21,10 @@
 /* How long the first look at one thread may take before the others are looked at, too. */
 #define FIRST_LOOK_NS ((uint64_t)20 * 1000 * 1000)
 
+/* For how long a thread goes on that is found in the vdso: at first, and at most. */
+#define SHORTEST_RUN_NS ((uint64_t)20 * 1000)
+#define LONGEST_RUN_NS	((uint64_t)2 * 1000 * 1000)
+
 /*
  * PTRACE_O_TRACECLONE also seizes what is no thread of the target: clone(2) with CLONE_VM but
  * without CLONE_THREAD. Such a process is let go again.
@@ -161,32 +165,71 @@ static void drop_last(struct thump_target *target)
 	target->nr_threads--;
 }
 
+/* 1 it stands still and is settled, 0 it has ended, -1 refused. */
+static int await_stop(struct thump_target *target, struct thump_target_thread *thread,
+		      uint64_t deadline_ns, unsigned patience_ms, struct thump_err *err)
+{
+	int signo = 0;
+	const int got = thump_run_to_event_stop(target, thread->tid, deadline_ns, &signo);
+
+	if (got == 0)
+		return thump_explain_laggard(target->pid, thread->tid, target->proc_fd, patience_ms,
+					     err);
+	if (got < 0 && errno == EXDEV)
+		return thump_fail(err, "process %d executed another program while it was stopped",
+				  target->pid);
+	if (got < 0)
+		return 0;
+	thread->group_stopped = thump_is_stop_signal(signo);
+	return thump_settle(target, thread, err) == 0 ? 1 : -1;
+}
+
+/* Lets it go on, for a moment each, until it is outside of the vdso: vdso.c says why. One that a
+ * signal has stopped goes nowhere and is taken where it is. */
+static int leave_vdso(struct thump_target *target, struct thump_target_thread *thread,
+		      uint64_t deadline_ns, unsigned patience_ms, struct thump_err *err)
+{
+	uint64_t run_ns = SHORTEST_RUN_NS;
+
+	for (;;) {
+		bool inside;
+		int got;
+
+		if (thump_in_vdso(target, thread, &inside, err) != 0)
+			return -1;
+		if (!inside || thread->group_stopped)
+			return 1;
+		if (thump_now_ns() >= deadline_ns)
+			return thump_refuse(err,
+					    "thread %d of process %d is in the kernel's vdso and "
+					    "did not leave it within %u ms; try again",
+					    thread->tid, target->pid, patience_ms);
+		(void)thump_ptrace(PTRACE_CONT, thread->tid, 0, 0);
+		(void)!thump_wait_any(target->waiter, thump_now_ns() + run_ns);
+		run_ns = thump_min_u64(2 * run_ns, LONGEST_RUN_NS);
+		(void)thump_ptrace(PTRACE_INTERRUPT, thread->tid, 0, 0);
+		got = await_stop(target, thread, deadline_ns, patience_ms, err);
+		if (got != 1)
+			return got;
+	}
+}
+
 static int stop_one(struct thump_target *target, pid_t tid, uint64_t deadline_ns,
 		    unsigned patience_ms, struct thump_err *err)
 {
 	struct thump_target_thread *thread;
-	int signo = 0;
 	int got;
 
 	if (add_thread(target, tid, &thread, err) != 0)
 		return -1;
 	got = seize_one(target, tid, err);
-	if (got <= 0) {
-		drop_last(target);
-		return got;
-	}
-	got = thump_run_to_event_stop(target, tid, deadline_ns, &signo);
+	if (got > 0)
+		got = await_stop(target, thread, deadline_ns, patience_ms, err);
+	if (got > 0)
+		got = leave_vdso(target, thread, deadline_ns, patience_ms, err);
 	if (got == 0)
-		return thump_explain_laggard(target->pid, tid, target->proc_fd, patience_ms, err);
-	if (got < 0 && errno == EXDEV)
-		return thump_fail(err, "process %d executed another program while it was stopped",
-				  target->pid);
-	if (got < 0) {
 		drop_last(target);
-		return 0;
-	}
-	thread->group_stopped = thump_is_stop_signal(signo);
-	return thump_settle(target, thread, err);
+	return got < 0 ? -1 : 0;
 }
 
 /* Stops what is new in the list; *found_ret says whether there was any. */

@@ -55,9 +55,11 @@ struct thump_target {
 	size_t nr_threads;
 	pid_t *kernel_workers; /* threads that the kernel made and that run no code: io_uring(7) */
 	size_t nr_kernel_workers;
-	struct thump_inject *inject; /* remote call machinery, made on first use */
-	bool calls_refused;	     /* a remote call could be its end: none is made any more */
-	uint64_t stopped_at_ns;	     /* CLOCK_MONOTONIC, when all threads had stopped */
+	struct thump_inject *inject;   /* remote call machinery, made on first use */
+	bool calls_refused;	       /* a remote call could be its end: none is made any more */
+	uint64_t vdso_start, vdso_end; /* both 0: there is none, or nobody had to look for it */
+	bool vdso_looked_for;
+	uint64_t stopped_at_ns; /* CLOCK_MONOTONIC, when all threads had stopped */
 	/* true until the target was resumed, killed or lost */
 	bool stopped;
 };
