@@ -99,7 +99,8 @@ pid_t server_hand_over(struct agent *agent);
  * Java code meanwhile, and `run` must use neither JNI nor JVMTI. False: it did not run. */
 bool safepoint_run(struct agent *agent, void (*run)(void *arg), void *arg);
 
-/* Makes less to be saved: collects garbage, gives free memory of malloc(3) back. */
+/* Makes less to be saved: collects garbage, gives free memory of malloc(3) back. Not while threads
+ * are suspended: one of them may be in a JNI critical region, which a collection waits for. */
 void heap_shrink(struct agent *agent);
 /* What the engine may leave out, and what may be mapped from the image (coord/abi.h); only right at
  * a safepoint, for as long as it lasts. Nothing where this JVM is not known well enough. The caller

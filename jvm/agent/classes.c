@@ -61,6 +61,13 @@ static void native_end(JNIEnv *jni, jclass self)
 	watchdog_end(agent_get(), jni);
 }
 
+static void native_shrink(JNIEnv *jni, jclass self)
+{
+	(void)jni;
+	(void)self;
+	heap_shrink(agent_get());
+}
+
 static void native_suspend_others(JNIEnv *jni, jclass self)
 {
 	(void)self;
@@ -164,6 +171,7 @@ static bool register_natives(JNIEnv *jni)
 		METHOD("canCheckpoint", "()Z", native_can_checkpoint),
 		METHOD("begin", "()V", native_begin),
 		METHOD("end", "()V", native_end),
+		METHOD("shrink", "()V", native_shrink),
 		METHOD("suspendOthers", "()V", native_suspend_others),
 		METHOD("resumeOthers", "()V", native_resume_others),
 		METHOD("watch", "(Ljava/lang/String;JZ)V", native_watch),

@@ -208,7 +208,6 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	refusals_forget(agent);
 	server_suspend(agent);
 	if (!dry_run) {
-		heap_shrink(agent);
 		random_find(agent, jni);
 		changes_find(agent, jni);
 	}

@@ -44,11 +44,12 @@ class App:
     hooks: bool = True     # False: it knows nothing of checkpoints
     folder: str = ""       # of tests/apps, where it is not that of its name
     database: bool = False # it is given a PostgreSQL server
+    share: float = 1.0     # at most so much of its resident memory is in its image
 
 
 JAR = ("-jar", "target/app.jar")
 APPS = {
-    "spring-web": App(JAR),
+    "spring-web": App(JAR, share=0.7),
     "spring-boot-4": App(JAR),
     "petclinic": App(JAR, "/owners/city6", owners_of_city_6),
     "petclinic-postgres": App(JAR, "/owners/city6", owners_of_city_6, folder="petclinic",
@@ -182,6 +183,16 @@ def expect_no_complaint(process):
             raise Failure(f"{process.name} complains:\n{text}")
 
 
+def expect_small(service, image, resident_bytes):
+    """What travels of files under the temporary directory is no memory. After so little load much
+    of what is resident is not garbage yet; a service that is really warm stays below 60%."""
+    carried = service.world.thump_json("inspect", image)[1]["memory"]["backings_bytes"]
+    bytes_ = image.stat().st_size - carried
+    print(f"{resident_bytes / 1e6:.0f} MB were resident, {bytes_ / 1e6:.0f} MB are the image")
+    if bytes_ > service.app.share * resident_bytes:
+        raise Failure(f"{resident_bytes} bytes were resident, {bytes_} are in the image")
+
+
 def end(process, pid):
     os.kill(pid, signal.SIGTERM)
     process.status()
@@ -224,7 +235,10 @@ def test(world, options):
         service.await_readiness(run)
         service.load()
         served = service.expect_answer(run)
-        service.checkpoint(java.child_of(run, world), image)
+        pid = java.child_of(run, world)
+        resident_bytes = java.resident_bytes(pid)
+        service.checkpoint(pid, image)
+        expect_small(service, image, resident_bytes)
     if run.status() != 0:
         raise Failure(f"the service ended with {run.status()}: {run.stderr_text()}")
     following = restore_often(world, service, image, options.restores, served)

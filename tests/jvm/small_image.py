@@ -6,18 +6,12 @@ import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
-import re
 import subprocess
 
 from thumptest import java
 from thumptest.events import Failure
 
 GARBAGE_MB = 120
-
-
-def resident_mb(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) / 1024
 
 
 def test(world, options):
@@ -29,7 +23,7 @@ def test(world, options):
         raise Failure(f"the program ended: {run.stderr_text()}")
     total = line.split()[1]
     pid = java.child_of(run, world)
-    before_mb = resident_mb(pid)
+    before_mb = java.resident_bytes(pid) / 2 ** 20
     world.checkpoint(pid, image)
     java.expect_end(run)
     image_mb = image.stat().st_size / 2 ** 20

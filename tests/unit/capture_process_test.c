@@ -535,6 +535,47 @@ static void seccomp_filters(void **state)
 	child_goes_on();
 }
 
+/* ---- what the program does not need -------------------------------------------------------- */
+
+static void make_pages(struct facts *facts)
+{
+	char *pages = mmap(NULL, 8 * THUMP_PAGE_SIZE, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	child_check(pages != MAP_FAILED);
+	memset(pages, 1, 8 * THUMP_PAGE_SIZE);
+	/* Neighbours would be one mapping with it. */
+	child_check(mprotect(pages, 8 * THUMP_PAGE_SIZE, PROT_READ) == 0);
+	facts->addr[0] = (uintptr_t)pages;
+}
+
+/* Of pages 0 to 7 those in ranges of the program are not stored. */
+static void needless_pages(void **state)
+{
+	struct thump_range needless[2];
+	struct thump_capture_options options = { .needless = needless, .nr_needless = 2 };
+	const struct thump_extent *extents;
+	const struct thump_vma *vma;
+
+	(void)state;
+	start(make_pages, NULL);
+	options.pid = child.pid;
+	needless[0] =
+		(struct thump_range){ child.facts.addr[0], child.facts.addr[0] + THUMP_PAGE_SIZE };
+	needless[1] = (struct thump_range){ child.facts.addr[0] + 3 * THUMP_PAGE_SIZE,
+					    child.facts.addr[0] + 5 * THUMP_PAGE_SIZE };
+	if (thump_capture_begin(&options, &problems, &capture, &err) < 0)
+		fail_msg("%s", err.text);
+	vma = vma_at(child.facts.addr[0]);
+	extents = vma->extents;
+	assert_int_equal(vma->nr_extents, 2);
+	assert_int_equal(extents[0].start, child.facts.addr[0] + THUMP_PAGE_SIZE);
+	assert_int_equal(extents[0].end, child.facts.addr[0] + 3 * THUMP_PAGE_SIZE);
+	assert_int_equal(extents[1].start, child.facts.addr[0] + 5 * THUMP_PAGE_SIZE);
+	assert_int_equal(extents[1].end, child.facts.addr[0] + 8 * THUMP_PAGE_SIZE);
+	child_goes_on();
+}
+
 static void a_process_that_is_not_there(void **state)
 {
 	const struct thump_capture_options options = { .pid = INT32_MAX };
@@ -586,6 +627,7 @@ int main(void)
 		test(a_deleted_file_that_only_a_mapping_holds),
 		test(everything_that_cannot_be_saved_is_listed_at_once),
 		test(what_is_shared_with_the_parent),
+		test(needless_pages),
 		test(seccomp_filters),
 		test(a_process_that_is_not_there),
 		test(a_capture_leaves_no_trace),

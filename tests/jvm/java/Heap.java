@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Phaser;
+import java.util.stream.Stream;
 
 import org.crac.Core;
 
 /**
  * Threads that allocate all the time and keep object graphs whose content they can check, while the program is saved
  * and restored again and again. The graphs grow and shrink, so that the collector moves objects into memory that was
- * free at a checkpoint, gives memory back and takes it again. Words: the number of rounds.
+ * free at a checkpoint, gives memory back and takes it again. Words: the number of rounds. After every restore the heap
+ * must be mapped from the image: wrong memory would be seen where HotSpot takes a private mapping for empty memory.
  */
 public final class Heap {
 
@@ -124,6 +129,14 @@ public final class Heap {
         }
     }
 
+    private static void expectMapped() throws IOException {
+        try (Stream<String> lines = Files.lines(Path.of("/proc/self/maps"))) {
+            if (lines.noneMatch(line -> line.endsWith("/image") || line.endsWith("/image (deleted)"))) {
+                throw new AssertionError("nothing is mapped from the image");
+            }
+        }
+    }
+
     public static void main(String[] args) throws Exception {
         int rounds = Integer.parseInt(args[0]);
         Phaser phaser = new Phaser(WORKERS + 1);
@@ -137,6 +150,7 @@ public final class Heap {
             fillFreeMemory();
             // The workers are in the middle of allocating.
             Core.checkpointRestore();
+            expectMapped();
             if (round % 3 == 0) {
                 System.gc();
             }

@@ -104,6 +104,12 @@ def child_of(process, world):
     return int(children[0])
 
 
+def resident_bytes(pid):
+    """VmRSS."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) * 1024
+
+
 def maven(*words):
     """Runs mvn, from its cache first: offline it either has everything or fails at once."""
     for offline in (["-o"], []):

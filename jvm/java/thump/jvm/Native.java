@@ -21,6 +21,9 @@ final class Native {
     /** After the last hook. */
     static native void end();
 
+    /** Collects garbage and gives free memory back. Never while others are suspended: it may wait for one of them. */
+    static native void shrink();
+
     /** Suspends all application threads but the calling one, platform and virtual. */
     static native void suspendOthers();
 

@@ -54,6 +54,9 @@ final class SingleThreaded {
 
     private void attempt(boolean dryRun) {
         HookRun hooks = new HookRun(true);
+        if (!dryRun) {
+            Native.shrink();
+        }
         Native.suspendOthers();
         try {
             CheckpointException refused = hooks.before(false);
