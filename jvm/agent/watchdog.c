@@ -334,6 +334,16 @@ static char *describe_limit(struct watchdog *dog, JNIEnv *jni)
 /* ---- looking ------------------------------------------------------------------------------------
  */
 
+/* A virtual thread must be suspended for that (JVMTI 21, StopThread). */
+static void stop_thread(jvmtiEnv *jvmti, jthread thread, jobject exception)
+{
+	if ((*jvmti)->StopThread(jvmti, thread, exception) != JVMTI_ERROR_THREAD_NOT_SUSPENDED ||
+	    (*jvmti)->SuspendThread(jvmti, thread) != JVMTI_ERROR_NONE)
+		return;
+	(void)(*jvmti)->StopThread(jvmti, thread, exception);
+	(void)(*jvmti)->ResumeThread(jvmti, thread);
+}
+
 /* A hook over its time: interrupted first, stopped when that did not help. */
 static void press(struct watchdog *dog, uint64_t now)
 {
@@ -345,7 +355,7 @@ static void press(struct watchdog *dog, uint64_t now)
 		(void)(*jvmti)->InterruptThread(jvmti, hook->thread);
 	} else if (!hook->stopped && now >= hook->deadline_ns + GRACE_NS) {
 		hook->stopped = true;
-		(void)(*jvmti)->StopThread(jvmti, hook->thread, dog->stuck);
+		stop_thread(jvmti, hook->thread, dog->stuck);
 	}
 }
 
