@@ -193,12 +193,14 @@ void thump_namespace_enter(struct thump_namespace_setup *setup)
 	if (setup->map_errno)
 		return;
 	thump_namespace_mount_proc(setup);
-	setup->pid_max = read_pid_max();
 }
 
-static int probe_main(void *setup)
+static int probe_main(void *arg)
 {
+	struct thump_namespace_setup *setup = arg;
+
 	thump_namespace_enter(setup);
+	setup->pid_max = read_pid_max();
 	return 0;
 }
 

@@ -26,7 +26,7 @@ struct thump_namespace_setup {
 	uint64_t monotonic_ns, boottime_ns;
 	/* errno of each stage, 0 when it went well */
 	int map_errno, mount_errno, time_errno;
-	uint32_t pid_max;
+	uint32_t pid_max; /* of the probe */
 };
 void thump_namespace_enter(struct thump_namespace_setup *setup);
 /* Its parts: what is of the user namespace, for oneself and for children; and what needs the new
