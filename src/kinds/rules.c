@@ -83,7 +83,7 @@ bool thump_glob_matches(const char *glob, const char *text)
 			break;
 		case '\\':
 			glob += glob[1] != '\0';
-			/* fallthrough */
+			__attribute__((fallthrough));
 		default:
 			if (*glob != *text)
 				return false;
