@@ -169,6 +169,18 @@ def completions():
         yield result.stderr.strip()
 
 
+def man():
+    """scdoc makes a page of every source in man/, without which `make install` fails."""
+    if not shutil.which("scdoc"):
+        print("skipped: scdoc is not installed")
+        sys.exit(SKIP)
+    for path in sources("man", suffixes=(".scd",)):
+        result = subprocess.run(["scdoc"], input=path.read_text(), text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if result.returncode or not result.stdout.strip():
+            yield f"{path.relative_to(ROOT)}: {result.stderr.strip()}"
+
+
 def shells():
     """The completions are valid in the shells they are for."""
     skipped = []
@@ -245,7 +257,8 @@ def format_():
 
 RULES = {
     "layers": layers, "calls": calls, "functions": functions, "files": files, "marks": marks,
-    "globals": globals_, "completions": completions, "help": help_, "shells": shells, "support": support, "format": format_,
+    "globals": globals_, "completions": completions, "help": help_, "man": man,
+    "shells": shells, "support": support, "format": format_,
 }
 
 
