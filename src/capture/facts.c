@@ -57,7 +57,13 @@ static int read_maps(struct thump_capture *cap, const char *name, struct thump_m
  */
 int thump_capture_smaps_before(struct thump_capture *cap, struct thump_err *err)
 {
-	return cap->options.only_check ? read_maps(cap, "smaps", &cap->maps_before, err) : 0;
+	if (!cap->options.only_check || read_maps(cap, "smaps", &cap->maps_before, err) == 0)
+		return 0;
+	/* Who may not read it may not stop the target either, and that failure says why. */
+	if (err->sys_errno != EACCES)
+		return -1;
+	*err = THUMP_ERR_INIT;
+	return 0;
 }
 
 /* ---- after the stop --------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "proc/status.h"
@@ -155,6 +156,40 @@ bool thump_is_kernel_worker(int proc_fd, pid_t tid)
 	return read_stat(proc_fd, path, &stat, &ignored) == 0 && (stat.flags & PF_USER_WORKER);
 }
 
+static bool all_same(const uint32_t ids[4])
+{
+	return ids[0] == ids[1] && ids[0] == ids[2] && ids[0] == ids[3];
+}
+
+/* Is it because of who the process is? 1: *err says so; 0: no, or it cannot be read. */
+static int explain_ids(pid_t pid, int proc_fd, struct thump_err *err)
+{
+	struct thump_status status = { 0 };
+	struct thump_arena arena;
+	struct thump_err ignored;
+	const uint32_t *uid = status.uid, *gid = status.gid;
+	int known;
+
+	thump_arena_init(&arena);
+	known = read_status(proc_fd, "status", &arena, &status, &ignored) == 0;
+	thump_arena_deinit(&arena); /* the ids are not in it */
+	if (known && (!all_same(uid) || !all_same(gid)))
+		(void)thump_refuse(err,
+				   "process %d runs a set-uid or set-gid program, which cannot be "
+				   "saved: its real, effective, saved and file system ids are "
+				   "%u %u %u %u (user), %u %u %u %u (group)",
+				   pid, uid[0], uid[1], uid[2], uid[3], gid[0], gid[1], gid[2],
+				   gid[3]);
+	else if (known && uid[0] != geteuid())
+		(void)thump_refuse(err,
+				   "process %d belongs to user id %u, and thump runs as %u: "
+				   "checkpoint it as that user, or as root",
+				   pid, uid[0], geteuid());
+	else
+		return 0;
+	return 1;
+}
+
 int thump_explain_eperm(pid_t pid, pid_t tid, int proc_fd, struct thump_err *err)
 {
 	auto_free char *scope = NULL;
@@ -163,15 +198,17 @@ int thump_explain_eperm(pid_t pid, pid_t tid, int proc_fd, struct thump_err *err
 	if (tracer != 0)
 		return thump_refuse(err, "thread %d of process %d is already traced by process %d",
 				    tid, pid, tracer);
+	if (explain_ids(pid, proc_fd, err))
+		return -1;
 	if (thump_slurp(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope", &scope, NULL) == 0 &&
 	    scope[0] != '0')
 		return thump_refuse(err,
-				    "not permitted to trace thread %d of process %d: it belongs to "
-				    "another user, or yama's ptrace_scope (%c) forbids it",
-				    tid, pid, scope[0]);
+				    "not permitted to trace process %d: yama's ptrace_scope is %c; "
+				    "start the program with `thump run`, or checkpoint it as root",
+				    pid, scope[0]);
 	return thump_refuse(err,
-			    "not permitted to trace thread %d of process %d: it belongs to another "
-			    "user, has more privileges, or is not dumpable",
+			    "not permitted to trace thread %d of process %d: it has more "
+			    "privileges than thump, or is not dumpable (PR_SET_DUMPABLE)",
 			    tid, pid);
 }
 

@@ -16,7 +16,7 @@
 
 THUMP_MUST_CHECK int thump_check_process(pid_t pid, int proc_fd, uint64_t *start_time_ret,
 					 struct thump_err *err);
-/* PTRACE_SEIZE failed with EPERM: says why. */
+/* PTRACE_SEIZE failed with EPERM, or what asks the same of the kernel with EACCES: says why. */
 int thump_explain_eperm(pid_t pid, pid_t tid, int proc_fd, struct thump_err *err);
 /* A thread did not stop in time: says what it is doing. */
 int thump_explain_laggard(pid_t pid, pid_t tid, int proc_fd, unsigned patience_ms,

@@ -34,9 +34,12 @@ static int open_target(struct thump_target *target, pid_t pid, struct thump_err 
 static int open_mem(struct thump_target *target, struct thump_err *err)
 {
 	target->mem_fd = openat(target->proc_fd, "mem", O_RDWR | O_CLOEXEC);
-	if (target->mem_fd < 0)
-		return thump_fail_errno(err, "open the memory of process %d", target->pid);
-	return 0;
+	if (target->mem_fd >= 0)
+		return 0;
+	/* proc_pid_mem(5): it takes the same permission as an attach, and comes first. */
+	if (errno == EACCES || errno == EPERM)
+		return thump_explain_eperm(target->pid, target->pid, target->proc_fd, err);
+	return thump_fail_errno(err, "open the memory of process %d", target->pid);
 }
 
 static int stop(struct thump_target *target, unsigned patience_ms, struct thump_err *err)
