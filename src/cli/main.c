@@ -40,6 +40,16 @@ static void hold_closed_stdio(void)
 	}
 }
 
+static int run_verb(const struct thump_verb *verb, int argc, char **argv)
+{
+	char name[32];
+
+	/* What getopt_long(3) puts in front of its messages. */
+	(void)snprintf(name, sizeof(name), "thump %s", verb->name);
+	argv[0] = name;
+	return verb->run(argc, argv);
+}
+
 int main(int argc, char **argv)
 {
 	hold_closed_stdio();
@@ -64,7 +74,7 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(verbs); i++)
 		if (strcmp(argv[1], verbs[i]->name) == 0)
-			return verbs[i]->run(argc - 1, argv + 1);
+			return run_verb(verbs[i], argc - 1, argv + 1);
 	fprintf(stderr, "thump: there is no verb %s\nTry `thump --help`.\n", argv[1]);
 	return THUMP_USAGE;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -73,6 +75,8 @@ struct run {
 	bool only_restore; /* the command says so itself: never start it */
 	struct thump_restore_words words;
 	bool restored;		      /* what runs, or has run, came from the image */
+	struct stat old_image;	      /* at the path of the image when the program began */
+	bool said;		      /* the object of --json */
 	bool watches;		      /* --checkpoint-when */
 	const char *drain, *policies; /* for thump checkpoint, or NULL */
 	struct thump_watch watch;
@@ -238,23 +242,52 @@ static void leave_pid_gap(void)
 			return;
 }
 
-_Noreturn static void become_command(const struct run *run)
+/* `failed_fd` is closed by the exec, or told why there was none; -1: nobody asks. */
+_Noreturn static void become_command(const struct run *run, int failed_fd)
 {
+	int reason, told;
+
 	thump_supervisor_release_child(&run->sup);
 	/* Under yama's ptrace_scope 1 only ancestors may trace. The permission belongs to the
 	 * process and outlives execve (it goes with the task: yama_task_free); EINVAL without yama.
 	 */
 	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 	(void)execvp(run->command[0], run->command);
-	fprintf(stderr, "thump run: %s: %s\n", run->command[0], strerror(errno));
-	_exit(errno == ENOENT ? 127 : 126);
+	reason = errno;
+	fprintf(stderr, "thump run: %s: %s\n", run->command[0], strerror(reason));
+	told = thump_write_full(failed_fd, &reason, sizeof(reason));
+	(void)told; /* the exit status says it, too */
+	_exit(reason == ENOENT ? 127 : 126);
 }
 
-static void say_started(const struct run *run, pid_t pid)
+/* The one object of --json: `pid` is 0 when nothing runs. */
+static void say_json(struct run *run, const char *action, pid_t pid, const struct thump_err *err)
+{
+	run->said = true;
+	(void)thump_print_json(json_pack("{s:s?, s:o, s:o}", "action", action, "pid",
+					 pid ? json_integer(pid) : json_null(), "error",
+					 thump_json_error(err)),
+			       THUMP_OK);
+}
+
+/* Whether COMMAND could be executed is known when the pipe is closed. */
+static void say_started_json(struct run *run, pid_t pid, int failed_fd)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+	int reason;
+
+	if (read(failed_fd, &reason, sizeof(reason)) == (ssize_t)sizeof(reason)) {
+		errno = reason;
+		(void)thump_fail_errno(&err, "%s", run->command[0]);
+		pid = 0;
+	}
+	say_json(run, "started", pid, &err);
+}
+
+static void say_started(struct run *run, pid_t pid, int failed_fd)
 {
 	if (run->common.json)
-		(void)thump_print_json(
-			json_pack("{s:s, s:i}", "action", "started", "pid", (int)pid), THUMP_OK);
+		say_started_json(run, pid, failed_fd);
 	else if (run->common.verbose)
 		fprintf(stderr, "thump run: started %s as pid %d\n", run->command[0], (int)pid);
 }
@@ -274,29 +307,57 @@ static void start_watcher(struct run *run, pid_t pid)
 		fprintf(stderr, "thump run: no checkpoint will be made: %s\n", err.text);
 }
 
+/* For `--then restore`: what is there when the program begins cannot be the image that ends it. */
+static void remember_image(struct run *run)
+{
+	run->old_image = (struct stat){ 0 };
+	if (run->image_path)
+		(void)stat(run->image_path, &run->old_image);
+}
+
+static bool image_is_new(const struct run *run)
+{
+	const struct stat *old = &run->old_image;
+	struct stat now;
+
+	return stat(run->image_path, &now) == 0 &&
+	       (now.st_dev != old->st_dev || now.st_ino != old->st_ino ||
+		now.st_ctim.tv_sec != old->st_ctim.tv_sec ||
+		now.st_ctim.tv_nsec != old->st_ctim.tv_nsec);
+}
+
 static int start_command(struct run *run, struct thump_outcome *outcome, struct thump_err *err)
 {
+	int failed_fds[2] = { -1, -1 };
 	pid_t pid;
 
+	/* Only for --json: a stop of the terminal's group before the exec would have us wait. */
+	if (run->common.json && pipe2(failed_fds, O_CLOEXEC) < 0)
+		return thump_fail_errno(err, "pipe2");
+	remember_image(run);
 	leave_pid_gap();
 	pid = fork();
+	if (pid == 0)
+		become_command(run, failed_fds[1]);
+	thump_close_fd(&failed_fds[1]);
+	if (pid > 0)
+		say_started(run, pid, failed_fds[0]);
+	thump_close_fd(&failed_fds[0]);
 	if (pid < 0)
 		return thump_fail_errno(err, "fork");
-	if (pid == 0)
-		become_command(run);
-	say_started(run, pid);
 	start_watcher(run, pid);
 	return thump_supervise(&run->sup, pid, pid, -1, outcome, err);
 }
 
 /* ---- restoring ---------------------------------------------------------------------------- */
 
-static void say_restored(const struct run *run, const struct thump_restoring *restoring)
+static void say_restored(struct run *run, const struct thump_restoring *restoring)
 {
 	static const struct thump_err none;
 	json_t *object;
 
 	if (run->common.json) {
+		run->said = true;
 		object = thump_restoring_json(restoring, &none);
 		json_object_set_new(object, "action", json_string("restored"));
 		(void)thump_print_json(object, THUMP_OK);
@@ -334,6 +395,7 @@ static int restore_image(struct run *run, struct thump_restoring *restoring,
 	};
 	int control_fd;
 
+	remember_image(run);
 	if (thump_restoring_prepare(restoring, &options, err) < 0 ||
 	    thump_restoring_start(restoring, err) < 0) {
 		if (!restoring->report.given_up_on)
@@ -404,6 +466,11 @@ static int begin_again(struct run *run, struct thump_outcome *outcome, struct th
 	struct thump_restoring restoring;
 	int result;
 
+	if (!image_is_new(run))
+		return thump_fail(err,
+				  "%s is not the image that was just written, so it is not "
+				  "restored: thump checkpoint had another -o",
+				  run->image_path);
 	thump_restoring_init(&restoring, run->image_path);
 	restoring.words.on_failure = run->words.on_failure;
 	result = restore_image(run, &restoring, outcome, err);
@@ -462,6 +529,8 @@ static int verb_run(int argc, char **argv)
 	if (choose_level(&run, &err) < 0 || rewrite_java(&run, &err) < 0 ||
 	    run_to_end(&run, &outcome, &err) < 0) {
 		thump_print_error(&run.common, &err);
+		if (run.common.json && !run.said)
+			say_json(&run, NULL, 0, &err);
 		status = STATUS(err.code);
 	} else {
 		status = outcome.status;

@@ -124,6 +124,7 @@ static int capture(struct worker *worker, struct thump_err *err)
 	const struct thump_capture_times *times;
 	const struct thump_model *model;
 	struct thump_capture_options options = worker->options->capture;
+	char what[32];
 	int status;
 
 	options.needless = worker->needless;
@@ -144,7 +145,8 @@ static int capture(struct worker *worker, struct thump_err *err)
 	send_problems(worker);
 	if (status < 0)
 		return -1;
-	return thump_problems_check(&worker->problems, "checkpoint", err);
+	(void)snprintf(what, sizeof(what), "process %d", (int)worker->options->capture.pid);
+	return thump_problems_check(&worker->problems, what, err);
 }
 
 static int write_image(struct worker *worker, struct thump_err *err)

@@ -59,6 +59,7 @@ def test_wrong_use(folder):
         expect((result := run(verb)).returncode == 2, f"{verb} without a file", result)
         expect((result := run(verb, IMAGE, IMAGE)).returncode == 2, f"{verb} of two", result)
         expect((result := run(verb, "--what", IMAGE)).returncode == 2, f"{verb} --what", result)
+        expect(result.stderr.startswith(f"thump {verb}: "), f"who says it, {verb} --what", result)
         expect((result := run(verb, "-h")).returncode == 0, f"{verb} -h", result)
         result = run(verb, os.path.join(folder, "missing"))
         expect(result.returncode == 1 and "No such file" in result.stderr, "no file", result)

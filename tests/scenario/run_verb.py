@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What `thump run` says and does beside running a program: the one object of --json also when there
+is nothing to run, and `--then restore`, which takes no image for the new one that is not."""
+import sys
+import pathlib
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+
+import os
+import signal
+
+from thumptest import scenario
+from thumptest.events import Failure
+from thumptest.workload import expect_pass, wait_ready
+
+FAILED, NOT_EXECUTABLE, NOT_FOUND = 121, 126, 127
+
+
+def json_of_what_cannot_run(world, _workload):
+    for command, status in ((world.path("nowhere"), NOT_FOUND), (world.directory, NOT_EXECUTABLE)):
+        process = world.start([world.thump_path, "run", "--json", "--", command], "cannot-run")
+        report = process.json()
+        if report["pid"] is not None or str(command) not in report["error"]["text"]:
+            raise Failure(f"{command} cannot run: {report}")
+        if process.status() != status:
+            raise Failure(f"{command}: status {process.status()} instead of {status}")
+
+
+def json_of_a_failure(world, _workload):
+    process = world.start([world.thump_path, "run", "--json", "--checkpoint-when", "after:1h", "--",
+                           "true"], "no-image")
+    report = process.json()
+    if report["action"] is not None or report["error"]["word"] != "refused":
+        raise Failure(f"no --image: {report}")
+    process.status()
+
+
+def begin(world, workload, image, name):
+    process = world.start([world.thump_path, "run", "--json", "--image", image, "--then", "restore",
+                           "--", workload], name)
+    return process, process.json()["pid"]
+
+
+def then_restore(world, workload):
+    image = world.path("image")
+    process, pid = begin(world, workload, image, "then-restore")
+    wait_ready(process)
+    world.checkpoint(pid, image)
+    report = process.json()
+    if report["action"] != "restored":
+        raise Failure(f"not restored: {report}\n{process.stderr_text()}")
+    os.kill(report["pid"], signal.SIGUSR2)
+    expect_pass(process, "the program that --then restore brought back")
+
+
+def then_restore_of_another_image(world, workload):
+    """FILE is there, of an earlier program; this one's image went elsewhere."""
+    process, pid = begin(world, workload, world.path("image"), "then-restore-old")
+    world.checkpoint(pid, world.path("elsewhere"))
+    status = process.status()
+    if status != FAILED or "not the image that was just written" not in process.stderr_text():
+        raise Failure(f"status {status}: {process.stderr_text()}")
+
+
+CASES = (json_of_what_cannot_run, json_of_a_failure, then_restore, then_restore_of_another_image)
+
+
+def test(world, options):
+    workload = world.reachable(options.workload)
+    for case in CASES:
+        case(world, workload)
+
+
+if __name__ == "__main__":
+    scenario.run("run_verb", test, 60, workload={"type": pathlib.Path, "required": True})
