@@ -12,6 +12,20 @@ void thump_restoring_init(struct thump_restoring *restoring, const char *path)
 	*restoring = (struct thump_restoring){ .path = path, .report = { .control_fd = -1 } };
 	thump_problems_init(&restoring->problems);
 	thump_arena_init(&restoring->arena);
+	thump_progress_init(&restoring->progress, "restore");
+}
+
+/* The terminal is the program's as soon as it runs, and errors have lines of their own. */
+static void show_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
+{
+	struct thump_progress *progress = ctx;
+
+	if (done_bytes < total_bytes) {
+		thump_progress_show(progress, done_bytes, total_bytes);
+		return;
+	}
+	thump_progress_clear(progress);
+	thump_progress_init(progress, progress->what); /* another check may follow */
 }
 
 /* Until the plan is gone: it may hold a descriptor for every file that the program maps. Best
@@ -83,6 +97,8 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 	struct thump_rebuild_options opts = *options;
 	uint64_t start_ns = now_ns();
 
+	opts.progress = show_progress;
+	opts.progress_ctx = &restoring->progress;
 	raise_nofile(restoring);
 	if (thump_image_open(restoring->path, &restoring->image, err) < 0)
 		return -1;

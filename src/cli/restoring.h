@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "cli/parameters.h"
+#include "cli/report.h"
 #include "rebuild/rebuild.h"
 
 struct thump_restoring {
@@ -21,6 +22,7 @@ struct thump_restoring {
 	pid_t child;		    /* to wait for; report.pid_host is the program */
 	struct rlimit outer_nofile; /* as thump got it */
 	bool nofile_raised;
+	struct thump_progress progress; /* of checking the image */
 };
 
 void thump_restoring_init(struct thump_restoring *restoring, const char *path);

@@ -450,6 +450,7 @@ static int verify_mapped(const struct thump_plan *plan, struct thump_err *err)
 	int fd = thump_image_fd(plan->image);
 	struct thump_file_state state;
 	struct stat st;
+	int result;
 
 	/* Before the content: a file that changes meanwhile is another file to the note. */
 	if (fstat(fd, &st) < 0)
@@ -457,10 +458,14 @@ static int verify_mapped(const struct thump_plan *plan, struct thump_err *err)
 	state = thump_file_state_of(&st);
 	if (!plan->options.verify && thump_is_verified(fd, &state))
 		return 0;
-	if (thump_image_verify(plan->image, NULL, NULL, err) < 0)
-		return -1;
-	thump_note_verified(&state);
-	return 0;
+	result = thump_image_verify(plan->image, plan->options.progress, plan->options.progress_ctx,
+				    err);
+	if (plan->options.progress)
+		plan->options.progress(plan->options.progress_ctx, state.size_bytes,
+				       state.size_bytes);
+	if (result == 0)
+		thump_note_verified(&state);
+	return result;
 }
 
 int thump_check_memory(struct thump_plan *plan, struct thump_problems *problems,

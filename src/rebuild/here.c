@@ -35,6 +35,7 @@ struct verifier {
 	struct thump_image *image;
 	struct thump_file_range *ranges;
 	size_t nr_ranges;
+	const struct thump_rebuild_options *options;
 	atomic_bool stop, done;
 	bool running;
 	pthread_t thread;
@@ -43,12 +44,23 @@ struct verifier {
 	struct thump_err err;
 };
 
-static int verify_ranges(struct verifier *verifier)
+static void show_progress(const struct verifier *verifier, uint64_t done_bytes,
+			  uint64_t total_bytes)
 {
+	if (verifier->options->progress)
+		verifier->options->progress(verifier->options->progress_ctx, done_bytes,
+					    total_bytes);
+}
+
+static int verify_all(struct verifier *verifier, uint64_t total_bytes)
+{
+	uint64_t done_bytes = 0;
+
 	for (size_t i = 0; i < verifier->nr_ranges; i++) {
 		const struct thump_file_range *range = &verifier->ranges[i];
 
 		for (uint64_t at = 0; at < range->size_bytes; at += VERIFY_PIECE_BYTES) {
+			show_progress(verifier, done_bytes + at, total_bytes);
 			if (atomic_load(&verifier->stop))
 				return 0;
 			if (thump_image_verify_range(
@@ -57,8 +69,21 @@ static int verify_ranges(struct verifier *verifier)
 				    &verifier->err) < 0)
 				return -1;
 		}
+		done_bytes += range->size_bytes;
 	}
 	return 0;
+}
+
+static int verify_ranges(struct verifier *verifier)
+{
+	uint64_t total_bytes = 0;
+	int result;
+
+	for (size_t i = 0; i < verifier->nr_ranges; i++)
+		total_bytes += verifier->ranges[i].size_bytes;
+	result = verify_all(verifier, total_bytes);
+	show_progress(verifier, total_bytes, total_bytes);
+	return result;
 }
 
 static void *verify_thread(void *arg)
@@ -88,10 +113,11 @@ static bool start_thread(struct verifier *verifier)
 	return verifier->running;
 }
 
-static int verifier_start(struct verifier *verifier, struct thump_image *image,
+static int verifier_start(struct verifier *verifier, const struct thump_plan *plan,
 			  const struct thump_jobs *jobs, struct thump_err *err)
 {
-	verifier->image = image;
+	verifier->image = plan->image;
+	verifier->options = &plan->options;
 	if (thump_jobs_ranges(jobs, &verifier->ranges, &verifier->nr_ranges, err) < 0)
 		return -1;
 	/* Without a thread it only takes longer: older kernels refuse one to who has made a time
@@ -363,7 +389,7 @@ static int write_steps(struct attempt *attempt, enum thump_pid_way tid_way,
 
 	if (thump_write_steps(plan, tid_way, caps, &attempt->jobs, &attempt->region, err) < 0)
 		return -1;
-	return verifier_start(&attempt->verifier, plan->image, &attempt->jobs, err);
+	return verifier_start(&attempt->verifier, plan, &attempt->jobs, err);
 }
 
 static int attempt_run(struct attempt *attempt, enum thump_pid_way tid_way, struct thump_err *err)

@@ -49,6 +49,11 @@ struct thump_rebuild_options {
 	/* The first of these that comes before the program runs ends the start, which fails. They
 	 * are blocked, and so is THUMP_NOTE_SIGNAL. Empty: none. */
 	sigset_t give_up_on;
+	/* While content is checked; may be NULL. Called in any thread, and in our init, but always
+	 * before the program runs. The last call of a check has done == total, also where it found
+	 * damage. */
+	thump_progress_fn progress;
+	void *progress_ctx;
 };
 
 struct thump_rebuild_report {

@@ -350,6 +350,48 @@ static void test_mapped_lazily(void **state)
 }
 
 /* The program dies as it would have died: its own doing, not ours. */
+struct progress {
+	unsigned calls;
+	uint64_t done_bytes, total_bytes;
+};
+
+static void note_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
+{
+	struct progress *progress = ctx;
+
+	progress->calls++;
+	progress->done_bytes = done_bytes;
+	progress->total_bytes = total_bytes;
+}
+
+/* A bar that its last call does not take away would stay on the program's terminal. */
+static void expect_progress_ends(struct rig *rig, enum thump_memory_mode memory)
+{
+	struct progress progress = { 0 };
+	pid_t child;
+
+	rig->options.memory = memory;
+	rig->options.verify = true;
+	rig->options.allowed_ways = 1u << THUMP_WAY_SPIN | 1u << THUMP_WAY_SET_TID;
+	rig->options.progress = note_progress;
+	rig->options.progress_ctx = &progress;
+	assert_starts(rig, &child);
+	assert_int_equal(WEXITSTATUS(wait_for(child)), STATUS);
+	assert_true(progress.calls >= 2);
+	assert_true(progress.total_bytes > 0);
+	assert_int_equal(progress.done_bytes, progress.total_bytes);
+}
+
+static void test_progress_of_what_is_read(void **state)
+{
+	expect_progress_ends(*state, THUMP_MEMORY_EAGER);
+}
+
+static void test_progress_of_what_is_mapped(void **state)
+{
+	expect_progress_ends(*state, THUMP_MEMORY_LAZY_UNSAFE);
+}
+
 static void test_its_own_crash_is_its_own(void **state)
 {
 	struct rig *rig = *state;
@@ -735,6 +777,8 @@ int main(void)
 		TEST(test_lives_and_ends),
 		TEST(test_one_plan_starts_again),
 		TEST(test_mapped_lazily),
+		TEST(test_progress_of_what_is_read),
+		TEST(test_progress_of_what_is_mapped),
 		TEST(test_its_own_crash_is_its_own),
 		TEST(test_pending_signal_arrives),
 		TEST(test_no_syscall_instruction),
