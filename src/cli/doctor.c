@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `thump doctor`: each line is what was probed, what came out and why, and what follows from it. */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -9,8 +11,12 @@
 #include "base/fd.h"
 #include "cli/cli.h"
 #include "cli/report.h"
+#include "proc/cgroup.h"
 #include "rebuild/rebuild.h"
 #include "rebuild/spin.h"
+
+/* A JVM has some 30 threads, and more for every pool. */
+#define FEW_TASKS 1024
 
 static const char usage[] = "usage: thump doctor [--json]\n"
 			    "\n"
@@ -221,23 +227,80 @@ static void examine_files(struct doctor *doctor)
 		   : "a program with more descriptors than that cannot be restored");
 }
 
-/* Longest prefix of the cgroup's own files: memory.max lies beside cgroup.procs where a container
- * sees its group as the root. */
+/* The limit in one file of a group; false when that file is not there. */
+static bool read_limit(const char *folder, const char *group, const char *file, uint64_t *limit_ret)
+{
+	auto_free char *path = NULL, *text = NULL;
+
+	if (asprintf(&path, "/sys/fs/cgroup%s%s/%s", folder, group, file) < 0) {
+		path = NULL;
+		return false;
+	}
+	return thump_slurp(AT_FDCWD, path, &text, NULL) == 0 && thump_cgroup_limit(text, limit_ret);
+}
+
+/*
+ * The limit of our control group, UINT64_MAX for none: of version 2, then of version 1. A container
+ * may see its group as the root, whatever /proc/self/cgroup says. Limits of groups above are not
+ * looked at, as a container does not see those.
+ */
+static uint64_t group_limit(const char *controller, const char *file_v2, const char *file_v1)
+{
+	char group[4096], folder[32];
+	auto_free char *text = NULL;
+	uint64_t limit = UINT64_MAX;
+
+	(void)snprintf(folder, sizeof(folder), "/%s", controller);
+	if (thump_slurp(AT_FDCWD, "/proc/self/cgroup", &text, NULL) < 0)
+		return limit;
+	if ((thump_cgroup_path(text, "", group, sizeof(group)) &&
+	     read_limit("", group, file_v2, &limit)) ||
+	    read_limit("", "", file_v2, &limit) ||
+	    (thump_cgroup_path(text, controller, group, sizeof(group)) &&
+	     read_limit(folder, group, file_v1, &limit)) ||
+	    read_limit(folder, "", file_v1, &limit))
+		return limit;
+	return UINT64_MAX;
+}
+
 static void examine_memory_limit(struct doctor *doctor)
 {
-	auto_free char *text = NULL;
-	struct finding *finding;
-	bool limited;
+	uint64_t limit = group_limit("memory", "memory.max", "memory.limit_in_bytes");
+	bool limited = limit != UINT64_MAX;
+	struct finding *finding = add(doctor, "memory_limit", "memory of the container",
+				      limited ? GRADE_LIMITED : GRADE_OK);
 
-	if (thump_slurp(AT_FDCWD, "/sys/fs/cgroup/memory.max", &text, NULL) < 0)
-		return;
-	text[strcspn(text, "\n")] = '\0';
-	limited = strcmp(text, "max") != 0;
-	finding = add(doctor, "memory_limit", "memory limit", GRADE_OK);
-	FOUND(finding, "%s%s", limited ? text : "none", limited ? " bytes (cgroup)" : "");
+	if (limited)
+		FOUND(finding, "at most %" PRIu64 " MB (control group)", limit / 1000000);
+	else
+		FOUND(finding, "no limit");
 	MEANS(finding, "%s",
-	      limited ? "a restored program's memory counts, eagerly read memory at once"
-		      : "none to think of");
+	      limited ? "a restored program counts as it did before, eagerly read memory at once"
+		      : "only the machine's own memory limits programs");
+}
+
+static void examine_tasks_limit(struct doctor *doctor)
+{
+	uint64_t limit = group_limit("pids", "pids.max", "pids.max");
+	struct rlimit nproc = { .rlim_cur = RLIM_INFINITY };
+	bool of_user, limited;
+	struct finding *finding;
+
+	(void)getrlimit(RLIMIT_NPROC, &nproc);
+	of_user = geteuid() != 0 && nproc.rlim_cur < limit;
+	limit = of_user ? nproc.rlim_cur : limit;
+	limited = limit < FEW_TASKS;
+	finding = add(doctor, "tasks_limit", "threads and processes",
+		      limited ? GRADE_LIMITED : GRADE_OK);
+	if (limit == UINT64_MAX)
+		FOUND(finding, "no limit");
+	else
+		FOUND(finding, "at most %" PRIu64 " (%s)", limit,
+		      of_user ? "of this user, ulimit -u" : "control group");
+	MEANS(finding, "%s",
+	      limited ? "programs with more threads than that, other processes included, cannot be "
+			"restored"
+		      : "enough for most programs");
 }
 
 /* ---- printing ----------------------------------------------------------------------------- */
@@ -291,6 +354,7 @@ static int examine(struct doctor *doctor)
 	examine_thp(doctor);
 	examine_files(doctor);
 	examine_memory_limit(doctor);
+	examine_tasks_limit(doctor);
 	for (size_t i = 0; i < doctor->count; i++)
 		if (doctor->findings[i].grade == GRADE_BAD)
 			return THUMP_REFUSED;

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <cmocka.h>
 
+#include "proc/cgroup.h"
 #include "proc/fdinfo.h"
 #include "proc/process.h"
 
@@ -252,6 +253,41 @@ static void timerfd_times(void **state)
 		-1);
 }
 
+/* ---- /proc/PID/cgroup ------------------------------------------------------------------- */
+
+static void cgroup_paths_of_both_versions(void **state)
+{
+	static const char text[] =
+		"4:cpu,cpuacct:/work\n3:memory:/a:b\n1:name=systemd:/\n0::/v2/x\n";
+	char path[32];
+
+	(void)state;
+	assert_true(thump_cgroup_path(text, "", path, sizeof(path)));
+	assert_string_equal(path, "/v2/x");
+	assert_true(thump_cgroup_path(text, "memory", path, sizeof(path)));
+	assert_string_equal(path, "/a:b");
+	assert_true(thump_cgroup_path(text, "cpuacct", path, sizeof(path)));
+	assert_string_equal(path, "/work");
+	assert_false(thump_cgroup_path(text, "mem", path, sizeof(path)));
+	assert_false(thump_cgroup_path(text, "memory", path, 4));
+	assert_false(thump_cgroup_path("no colons\n5:memory\n", "memory", path, sizeof(path)));
+}
+
+static void cgroup_limits_and_none(void **state)
+{
+	uint64_t limit;
+
+	(void)state;
+	assert_true(thump_cgroup_limit("536870912\n", &limit));
+	assert_int_equal(limit, 536870912);
+	assert_true(thump_cgroup_limit("max\n", &limit));
+	assert_true(limit == UINT64_MAX);
+	assert_true(thump_cgroup_limit("9223372036854771712\n", &limit));
+	assert_true(limit == UINT64_MAX);
+	assert_false(thump_cgroup_limit("-1\n", &limit));
+	assert_false(thump_cgroup_limit("12 kB\n", &limit));
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -269,6 +305,8 @@ int main(void)
 		test(fdinfo_flags_without_cloexec),
 		test(epoll_targets),
 		test(timerfd_times),
+		test(cgroup_paths_of_both_versions),
+		test(cgroup_limits_and_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
