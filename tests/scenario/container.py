@@ -86,6 +86,22 @@ class Workload:
             raise Failure(f"the workload ended with {status}\n{process.stderr_text()}")
 
 
+def mount_programs_of_this_machine(containers, *names):
+    """Those that the containers' own root has not: everything that is installed here."""
+    for name in names:
+        if shutil.which(name, path="/usr/local/bin:/usr/bin") is None:
+            raise Skip(f"{name} is not installed")
+    containers.mounts.append(("/usr", "/usr", "ro"))
+
+
+def mount_jdk(containers, home):
+    containers.mounts.append((home, str(home), "ro"))
+    # Debian's has its configuration elsewhere.
+    for path in {link.resolve().parent for link in (home / "conf").rglob("*") if link.is_symlink()}:
+        if not path.is_relative_to(home):
+            containers.mounts.append((path, str(path), "ro"))
+
+
 class Service:
     """A web service, asked from inside, where its loopback device is."""
 
@@ -93,11 +109,17 @@ class Service:
         if options.program == "python3":
             containers.mounts.append((scenario.APPS, "/apps", "ro"))
             self.command, self.path = ["python3", "/apps/shelf.py"], "/"
+        elif options.program == "node":
+            mount_programs_of_this_machine(containers, "node")
+            containers.mounts.append((scenario.APPS, "/apps", "ro"))
+            self.command, self.path = ["node", "/apps/shelf.js"], "/"
         else:
-            home, classes = find_jdk(25), containers.world.path("classes")
+            home = find_jdk(17 if options.program == "java17" else 25)
+            classes = containers.world.path("classes")
             containers.world.run([home / "bin" / "javac", "--release", "11", "-d", classes, SOURCE],
                                  "javac")
-            containers.mounts += [(home, str(home), "ro"), (classes, "/classes", "ro")]
+            mount_jdk(containers, home)
+            containers.mounts.append((classes, "/classes", "ro"))
             self.command = [home / "bin" / "java", "-Dsun.net.httpserver.nodelay=true",
                             "-XX:TieredStopAtLevel=1", "-cp", "/classes", "CatalogService", 0]
             self.path = "/health"
@@ -120,6 +142,44 @@ class Service:
         self.use(containers, name)
         containers.kill(name, "TERM")
         process.status()
+
+
+class Redis:
+    """redis-server, whose content is compared by its own digest."""
+
+    KEYS = 10_000
+
+    def __init__(self, containers, options):
+        mount_programs_of_this_machine(containers, "redis-server", "redis-cli")
+        self.containers = containers
+        self.command = ["redis-server", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+                        "--enable-debug-command", "yes"]
+        self.digest = None
+
+    def ask(self, name, *words):
+        return self.containers.execute(name, "redis-cli", *words).strip()
+
+    def begin(self, process):
+        name, line = self.containers.names[-1], ""
+        while "Ready to accept connections" not in line:
+            line = process.line("its log")
+            if line is None:
+                raise Failure(f"redis-server ended\n{process.stderr_text()}")
+        self.ask(name, "DEBUG", "POPULATE", self.KEYS, "key", 1000)
+        self.digest = self.ask(name, "DEBUG", "DIGEST")
+
+    def use(self, containers, name):
+        keys, digest = self.ask(name, "DBSIZE"), self.ask(name, "DEBUG", "DIGEST")
+        if keys != str(self.KEYS) or digest != self.digest:
+            raise Failure(f"redis has {keys} keys with digest {digest}, not {self.digest}")
+
+    def end(self, containers, name, process):
+        self.use(containers, name)
+        containers.kill(name, "TERM")
+        process.status()
+
+
+KINDS = {"c": Workload, "redis": Redis}
 
 
 def checkpoint(containers, name, pid, image):
@@ -165,7 +225,7 @@ def test(world, options):
             raise Skip(f"{tool} is not installed")
     containers = Containers(world, options)
     try:
-        kind = Workload if options.program == "c" else Service
+        kind = KINDS.get(options.program, Service)
         run_in(containers, kind(containers, options))
     finally:
         containers.remove()
@@ -174,7 +234,7 @@ def test(world, options):
 if __name__ == "__main__":
     scenario.run("container", test, 300,
                  workload={"type": pathlib.Path, "required": True},
-                 program={"choices": ("c", "python3", "java"), "required": True},
+                 program={"choices": ("c", "python3", "node", "redis", "java17", "java"), "required": True},
                  seccomp={"choices": ("default", "docker"), "required": True},
                  cache={"default": os.environ.get("THUMP_TEST_CACHE",
                                                   "/var/tmp/thump-test-cache")})
