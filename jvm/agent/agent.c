@@ -40,6 +40,14 @@ int agent_create_thread(pthread_t *thread_ret, void *(*main)(void *), void *arg)
 	return rc;
 }
 
+uint64_t agent_now_ns(clockid_t clock)
+{
+	struct timespec now = { 0 };
+
+	(void)clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
 /* A real CRaC JDK has jdk.crac in java.base: the agent has nothing to add there. */
 static bool jdk_has_crac(JNIEnv *jni)
 {

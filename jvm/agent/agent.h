@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "coord/abi.h"
 
@@ -50,6 +51,7 @@ struct agent {
 	struct refusals *refusals; /* of the last checkpoint that failed, or NULL */
 	struct suspended_threads *suspended; /* NULL: nobody is */
 	struct watchdog *watchdog;	     /* during a checkpoint */
+	struct critical *critical;	     /* see critical.c; NULL: not learnt yet */
 	struct random_targets *random; /* found before the capture, renewed after the restore */
 };
 
@@ -80,6 +82,7 @@ void agent_complain(struct agent *agent, const char *what, jvmtiError error);
  * Returns 0 or an errno. */
 int agent_create_thread(pthread_t *thread_ret, void *(*main)(void *), void *arg);
 
+uint64_t agent_now_ns(clockid_t clock);
 /* Runs a checkpoint on this thread; what is in the way is said on stderr. */
 void agent_request_checkpoint(struct agent *agent, JNIEnv *jni);
 
@@ -108,10 +111,11 @@ void heap_shrink(struct agent *agent);
 struct thump_coord_range *heap_ranges(const struct agent *agent, uint32_t *count_ret);
 
 /*
- * Suspends all application threads but the caller; see threads.c. threads_resume() may be called
- * from any thread, and again.
+ * Suspends all application threads but the caller, none of them inside a JNI critical region; see
+ * threads.c. Returns NULL, or what was in the way (heap): then nobody is suspended.
+ * threads_resume() may be called from any thread, and again.
  */
-void threads_suspend(struct agent *agent, JNIEnv *jni);
+char *threads_suspend(struct agent *agent, JNIEnv *jni);
 void threads_resume(struct agent *agent, JNIEnv *jni);
 /* Whoever is suspended now, but for virtual threads. */
 const jthread *threads_suspended(struct agent *agent, jint *count_ret);
@@ -127,8 +131,26 @@ void watchdog_watch(struct agent *agent, JNIEnv *jni, const char *hook, jlong li
 		    bool single_threaded);
 /* What kept the hook, when it had to be freed; heap. Else NULL. */
 char *watchdog_unwatch(struct agent *agent, JNIEnv *jni);
+/*
+ * The calling thread should soon reach the capture, and nobody else can help it there: from here
+ * to watchdog_reach() it must get on (hooks have limits of their own), else the watchdog lets
+ * everybody go on. In any case watchdog_release() on the same thread.
+ */
+void watchdog_hurry(struct agent *agent, JNIEnv *jni);
+/* On any thread. False: too late, the others run; watchdog_late() says what was waited for. */
+bool watchdog_reach(struct agent *agent);
+const char *watchdog_late(const struct agent *agent);
+void watchdog_release(struct agent *agent, JNIEnv *jni);
 /* Whether this is the watchdog's own thread. */
 bool watchdog_is(const struct agent *agent, JNIEnv *jni, jthread thread);
+
+/* Finds out how to see who is inside a JNI critical region; on a platform thread (self), while
+ * nobody is suspended. Once. */
+void critical_learn(struct agent *agent, JNIEnv *jni, jthread self);
+/* Whether anybody can be inside one, as far as is known. */
+bool critical_matters(const struct agent *agent);
+/* Whether a platform thread, or a virtual one that runs on it, holds off the collector. */
+bool critical_inside(const struct agent *agent, JNIEnv *jni, jthread thread);
 
 /* Lets the JVM's monotonic time be ours from now on; false: it cannot be. */
 bool clock_take_over(struct agent *agent);

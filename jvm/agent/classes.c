@@ -63,21 +63,39 @@ static void native_end(JNIEnv *jni, jclass self)
 
 static void native_shrink(JNIEnv *jni, jclass self)
 {
-	(void)jni;
 	(void)self;
+	/* For the classes that it loads: that is not to be done while others are suspended. */
+	changes_find(agent_get(), jni);
 	heap_shrink(agent_get());
 }
 
-static void native_suspend_others(JNIEnv *jni, jclass self)
+/* A text on the heap as a string; NULL stays NULL. */
+static jstring take_text(JNIEnv *jni, char *text)
 {
+	jstring string = text ? (*jni)->NewStringUTF(jni, text) : NULL;
+
+	free(text);
+	return string;
+}
+
+static jstring native_suspend_others(JNIEnv *jni, jclass self)
+{
+	struct agent *agent = agent_get();
+	char *hindrance;
+
 	(void)self;
-	threads_suspend(agent_get(), jni);
+	watchdog_hurry(agent, jni);
+	hindrance = threads_suspend(agent, jni);
+	if (hindrance)
+		watchdog_release(agent, jni);
+	return take_text(jni, hindrance);
 }
 
 static void native_resume_others(JNIEnv *jni, jclass self)
 {
 	(void)self;
 	threads_resume(agent_get(), jni);
+	watchdog_release(agent_get(), jni);
 }
 
 static void native_watch(JNIEnv *jni, jclass self, jstring hook, jlong limit_ms,
@@ -94,12 +112,8 @@ static void native_watch(JNIEnv *jni, jclass self, jstring hook, jlong limit_ms,
 
 static jstring native_unwatch(JNIEnv *jni, jclass self)
 {
-	char *finding = watchdog_unwatch(agent_get(), jni);
-	jstring text = finding ? (*jni)->NewStringUTF(jni, finding) : NULL;
-
 	(void)self;
-	free(finding);
-	return text;
+	return take_text(jni, watchdog_unwatch(agent_get(), jni));
 }
 
 static jstring native_capture(JNIEnv *jni, jclass self, jboolean dry_run, jstring refused)
@@ -172,7 +186,7 @@ static bool register_natives(JNIEnv *jni)
 		METHOD("begin", "()V", native_begin),
 		METHOD("end", "()V", native_end),
 		METHOD("shrink", "()V", native_shrink),
-		METHOD("suspendOthers", "()V", native_suspend_others),
+		METHOD("suspendOthers", "()Ljava/lang/String;", native_suspend_others),
 		METHOD("resumeOthers", "()V", native_resume_others),
 		METHOD("watch", "(Ljava/lang/String;JZ)V", native_watch),
 		METHOD("unwatch", "()Ljava/lang/String;", native_unwatch),

@@ -171,11 +171,25 @@ static void begin_page(const struct agent *agent, bool dry_run, const char *refu
 	__atomic_store_n(&page->state, THUMP_COORD_WAITING, __ATOMIC_RELEASE);
 }
 
+/* Others run again, and heap and descriptors are not what they were. */
+static void fail_late(const struct agent *agent)
+{
+	const char *why = watchdog_late(agent);
+
+	if (agent->long_text)
+		(void)snprintf(agent->long_text, AGENT_LONG_TEXT_SIZE, "%s", why);
+	fail_page(agent->page, "the checkpoint was given up", why);
+}
+
 /* From here to the outcome, in the original process and in the restored one. */
 static void capture_here(void *arg)
 {
 	const struct call *call = arg;
 
+	if (!watchdog_reach(call->agent)) {
+		fail_late(call->agent);
+		return;
+	}
 	call_engine(call);
 	wait_for_outcome(call->agent->page);
 }

@@ -6,9 +6,21 @@
  * Never suspended: the caller and its carrier, and the JDK's service threads (Reference Handler,
  * Finalizer, Common-Cleaner, the virtual threads' unparker), which the caller itself may have to
  * wait for. They live in the groups named below.
+ *
+ * Nobody stays suspended inside a JNI critical region: the collector would wait for them, and the
+ * requesting thread for it. Such a thread goes on alone until it has left. Until nobody is inside
+ * nothing is done here that may need memory of the heap, or a safepoint: a collection that is due
+ * waits already, and with JDK 25 it has Heap_lock meanwhile.
  */
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "agent.h"
 
@@ -16,37 +28,53 @@
 struct suspended_threads {
 	jthread *list; /* global references */
 	jint count;
+	jthread *carriers; /* global references; of virtual threads */
+	jint nr_carriers;
 	bool virtual_too;
 };
 
-static bool is_service_group(const char *name)
-{
-	static const char *const names[] = { "system", "InnocuousThreadGroup", "CarrierThreads" };
+/* How long to try to catch everybody outside of JNI critical regions. */
+#define PATIENCE_NS UINT64_C(2000000000)
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(name, names[i]) == 0)
-			return true;
-	return false;
+/*
+ * Who waits for the end of a collection before entering a critical region (GCLocker::jni_lock) does
+ * enter it then, suspended or not, and stops only in there. Such a thread has been woken when it is
+ * seen to run; so one look is not enough while any thread runs. Some may run for long (compilers,
+ * native code): that much time is given to them.
+ */
+#define NR_LOOKS	  3
+#define LOOK_INTERVAL_NS  1000000L
+#define NR_LOOKS_RESTLESS 50
+
+enum thread_role { ROLE_APPLICATION, ROLE_SERVICE, ROLE_CARRIER };
+
+static enum thread_role role_of_group(const char *name)
+{
+	if (strcmp(name, "CarrierThreads") == 0)
+		return ROLE_CARRIER;
+	return strcmp(name, "system") == 0 || strcmp(name, "InnocuousThreadGroup") == 0
+		       ? ROLE_SERVICE
+		       : ROLE_APPLICATION;
 }
 
-static bool in_service_group(jvmtiEnv *jvmti, JNIEnv *jni, jthread thread)
+static enum thread_role role_of(jvmtiEnv *jvmti, JNIEnv *jni, jthread thread)
 {
 	jvmtiThreadInfo info;
 	jvmtiThreadGroupInfo group;
-	bool service = true; /* a thread that ends just now is left alone */
+	enum thread_role role = ROLE_SERVICE; /* a thread that ends just now is left alone */
 
 	if ((*jvmti)->GetThreadInfo(jvmti, thread, &info) != JVMTI_ERROR_NONE)
-		return true;
+		return role;
 	if (info.thread_group &&
 	    (*jvmti)->GetThreadGroupInfo(jvmti, info.thread_group, &group) == JVMTI_ERROR_NONE) {
-		service = is_service_group(group.name);
+		role = role_of_group(group.name);
 		(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)group.name);
 		(*jni)->DeleteLocalRef(jni, group.parent);
 	}
 	(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)info.name);
 	(*jni)->DeleteLocalRef(jni, info.thread_group);
 	(*jni)->DeleteLocalRef(jni, info.context_class_loader);
-	return service;
+	return role;
 }
 
 /* Virtual threads came with JVMTI 21; older function tables end before these functions. */
@@ -96,22 +124,31 @@ static void resume_virtual(jvmtiEnv *jvmti)
 }
 #endif
 
-/* Makes global references of those on the list that may be suspended. */
-static jint choose(struct agent *agent, JNIEnv *jni, jthread self, jthread *threads, jint count)
+static void add_global(JNIEnv *jni, jthread thread, jthread *list, jint *count)
 {
-	jint kept = 0;
+	jthread global = (*jni)->NewGlobalRef(jni, thread);
 
+	if (global)
+		list[(*count)++] = global;
+}
+
+/* Makes global references of those on the list that may be suspended, in their place, and of the
+ * carriers. */
+static void choose(struct agent *agent, JNIEnv *jni, jthread self,
+		   struct suspended_threads *suspended, jint count)
+{
 	for (jint i = 0; i < count; i++) {
-		jthread thread = threads[i], global = NULL;
+		jthread thread = suspended->list[i];
+		enum thread_role role = ROLE_SERVICE;
 
-		if (!(*jni)->IsSameObject(jni, thread, self) && !watchdog_is(agent, jni, thread) &&
-		    !in_service_group(agent->jvmti, jni, thread))
-			global = (*jni)->NewGlobalRef(jni, thread);
-		if (global)
-			threads[kept++] = global;
+		if (!(*jni)->IsSameObject(jni, thread, self) && !watchdog_is(agent, jni, thread))
+			role = role_of(agent->jvmti, jni, thread);
+		if (role == ROLE_APPLICATION)
+			add_global(jni, thread, suspended->list, &suspended->count);
+		else if (role == ROLE_CARRIER && suspended->carriers)
+			add_global(jni, thread, suspended->carriers, &suspended->nr_carriers);
 		(*jni)->DeleteLocalRef(jni, thread);
 	}
-	return kept;
 }
 
 static void suspend_platform(struct agent *agent, JNIEnv *jni, jthread self,
@@ -124,7 +161,8 @@ static void suspend_platform(struct agent *agent, JNIEnv *jni, jthread self,
 	if ((*agent->jvmti)->GetAllThreads(agent->jvmti, &count, &threads) != JVMTI_ERROR_NONE)
 		return;
 	suspended->list = threads;
-	suspended->count = choose(agent, jni, self, threads, count);
+	suspended->carriers = calloc((size_t)count + 1, sizeof(jthread));
+	choose(agent, jni, self, suspended, count);
 	results = calloc((size_t)suspended->count + 1, sizeof(*results));
 	if (results)
 		(void)(*agent->jvmti)
@@ -132,19 +170,151 @@ static void suspend_platform(struct agent *agent, JNIEnv *jni, jthread self,
 	free(results);
 }
 
-void threads_suspend(struct agent *agent, JNIEnv *jni)
+/* ---- critical regions ---------------------------------------------------------------------------
+ */
+
+/* Waits for a thread that runs. It enters the next region microseconds after it has left one: to
+ * sleep here would be to miss that. */
+static void wait_until_outside(const struct agent *agent, JNIEnv *jni, jthread thread,
+			       uint64_t deadline_ns)
+{
+	while (critical_inside(agent, jni, thread) && agent_now_ns(CLOCK_MONOTONIC) < deadline_ns)
+		(void)sched_yield();
+}
+
+/* Lets everybody who is inside a critical region go on until they have left it. Returns the last
+ * of them, or NULL when there was nobody. */
+static jthread lead_out(const struct agent *agent, JNIEnv *jni, jthread self,
+			const struct suspended_threads *suspended, uint64_t deadline_ns)
+{
+	jvmtiEnv *jvmti = agent->jvmti;
+	jthread last = NULL;
+
+	for (jint i = 0; i < suspended->count; i++) {
+		if (!critical_inside(agent, jni, suspended->list[i]))
+			continue;
+		last = suspended->list[i];
+		(void)(*jvmti)->ResumeThread(jvmti, last);
+		wait_until_outside(agent, jni, last, deadline_ns);
+		(void)(*jvmti)->SuspendThread(jvmti, last);
+	}
+	for (jint i = 0; suspended->virtual_too && i < suspended->nr_carriers; i++) {
+		if (!critical_inside(agent, jni, suspended->carriers[i]))
+			continue;
+		last = suspended->carriers[i];
+		resume_virtual(jvmti);
+		wait_until_outside(agent, jni, last, deadline_ns);
+		(void)suspend_virtual(jvmti, self);
+	}
+	return last;
+}
+
+/* Whether a thread of this process but the caller is running, by proc_pid_stat(5). */
+static bool runs(int tasks, const char *tid)
+{
+	char path[NAME_MAX + sizeof("/stat")], text[128];
+	const char *name_end;
+	ssize_t size;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/stat", tid);
+	fd = openat(tasks, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false; /* it has ended */
+	size = read(fd, text, sizeof(text) - 1);
+	(void)close(fd);
+	text[size > 0 ? size : 0] = '\0';
+	name_end = strrchr(text, ')');
+	return name_end && strncmp(name_end, ") R", 3) == 0;
+}
+
+static bool anybody_runs(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *task;
+	bool found = false;
+
+	while (!found && tasks && (task = readdir(tasks)))
+		found = task->d_name[0] != '.' &&
+			strtol(task->d_name, NULL, 10) != syscall(SYS_gettid) &&
+			runs(dirfd(tasks), task->d_name);
+	if (tasks)
+		(void)closedir(tasks);
+	return found;
+}
+
+/* NULL once nobody is inside a critical region, else who still is. */
+static jthread lead_all_out(const struct agent *agent, JNIEnv *jni, jthread self,
+			    const struct suspended_threads *suspended)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_INTERVAL_NS };
+	uint64_t deadline_ns = agent_now_ns(CLOCK_MONOTONIC) + PATIENCE_NS;
+
+	int nr_looks = 0, nr_restless = 0;
+
+	if (!critical_matters(agent))
+		return NULL;
+	while (nr_looks < NR_LOOKS) {
+		jthread last = lead_out(agent, jni, self, suspended, deadline_ns);
+
+		if (last && agent_now_ns(CLOCK_MONOTONIC) >= deadline_ns)
+			return last;
+		if (last) {
+			nr_looks = nr_restless = 0;
+			continue;
+		}
+		nr_looks++;
+		if (nr_restless < NR_LOOKS_RESTLESS && anybody_runs()) {
+			nr_restless++;
+			nr_looks = 0;
+		}
+		(void)nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+static char *describe_inside(struct agent *agent, JNIEnv *jni, jthread thread)
+{
+	jvmtiThreadInfo info = { 0 };
+	char *text = NULL;
+
+	(void)(*agent->jvmti)->GetThreadInfo(agent->jvmti, thread, &info);
+	if (asprintf(
+		    &text,
+		    "the thread \"%s\" could not be suspended: it is in a JNI critical region most "
+		    "of the time, where it holds off the garbage collector; try again when it "
+		    "has less to do",
+		    info.name ? info.name : "") < 0)
+		text = NULL;
+	(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)info.name);
+	(*jni)->DeleteLocalRef(jni, info.thread_group);
+	(*jni)->DeleteLocalRef(jni, info.context_class_loader);
+	return text;
+}
+
+/* ---- all of them --------------------------------------------------------------------------------
+ */
+
+char *threads_suspend(struct agent *agent, JNIEnv *jni)
 {
 	struct suspended_threads *suspended = calloc(1, sizeof(*suspended));
-	jthread self = NULL;
+	jthread self = NULL, inside = NULL;
+	char *hindrance;
 
 	if (!suspended)
-		return;
+		return NULL;
 	if ((*agent->jvmti)->GetCurrentThread(agent->jvmti, &self) == JVMTI_ERROR_NONE) {
 		suspended->virtual_too = suspend_virtual(agent->jvmti, self);
 		suspend_platform(agent, jni, self, suspended);
+		inside = lead_all_out(agent, jni, self, suspended);
 	}
 	(*jni)->DeleteLocalRef(jni, self);
 	__atomic_store_n(&agent->suspended, suspended, __ATOMIC_RELEASE);
+	if (!inside)
+		return NULL;
+	hindrance = describe_inside(agent, jni, inside);
+	threads_resume(agent, jni);
+	return hindrance;
 }
 
 const jthread *threads_suspended(struct agent *agent, jint *count_ret)
@@ -157,6 +327,9 @@ static void free_suspended(struct agent *agent, JNIEnv *jni, struct suspended_th
 {
 	for (jint i = 0; i < suspended->count; i++)
 		(*jni)->DeleteGlobalRef(jni, suspended->list[i]);
+	for (jint i = 0; i < suspended->nr_carriers; i++)
+		(*jni)->DeleteGlobalRef(jni, suspended->carriers[i]);
+	free(suspended->carriers);
 	if (suspended->list)
 		(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)suspended->list);
 	free(suspended);

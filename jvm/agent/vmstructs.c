@@ -105,7 +105,7 @@ const char *vm_static_pointer(struct vm_structs *vm, const char *type, const cha
 	return place ? vm_pointer(place, 0) : NULL;
 }
 
-static size_t size_of_type(struct vm_structs *vm, const char *type)
+size_t vm_type_size(struct vm_structs *vm, const char *type)
 {
 	const char *entry = vm->types.entries, *name;
 
@@ -124,7 +124,7 @@ bool vm_flag(struct vm_structs *vm, const char *name)
 	const void *count = vm_static(vm, "JVMFlag", "numFlags");
 	size_t name_at = vm_offset(vm, "JVMFlag", "_name"),
 	       addr_at = vm_offset(vm, "JVMFlag", "_addr");
-	size_t size = size_of_type(vm, "JVMFlag");
+	size_t size = vm_type_size(vm, "JVMFlag");
 
 	if (vm->missing || !flag)
 		return false;

@@ -42,6 +42,8 @@ const void *vm_static(struct vm_structs *vm, const char *type, const char *field
 /* Value of a static field that is a pointer. */
 const char *vm_static_pointer(struct vm_structs *vm, const char *type, const char *field);
 
+/* In bytes. */
+size_t vm_type_size(struct vm_structs *vm, const char *type);
 /* A boolean -XX flag of the JVM. */
 bool vm_flag(struct vm_structs *vm, const char *name);
 

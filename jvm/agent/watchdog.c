@@ -12,10 +12,14 @@
  * All else (latches, futures, Object.wait) can only run into the limit: then the hook is
  * interrupted, and stopped (JVMTI StopThread) if it does not heed that.
  *
+ * What is not a hook must be quick between the suspension of the others and the capture. When it is
+ * not, whatever it waits for, they go on as well.
+ *
  * It only uses JVMTI and reads fields: no Java code runs here while others are suspended. It is
  * attached before anybody is: to make a java.lang.Thread takes locks.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +34,11 @@
 #define HARDLY_ANY_CPU_NS (2 * NS_PER_MS)
 #define GRACE_NS	  (1000 * NS_PER_MS)
 #define MAX_FRAMES	  30
+
+/* For what the agent does itself while others are suspended; it looks at every object, so the more
+ * memory, the longer. */
+#define HURRY_NS	 (20000 * NS_PER_MS)
+#define HURRY_PER_GIB_NS (1000 * NS_PER_MS)
 
 #define OWNABLE "java/util/concurrent/locks/AbstractOwnableSynchronizer"
 
@@ -46,6 +55,16 @@ struct watched {
 	char *finding; /* once it had to be freed */
 };
 
+/* The way of the requesting thread from the suspension of the others to the capture. */
+struct hurry {
+	uint32_t state; /* enum hurry_state; atomic, as the VM thread must not wait for the lock */
+	jthread thread; /* global reference */
+	uint64_t deadline_ns;
+	char *finding; /* when it was too late */
+};
+
+enum hurry_state { HURRY_NONE, HURRY_ON, HURRY_LATE };
+
 struct watchdog {
 	struct agent *agent;
 	pthread_t pthread;
@@ -57,15 +76,8 @@ struct watchdog {
 	jfieldID park_blocker, exclusive_owner;
 	jobject stuck; /* what is thrown into a hook that heeds no interrupt */
 	struct watched hook;
+	struct hurry hurry;
 };
-
-static uint64_t now_ns(clockid_t clock)
-{
-	struct timespec now = { 0 };
-
-	(void)clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 /* ---- words ------------------------------------------------------------------------------------
  */
@@ -217,7 +229,7 @@ static bool idles(struct watched *hook, uint64_t now)
 
 	if (pthread_getcpuclockid(hook->pthread, &clock) != 0)
 		return false;
-	cpu_ns = now_ns(clock);
+	cpu_ns = agent_now_ns(clock);
 	if (hook->cpu_since_ns == 0 || cpu_ns - hook->cpu_ns > HARDLY_ANY_CPU_NS) {
 		hook->cpu_ns = cpu_ns;
 		hook->cpu_since_ns = now;
@@ -362,7 +374,7 @@ static void press(struct watchdog *dog, uint64_t now)
 static void look(struct watchdog *dog, JNIEnv *jni)
 {
 	struct watched *hook = &dog->hook;
-	uint64_t now = now_ns(CLOCK_MONOTONIC);
+	uint64_t now = agent_now_ns(CLOCK_MONOTONIC);
 	bool over = now >= hook->deadline_ns;
 
 	if ((*jni)->PushLocalFrame(jni, 64) != JNI_OK)
@@ -378,9 +390,97 @@ static void look(struct watchdog *dog, JNIEnv *jni)
 	(void)(*jni)->PopLocalFrame(jni, NULL);
 }
 
+/* ---- too late for the capture -------------------------------------------------------------------
+ */
+
+static bool hurries(const struct watchdog *dog)
+{
+	return __atomic_load_n(&dog->hurry.state, __ATOMIC_ACQUIRE) == HURRY_ON;
+}
+
+static uint64_t hurry_deadline_ns(void)
+{
+	uint64_t resident_pages = 0, limit_ns = HURRY_NS;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	if (file && fscanf(file, "%*u %" SCNu64, &resident_pages) == 1)
+		limit_ns += (resident_pages >> 18) * HURRY_PER_GIB_NS; /* of 4 KiB */
+	if (file)
+		(void)fclose(file);
+	return agent_now_ns(CLOCK_MONOTONIC) + limit_ns;
+}
+
+static void print_inside(struct watchdog *dog, JNIEnv *jni, FILE *out)
+{
+	jint count;
+	const jthread *threads = threads_suspended(dog->agent, &count);
+
+	for (jint i = 0; i < count; i++) {
+		if (!critical_inside(dog->agent, jni, threads[i]))
+			continue;
+		(void)fputs(" (inside a JNI critical region, where it holds off the garbage "
+			    "collector: ",
+			    out);
+		print_thread(dog->agent, jni, out, threads[i]);
+		(void)fputc(')', out);
+	}
+}
+
+/* Each line end, and the spaces after it, becomes one space. */
+static void fold(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from; from++) {
+		if (*from != '\n') {
+			*to++ = *from;
+			continue;
+		}
+		*to++ = ' ';
+		from += strspn(from + 1, " ");
+	}
+	*to = '\0';
+}
+
+/* One line: that is how the engine's answers are read. */
+static char *describe_late(struct watchdog *dog, JNIEnv *jni)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	(void)fputs("all other threads were suspended, and the one that makes the checkpoint did "
+		    "not get on:",
+		    out);
+	print_stack(dog->agent, jni, out, dog->hurry.thread);
+	print_inside(dog, jni, out);
+	if (fclose(out) != 0)
+		return NULL;
+	fold(text);
+	return text;
+}
+
+static void look_at_hurry(struct watchdog *dog, JNIEnv *jni)
+{
+	uint32_t on = HURRY_ON;
+
+	if (agent_now_ns(CLOCK_MONOTONIC) < dog->hurry.deadline_ns ||
+	    (*jni)->PushLocalFrame(jni, 64) != JNI_OK)
+		return;
+	free(dog->hurry.finding);
+	dog->hurry.finding = describe_late(dog, jni);
+	/* Either the VM thread makes the capture, or we let everybody go on. */
+	if (__atomic_compare_exchange_n(&dog->hurry.state, &on, HURRY_LATE, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE))
+		threads_resume(dog->agent, jni);
+	(void)(*jni)->PopLocalFrame(jni, NULL);
+}
+
 static struct timespec next_look(void)
 {
-	uint64_t at = now_ns(CLOCK_MONOTONIC) + LOOK_INTERVAL_NS;
+	uint64_t at = agent_now_ns(CLOCK_MONOTONIC) + LOOK_INTERVAL_NS;
 
 	return (struct timespec){ (time_t)(at / UINT64_C(1000000000)),
 				  (long)(at % UINT64_C(1000000000)) };
@@ -393,13 +493,15 @@ static void serve(struct watchdog *dog, JNIEnv *jni)
 		struct timespec at = next_look();
 		int rc;
 
-		if (!dog->hook.thread) {
+		if (!dog->hook.thread && !hurries(dog)) {
 			(void)pthread_cond_wait(&dog->changed, &dog->lock);
 			continue;
 		}
 		rc = pthread_cond_timedwait(&dog->changed, &dog->lock, &at);
 		if (rc == ETIMEDOUT && dog->hook.thread)
 			look(dog, jni);
+		else if (rc == ETIMEDOUT && hurries(dog))
+			look_at_hurry(dog, jni);
 	}
 }
 
@@ -416,6 +518,8 @@ static void *watchdog_main(void *arg)
 	if (rc == JNI_OK &&
 	    (*dog->agent->jvmti)->GetCurrentThread(dog->agent->jvmti, &self) == JVMTI_ERROR_NONE)
 		dog->self = (*jni)->NewGlobalRef(jni, self);
+	if (dog->self)
+		critical_learn(dog->agent, jni, self);
 	dog->attached = dog->self != NULL;
 	dog->failed = !dog->attached;
 	(void)pthread_cond_broadcast(&dog->changed);
@@ -528,8 +632,9 @@ void watchdog_watch(struct agent *agent, JNIEnv *jni, const char *hook, jlong li
 		.pthread = pthread_self(),
 		.name = strdup(hook),
 		.limit_ms = limit_ms,
-		.deadline_ns = limit_ms ? now_ns(CLOCK_MONOTONIC) + (uint64_t)limit_ms * NS_PER_MS
-					: UINT64_MAX,
+		.deadline_ns =
+			limit_ms ? agent_now_ns(CLOCK_MONOTONIC) + (uint64_t)limit_ms * NS_PER_MS
+				 : UINT64_MAX,
 		.single_threaded = single_threaded,
 	};
 	(void)pthread_cond_broadcast(&dog->changed);
@@ -549,8 +654,58 @@ char *watchdog_unwatch(struct agent *agent, JNIEnv *jni)
 	(*jni)->DeleteGlobalRef(jni, dog->hook.thread);
 	free(dog->hook.name);
 	dog->hook = (struct watched){ 0 };
+	dog->hurry.deadline_ns = hurry_deadline_ns(); /* it had a limit of its own */
 	(void)pthread_mutex_unlock(&dog->lock);
 	return finding;
+}
+
+void watchdog_hurry(struct agent *agent, JNIEnv *jni)
+{
+	struct watchdog *dog = agent->watchdog;
+	jthread self = NULL;
+
+	if (!dog || (*agent->jvmti)->GetCurrentThread(agent->jvmti, &self) != JVMTI_ERROR_NONE)
+		return;
+	(void)pthread_mutex_lock(&dog->lock);
+	dog->hurry = (struct hurry){
+		.state = HURRY_ON,
+		.thread = (*jni)->NewGlobalRef(jni, self),
+		.deadline_ns = hurry_deadline_ns(),
+	};
+	(void)pthread_cond_broadcast(&dog->changed);
+	(void)pthread_mutex_unlock(&dog->lock);
+	(*jni)->DeleteLocalRef(jni, self);
+}
+
+bool watchdog_reach(struct agent *agent)
+{
+	struct watchdog *dog = agent->watchdog;
+	uint32_t on = HURRY_ON;
+
+	if (dog)
+		(void)__atomic_compare_exchange_n(&dog->hurry.state, &on, HURRY_NONE, false,
+						  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	return !dog || on != HURRY_LATE;
+}
+
+const char *watchdog_late(const struct agent *agent)
+{
+	const struct watchdog *dog = agent->watchdog;
+
+	return dog && dog->hurry.finding ? dog->hurry.finding : "it took too long";
+}
+
+void watchdog_release(struct agent *agent, JNIEnv *jni)
+{
+	struct watchdog *dog = agent->watchdog;
+
+	if (!dog)
+		return;
+	(void)pthread_mutex_lock(&dog->lock);
+	(*jni)->DeleteGlobalRef(jni, dog->hurry.thread);
+	free(dog->hurry.finding);
+	dog->hurry = (struct hurry){ 0 };
+	(void)pthread_mutex_unlock(&dog->lock);
 }
 
 bool watchdog_is(const struct agent *agent, JNIEnv *jni, jthread thread)

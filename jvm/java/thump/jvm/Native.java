@@ -21,11 +21,15 @@ final class Native {
     /** After the last hook. */
     static native void end();
 
-    /** Collects garbage and gives free memory back. Never while others are suspended: it may wait for one of them. */
+    /** Loads what a capture needs, collects garbage, gives free memory back. Never while others are suspended: it may wait for one of them. */
     static native void shrink();
 
-    /** Suspends all application threads but the calling one, platform and virtual. */
-    static native void suspendOthers();
+    /**
+     * Suspends all application threads but the calling one, platform and virtual.
+     *
+     * @return null, or what was in the way: then nobody is suspended
+     */
+    static native String suspendOthers();
 
     /** They go on, unless the watchdog has had to let them go on before. */
     static native void resumeOthers();

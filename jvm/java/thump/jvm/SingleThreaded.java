@@ -15,7 +15,7 @@ import jdk.crac.RestoreException;
  */
 final class SingleThreaded {
 
-    /** A hook that waited for a suspended thread may not do so at another moment. */
+    /** A hook that waited for a suspended thread, or who could not be suspended, may not at another moment. */
     private static final int TRIES = 3;
     private static final long PAUSE_NANOS = 20_000_000L;
 
@@ -57,7 +57,12 @@ final class SingleThreaded {
         if (!dryRun) {
             Native.shrink();
         }
-        Native.suspendOthers();
+        String hindrance = Native.suspendOthers();
+        if (hindrance != null) {
+            stuck = true;
+            outcome = Outcome.of(null, hindrance);
+            return;
+        }
         try {
             CheckpointException refused = hooks.before(false);
             stuck = hooks.isStuck();
