@@ -88,10 +88,9 @@ static bool has_virtual_threads(jvmtiEnv *jvmti)
 }
 
 #ifdef JVMTI_VERSION_21
-static bool suspend_virtual(jvmtiEnv *jvmti, jthread self)
+static jvmtiError suspend_all_virtual(jvmtiEnv *jvmti, jint except_count, const jthread *except)
 {
-	return has_virtual_threads(jvmti) &&
-	       (*jvmti)->SuspendAllVirtualThreads(jvmti, 1, &self) == JVMTI_ERROR_NONE;
+	return (*jvmti)->SuspendAllVirtualThreads(jvmti, except_count, except);
 }
 
 static void resume_virtual(jvmtiEnv *jvmti)
@@ -112,10 +111,9 @@ static virtual_threads_fn virtual_slot(jvmtiEnv *jvmti, size_t number)
 	return function;
 }
 
-static bool suspend_virtual(jvmtiEnv *jvmti, jthread self)
+static jvmtiError suspend_all_virtual(jvmtiEnv *jvmti, jint except_count, const jthread *except)
 {
-	return has_virtual_threads(jvmti) &&
-	       virtual_slot(jvmti, SLOT_SUSPEND_ALL_VIRTUAL)(jvmti, 1, &self) == JVMTI_ERROR_NONE;
+	return virtual_slot(jvmti, SLOT_SUSPEND_ALL_VIRTUAL)(jvmti, except_count, except);
 }
 
 static void resume_virtual(jvmtiEnv *jvmti)
@@ -123,6 +121,19 @@ static void resume_virtual(jvmtiEnv *jvmti)
 	(void)virtual_slot(jvmti, SLOT_RESUME_ALL_VIRTUAL)(jvmti, 0, NULL);
 }
 #endif
+
+/* Only virtual threads may be excepted: a platform thread is no valid one there. */
+static bool suspend_virtual(jvmtiEnv *jvmti, jthread self)
+{
+	jvmtiError error;
+
+	if (!has_virtual_threads(jvmti))
+		return false;
+	error = suspend_all_virtual(jvmti, 1, &self);
+	if (error == JVMTI_ERROR_INVALID_THREAD)
+		error = suspend_all_virtual(jvmti, 0, NULL);
+	return error == JVMTI_ERROR_NONE;
+}
 
 static void add_global(JNIEnv *jni, jthread thread, jthread *list, jint *count)
 {
