@@ -117,6 +117,9 @@ struct thump_coord_range *heap_ranges(const struct agent *agent, uint32_t *count
  */
 char *threads_suspend(struct agent *agent, JNIEnv *jni);
 void threads_resume(struct agent *agent, JNIEnv *jni);
+/* Lets suspended threads out of JNI critical regions that they have come into since, because a
+ * collection ended (threads.c); for the watchdog. self: the requesting thread. False: none was. */
+bool threads_lead_out(struct agent *agent, JNIEnv *jni, jthread self);
 /* Whoever is suspended now, but for virtual threads. */
 const jthread *threads_suspended(struct agent *agent, jint *count_ret);
 

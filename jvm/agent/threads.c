@@ -328,6 +328,16 @@ char *threads_suspend(struct agent *agent, JNIEnv *jni)
 	return hindrance;
 }
 
+bool threads_lead_out(struct agent *agent, JNIEnv *jni, jthread self)
+{
+	const struct suspended_threads *suspended =
+		__atomic_load_n(&agent->suspended, __ATOMIC_ACQUIRE);
+
+	return suspended && critical_matters(agent) &&
+	       lead_out(agent, jni, self, suspended, agent_now_ns(CLOCK_MONOTONIC) + PATIENCE_NS) !=
+		       NULL;
+}
+
 const jthread *threads_suspended(struct agent *agent, jint *count_ret)
 {
 	*count_ret = agent->suspended ? agent->suspended->count : 0;

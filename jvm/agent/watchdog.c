@@ -9,6 +9,9 @@
  *   RUNNABLE   it uses no processor time, and somebody was suspended in a class initialiser: a
  *              thread that waits for the initialisation of a class is RUNNABLE and has no owner
  *
+ * A hook may also wait for a collection, and that for a suspended thread that has come into a JNI
+ * critical region since (threads.c): that one is let out, and the hook goes on.
+ *
  * All else (latches, futures, Object.wait) can only run into the limit: then the hook is
  * interrupted, and stopped (JVMTI StopThread) if it does not heed that.
  *
@@ -379,7 +382,8 @@ static void look(struct watchdog *dog, JNIEnv *jni)
 
 	if ((*jni)->PushLocalFrame(jni, 64) != JNI_OK)
 		return;
-	if (!hook->finding && hook->single_threaded)
+	if (!hook->finding && hook->single_threaded &&
+	    !threads_lead_out(dog->agent, jni, hook->thread))
 		hook->finding = find_deadlock(dog, jni, now);
 	if (!hook->finding && over)
 		hook->finding = describe_limit(dog, jni);
