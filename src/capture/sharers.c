@@ -53,22 +53,31 @@ static void name_sharer(struct thump_capture *cap, const struct thump_map *map, 
 		map->path, pid, name);
 }
 
-/* One warning for each file, however often it is mapped. */
+static bool has_file(const struct thump_maps *maps, const struct thump_map *map)
+{
+	for (size_t i = 0; i < maps->count; i++)
+		if (same_file(&maps->list[i], map))
+			return true;
+	return false;
+}
+
+/* Leaves one mapping of each piece of shared memory, however often it is mapped. */
+static void keep_shared_memory(struct thump_maps *maps)
+{
+	struct thump_maps kept = { .list = maps->list };
+
+	for (size_t i = 0; i < maps->count; i++)
+		if (is_shared_memory(&maps->list[i]) && !has_file(&kept, &maps->list[i]))
+			kept.list[kept.count++] = maps->list[i];
+	maps->count = kept.count;
+}
+
 static void compare(struct thump_capture *cap, const struct thump_maps *ours,
 		    const struct thump_maps *theirs, int pid, int pid_fd)
 {
-	for (size_t i = 0; i < ours->count; i++) {
-		const struct thump_map *map = &ours->list[i];
-		bool seen = !is_shared_memory(map);
-
-		for (size_t j = 0; !seen && j < i; j++)
-			seen = same_file(&ours->list[j], map);
-		for (size_t j = 0; !seen && j < theirs->count; j++) {
-			seen = same_file(&theirs->list[j], map);
-			if (seen)
-				name_sharer(cap, map, pid, pid_fd);
-		}
-	}
+	for (size_t i = 0; i < ours->count; i++)
+		if (has_file(theirs, &ours->list[i]))
+			name_sharer(cap, &ours->list[i], pid, pid_fd);
 }
 
 static void look_at_others(struct thump_capture *cap, const struct thump_maps *ours)
@@ -98,14 +107,12 @@ int thump_capture_sharers(struct thump_capture *cap, struct thump_err *err)
 {
 	struct thump_arena arena;
 	struct thump_maps ours;
-	bool any = false;
 
 	(void)err;
 	thump_arena_init(&arena);
 	read_maps_of(cap->proc_fd, &arena, &ours);
-	for (size_t i = 0; !any && i < ours.count; i++)
-		any = is_shared_memory(&ours.list[i]);
-	if (any)
+	keep_shared_memory(&ours);
+	if (ours.count)
 		look_at_others(cap, &ours);
 	thump_arena_deinit(&arena);
 	return 0;
