@@ -310,20 +310,8 @@ static void start_watcher(struct run *run, pid_t pid)
 /* For `--then restore`: what is there when the program begins cannot be the image that ends it. */
 static void remember_image(struct run *run)
 {
-	run->old_image = (struct stat){ 0 };
 	if (run->image_path)
-		(void)stat(run->image_path, &run->old_image);
-}
-
-static bool image_is_new(const struct run *run)
-{
-	const struct stat *old = &run->old_image;
-	struct stat now;
-
-	return stat(run->image_path, &now) == 0 &&
-	       (now.st_dev != old->st_dev || now.st_ino != old->st_ino ||
-		now.st_ctim.tv_sec != old->st_ctim.tv_sec ||
-		now.st_ctim.tv_nsec != old->st_ctim.tv_nsec);
+		run->old_image = thump_image_at(run->image_path);
 }
 
 static int start_command(struct run *run, struct thump_outcome *outcome, struct thump_err *err)
@@ -466,7 +454,7 @@ static int begin_again(struct run *run, struct thump_outcome *outcome, struct th
 	struct thump_restoring restoring;
 	int result;
 
-	if (!image_is_new(run))
+	if (!thump_image_is_new(run->image_path, &run->old_image))
 		return thump_fail(err,
 				  "%s is not the image that was just written, so it is not "
 				  "restored: thump checkpoint had another -o",

@@ -21,8 +21,7 @@ static void complain(const struct thump_err *err)
 	fprintf(stderr, "thump run: no checkpoint was made: %s\n", err->text);
 }
 
-/* The image that is there, if any: another one has another inode or time. */
-static struct stat look_at(const char *path)
+struct stat thump_image_at(const char *path)
 {
 	struct stat st;
 
@@ -31,10 +30,13 @@ static struct stat look_at(const char *path)
 	return st;
 }
 
-static bool same_image(const struct stat *a, const struct stat *b)
+bool thump_image_is_new(const char *path, const struct stat *before)
 {
-	return a->st_ino == b->st_ino && a->st_dev == b->st_dev &&
-	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+	const struct stat now = thump_image_at(path);
+
+	return now.st_ino != 0 && (now.st_ino != before->st_ino || now.st_dev != before->st_dev ||
+				   now.st_ctim.tv_sec != before->st_ctim.tv_sec ||
+				   now.st_ctim.tv_nsec != before->st_ctim.tv_nsec);
 }
 
 /* A locked descriptor of the image's folder. */
@@ -76,14 +78,12 @@ static int checkpoint(const struct thump_watch *watch, pid_t program, const stru
 {
 	struct thump_err err = THUMP_ERR_INIT;
 	auto_close int lock = lock_folder(watch->image, &err);
-	struct stat now;
 
 	if (lock < 0) {
 		complain(&err);
 		return err.code;
 	}
-	now = look_at(watch->image);
-	if (now.st_ino != 0 && !same_image(&now, before)) {
+	if (thump_image_is_new(watch->image, before)) {
 		fprintf(stderr, "thump run: %s has been made by another process meanwhile\n",
 			watch->image);
 		return THUMP_OK;
@@ -93,7 +93,7 @@ static int checkpoint(const struct thump_watch *watch, pid_t program, const stru
 
 static int watch_program(const struct thump_watch *watch, pid_t program, int program_fd)
 {
-	const struct stat before = look_at(watch->image);
+	const struct stat before = thump_image_at(watch->image);
 	struct thump_err err = THUMP_ERR_INIT;
 
 	switch (thump_when_wait(&watch->when, program, program_fd, &err)) {

@@ -10,6 +10,8 @@
 #ifndef THUMP_CLI_WATCH_H
 #define THUMP_CLI_WATCH_H
 
+#include <sys/stat.h>
+
 #include "cli/supervise.h"
 #include "cli/when.h"
 
@@ -22,6 +24,11 @@ struct thump_watch {
 	/* Shared with the watcher: the code with which it gave up, so that it ended the program. */
 	int *given_up;
 };
+
+/* The image that is there; zeros when there is none. */
+struct stat thump_image_at(const char *path);
+/* Whether there is one that was not there `before`: it has another inode or time. */
+bool thump_image_is_new(const char *path, const struct stat *before);
 
 /* Starts the watcher for `program`, a child of ours. */
 THUMP_MUST_CHECK int thump_watch_start(struct thump_watch *watch, pid_t program,
