@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "cli/connections.h"
+#include "cli/when.h"
 
 enum {
 	SEEN_STATES = 1 << THUMP_TCP_ESTABLISHED | 1 << THUMP_TCP_FIN_WAIT1 |
@@ -46,14 +47,6 @@ static int send_request(int fd, uint8_t family)
 	return send(fd, &message, sizeof(message), 0) == (ssize_t)sizeof(message) ? 0 : -1;
 }
 
-static bool is_one_of(uint16_t port, const struct dump *dump)
-{
-	for (size_t i = 0; i < dump->nr_ports; i++)
-		if (dump->ports[i] == port)
-			return true;
-	return false;
-}
-
 static int take_socket(const struct nlmsghdr *header, const struct dump *dump)
 {
 	const struct inet_diag_msg *message = NLMSG_DATA(header);
@@ -61,9 +54,9 @@ static int take_socket(const struct nlmsghdr *header, const struct dump *dump)
 	unsigned left = header->nlmsg_len - (unsigned)NLMSG_LENGTH(sizeof(*message));
 	struct tcp_info info = { 0 };
 
-	if (!is_one_of(ntohs(message->id.idiag_sport), dump) &&
+	if (!thump_has_port(dump->ports, dump->nr_ports, ntohs(message->id.idiag_sport)) &&
 	    !(message->idiag_state == THUMP_TCP_TIME_WAIT &&
-	      is_one_of(ntohs(message->id.idiag_dport), dump)))
+	      thump_has_port(dump->ports, dump->nr_ports, ntohs(message->id.idiag_dport))))
 		return 0;
 	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left))
 		if (attribute->rta_type == INET_DIAG_INFO)

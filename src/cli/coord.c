@@ -13,14 +13,13 @@
 
 #include "base/arena.h"
 #include "base/fd.h"
+#include "cli/java.h"
 #include "coord/abi.h"
 #include "proc/status.h"
 
 /* The program opens its socket again as soon as it runs: so often, and at such intervals, it is
  * tried. There is nothing to wait for. */
 enum { EXPLAIN_TRIES = 400, EXPLAIN_PAUSE_NS = 5000000, EXPLAIN_TIMEOUT_S = 30 };
-
-#define AGENT_NAME "libthump-jvm.so"
 
 /* ---- the page ----------------------------------------------------------------------------------
  */
@@ -255,7 +254,8 @@ static bool has_agent(pid_t pid)
 	char path[40];
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	return thump_slurp(AT_FDCWD, path, &text, NULL) == 0 && strstr(text, "/" AGENT_NAME "\n");
+	return thump_slurp(AT_FDCWD, path, &text, NULL) == 0 &&
+	       strstr(text, "/" THUMP_JVM_AGENT "\n");
 }
 
 /* A descriptor; -1 with errno: nobody listens. */

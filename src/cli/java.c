@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define AGENT_NAME "libthump-jvm.so"
+#include "cli/parameters.h"
 
 /* What has been read from the command line so far. */
 struct java_parse {
@@ -128,7 +128,7 @@ static const char *agent_argument(struct java_parse *parse,
 
 static bool names_our_agent(const char *arg)
 {
-	return after(arg, "-agentpath:") && strstr(arg, AGENT_NAME);
+	return after(arg, "-agentpath:") && strstr(arg, THUMP_JVM_AGENT);
 }
 
 /* A comma ends a value in the agent's options. */
@@ -171,15 +171,6 @@ static int copy_options(struct java_parse *parse, char *const *argv, size_t *in,
 	return 0;
 }
 
-static size_t count_words(char *const *argv)
-{
-	size_t count = 0;
-
-	while (argv[count])
-		count++;
-	return count;
-}
-
 int thump_java_command(struct thump_arena *arena, char *const *argv,
 		       const struct thump_java_options *options,
 		       struct thump_java_command *command_ret, struct thump_err *err)
@@ -193,7 +184,7 @@ int thump_java_command(struct thump_arena *arena, char *const *argv,
 		*command_ret = command;
 		return 0;
 	}
-	command.argv = thump_arena_alloc(arena, count_words(argv) + 2, sizeof(char *));
+	command.argv = thump_arena_alloc(arena, thump_count_words(argv) + 2, sizeof(char *));
 	if (!command.argv)
 		return thump_fail(err, "out of memory");
 	if (copy_options(&parse, argv, &in, &out) < 0)
@@ -221,9 +212,9 @@ int thump_java_command(struct thump_arena *arena, char *const *argv,
 const char *thump_java_find_agent(struct thump_arena *arena, const char *thump)
 {
 	static const char *const places[] = {
-		AGENT_NAME,
-		"../lib/thump/" AGENT_NAME,
-		"../" THUMP_LIBDIR "/thump/" AGENT_NAME,
+		THUMP_JVM_AGENT,
+		"../lib/thump/" THUMP_JVM_AGENT,
+		"../" THUMP_LIBDIR "/thump/" THUMP_JVM_AGENT,
 	};
 	const char *slash = strrchr(thump, '/');
 	int dir_len = slash ? (int)(slash - thump) : 0;

@@ -9,6 +9,9 @@
 #include "base/arena.h"
 #include "base/err.h"
 
+/* File name of the agent. */
+#define THUMP_JVM_AGENT "libthump-jvm.so"
+
 struct thump_java_command {
 	bool is_java;	   /* the command is a java launcher */
 	bool has_agent;	   /* and will run with our agent */

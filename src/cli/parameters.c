@@ -45,7 +45,7 @@ bool thump_on_failure_parse(const char *word, enum thump_on_failure *on_failure_
 	return found >= 0;
 }
 
-static size_t count_words(char *const *words)
+size_t thump_count_words(char *const *words)
 {
 	size_t count = 0;
 
@@ -84,7 +84,8 @@ int thump_parameters(struct thump_arena *arena, const struct thump_runtime *runt
 		     size_t *count_ret, struct thump_err *err)
 {
 	bool passes = words->environment != THUMP_ENVIRONMENT_KEEP;
-	size_t count = 0, room = count_words(words->arguments) + count_words(environ) + 2;
+	size_t count = 0,
+	       room = thump_count_words(words->arguments) + thump_count_words(environ) + 2;
 	const char **list;
 
 	if (check(runtime, words, err) < 0)

@@ -30,6 +30,9 @@ struct thump_restore_words {
 	enum thump_on_failure on_failure;
 };
 
+/* Of a NULL-terminated list; 0 for NULL. */
+size_t thump_count_words(char *const *words);
+
 /* "merge", "replace", "keep" */
 THUMP_MUST_CHECK bool thump_environment_parse(const char *word,
 					      enum thump_environment *environment_ret);

@@ -24,30 +24,68 @@
 
 /* ---- ports ----------------------------------------------------------------------------- */
 
-static bool owns_socket(pid_t pid, uint64_t ino)
+bool thump_has_port(const uint16_t *ports, size_t nr_ports, unsigned port)
 {
-	char path[40], wanted[40], link[64];
+	for (size_t i = 0; i < nr_ports; i++)
+		if (ports[i] == port)
+			return true;
+	return false;
+}
+
+/* The sockets of a process, by inode. */
+struct sockets {
+	uint64_t *inodes;
+	size_t count, room;
+};
+
+static bool add_socket(struct sockets *sockets, uint64_t ino)
+{
+	if (sockets->count == sockets->room) {
+		size_t room = sockets->room ? sockets->room * 2 : 64;
+		uint64_t *bigger = realloc(sockets->inodes, room * sizeof(*bigger));
+
+		if (!bigger)
+			return false;
+		sockets->inodes = bigger;
+		sockets->room = room;
+	}
+	sockets->inodes[sockets->count++] = ino;
+	return true;
+}
+
+/* Once for a look, and not for every socket of the tables: that is a readlink(2) for each
+ * descriptor. Without memory some are missing, and found in the next look. */
+static void find_sockets(pid_t pid, struct sockets *sockets)
+{
+	char path[40], link[64];
 	auto_closedir DIR *dir = NULL;
 	const struct dirent *entry;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	(void)snprintf(wanted, sizeof(wanted), "socket:[%" PRIu64 "]", ino);
 	dir = opendir(path);
 	while (dir && (entry = readdir(dir))) {
 		ssize_t len = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
+		uint64_t ino;
 
 		if (len < 0)
 			continue;
 		link[len] = '\0';
-		if (strcmp(link, wanted) == 0)
-			return true;
+		if (sscanf(link, "socket:[%" SCNu64 "]", &ino) == 1 && !add_socket(sockets, ino))
+			return;
 	}
+}
+
+static bool owns_socket(const struct sockets *sockets, uint64_t ino)
+{
+	for (size_t i = 0; i < sockets->count; i++)
+		if (sockets->inodes[i] == ino)
+			return true;
 	return false;
 }
 
 /* proc_pid_net(5): sl local_address rem_address st tx:rx tr:tm->when retrnsmt uid timeout inode */
-static size_t ports_of_table(pid_t pid, const char *table, uint16_t *ports, size_t count,
-			     size_t room)
+static size_t ports_of_table(pid_t pid, const struct sockets *sockets, const char *table,
+			     uint16_t *ports, size_t count, size_t room)
 {
 	auto_free char *text = NULL;
 	char path[40], *rest, *line;
@@ -59,16 +97,13 @@ static size_t ports_of_table(pid_t pid, const char *table, uint16_t *ports, size
 	while ((line = strsep(&rest, "\n"))) {
 		unsigned port, state;
 		uint64_t ino;
-		bool known = false;
 
 		if (sscanf(line,
 			   " %*u: %*[0-9A-F]:%X %*[0-9A-F]:%*X %X %*s %*s %*s %*u %*u %" SCNu64,
 			   &port, &state, &ino) != 3 ||
-		    state != THUMP_TCP_LISTEN || !owns_socket(pid, ino))
+		    state != THUMP_TCP_LISTEN || !owns_socket(sockets, ino))
 			continue;
-		for (size_t i = 0; i < count; i++)
-			known |= ports[i] == port;
-		if (!known && count < room)
+		if (!thump_has_port(ports, count, port) && count < room)
 			ports[count++] = (uint16_t)port;
 	}
 	return count;
@@ -76,9 +111,14 @@ static size_t ports_of_table(pid_t pid, const char *table, uint16_t *ports, size
 
 size_t thump_listening_ports(pid_t pid, uint16_t *ports_ret, size_t room)
 {
-	size_t count = ports_of_table(pid, "tcp", ports_ret, 0, room);
+	struct sockets sockets = { 0 };
+	size_t count;
 
-	return ports_of_table(pid, "tcp6", ports_ret, count, room);
+	find_sockets(pid, &sockets);
+	count = ports_of_table(pid, &sockets, "tcp", ports_ret, 0, room);
+	count = ports_of_table(pid, &sockets, "tcp6", ports_ret, count, room);
+	free(sockets.inodes);
+	return count;
 }
 
 /* ---- a GET ----------------------------------------------------------------------------- */
@@ -184,10 +224,9 @@ static int take_connection(void *ctx, const struct inet_diag_msg *socket,
 	struct look *look = ctx;
 	const struct inet_diag_sockid *id = &socket->id;
 
-	for (size_t i = 0; i < look->nr_ports; i++)
-		if (look->ports[i] == ntohs(id->idiag_sport))
-			return add_connection(&look->now, key_of(id->idiag_dst, id->idiag_dport),
-					      info->tcpi_data_segs_in);
+	if (thump_has_port(look->ports, look->nr_ports, ntohs(id->idiag_sport)))
+		return add_connection(&look->now, key_of(id->idiag_dst, id->idiag_dport),
+				      info->tcpi_data_segs_in);
 	return add_connection(&look->now, key_of(id->idiag_src, id->idiag_sport), 0);
 }
 

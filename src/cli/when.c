@@ -122,10 +122,7 @@ static bool listens(pid_t pid, uint16_t port)
 	uint16_t ports[THUMP_PORTS_MAX];
 	size_t count = thump_listening_ports(pid, ports, THUMP_PORTS_MAX);
 
-	for (size_t i = 0; i < count; i++)
-		if (ports[i] == port)
-			return true;
-	return false;
+	return thump_has_port(ports, count, port);
 }
 
 /* 1: now, 0: not yet. */

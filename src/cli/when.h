@@ -49,6 +49,8 @@ THUMP_MUST_CHECK int thump_when_wait(const struct thump_when *when, pid_t pid, i
 /* The TCP ports that a process listens on, each once. */
 size_t thump_listening_ports(pid_t pid, uint16_t *ports_ret, size_t room);
 
+bool thump_has_port(const uint16_t *ports, size_t nr_ports, unsigned port);
+
 /* One GET; 0 when it was answered with 2xx, else -1. */
 int thump_http_get(const struct thump_when *when);
 
