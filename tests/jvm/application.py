@@ -25,6 +25,7 @@ from thumptest import java, postgres, web
 from thumptest.events import Failure, Skip, free_port, poll_until
 
 REQUESTS, CLIENTS = 200, 4
+NOT_LISTENING, NO_SUCCESS = 7, 22  # exit statuses of curl(1)
 
 
 def greeting(answer):
@@ -40,19 +41,26 @@ class App:
     """How an application of tests/apps is started, and what it answers."""
     words: tuple           # of the java command, in the folder where it was built
     path: str = "/greeting/thump"
+    ready: str = ""        # what is 200 from when on `path` is answered right; else that itself
     is_right: typing.Callable = greeting  # of an answer, which is JSON
     hooks: bool = True     # False: it knows nothing of checkpoints
     folder: str = ""       # of tests/apps, where it is not that of its name
     database: bool = False # it is given a PostgreSQL server
     share: float = 1.0     # at most so much of its resident memory is in its image
 
+    def readiness(self):
+        return self.ready or self.path
+
 
 JAR = ("-jar", "target/app.jar")
+# Spring starts its server before it runs the application's runners, the petclinic's loader of data
+# among them; by this it says when it has.
+READY = "/actuator/health/readiness"
 APPS = {
     "spring-web": App(JAR, share=0.7),
     "spring-boot-4": App(JAR),
-    "petclinic": App(JAR, "/owners/city6", owners_of_city_6),
-    "petclinic-postgres": App(JAR, "/owners/city6", owners_of_city_6, folder="petclinic",
+    "petclinic": App(JAR, "/owners/city6", READY, owners_of_city_6),
+    "petclinic-postgres": App(JAR, "/owners/city6", READY, owners_of_city_6, folder="petclinic",
                               database=True),
     "quarkus": App(("-jar", "target/quarkus-app/quarkus-run.jar")),
     "micronaut": App(("-cp", "target/app.jar:target/lib/*", "app.Application")),
@@ -66,6 +74,7 @@ class Service:
     def __init__(self, world, options):
         self.world, self.deadline = world, world.deadline
         self.app = APPS[options.app]
+        self.warm = options.how == "live"  # when it is saved for the first time
         self.home = java.find_jdk(options.jdk)
         self.folder = options.libraries / (self.app.folder or options.app)
         if not (self.folder / "built").exists():
@@ -103,9 +112,10 @@ class Service:
                                   process=process))
 
     def await_readiness(self, process):
-        """The petclinic serves before it has made all of its owners."""
-        poll_until(self.deadline, "the right answer",
-                   lambda: True if self.app.is_right(self._ask(process)) else None, pause=0.05)
+        """Of a service that has just started, or was saved before that was done."""
+        poll_until(self.deadline, f"{process.name} to be ready",
+                   lambda: web.get_status(self.port, self.app.readiness(), self.deadline,
+                                           process) == 200 or None, pause=0.02)
 
     def expect_answer(self, process=None):
         """The right answer; returns how many the service says it has given, 0 when it does not
@@ -150,7 +160,6 @@ class Service:
         threading.Thread(target=drain, args=(os.dup(process.out.descriptor),), daemon=True).start()
         return process, report
 
-
     def restore_apart(self, image, name):
         """In a network namespace of its own, so that several can have one port."""
         return self.world.start(
@@ -158,15 +167,16 @@ class Service:
              self.world.thump_path, "restore", image], name, cwd=self.folder,
             stdout=self._log(name))
 
-    def ask_apart(self, process):
-        """As soon as it answers; None before."""
+    def ask_apart(self, process, path, early=(NOT_LISTENING,)):
+        """The answer; None when curl's status is one of a service that is not there yet."""
         done = subprocess.run(
-            ["nsenter", f"--net=/proc/{process.pid}/ns/net", "curl", "-sf", "--max-time", "20",
-             f"http://127.0.0.1:{self.port}{self.app.path}"], check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            ["nsenter", f"--net=/proc/{process.pid}/ns/net", "curl", "-sSf", "--max-time", "20",
+             f"http://127.0.0.1:{self.port}{path}"], check=False, capture_output=True, text=True)
         if process.has_ended():
             raise Failure(f"{process.name} ended: {process.stderr_text()}")
-        return json.loads(done.stdout) if done.returncode == 0 else None
+        if done.returncode not in (0, *early):
+            raise Failure(f"{process.name}: {done.stderr}")
+        return done.stdout if done.returncode == 0 else None
 
 
 def drain(descriptor):
@@ -199,9 +209,12 @@ def end(process, pid):
 
 
 def restore_often(world, service, image, times, served):
-    """One after the other; each is used and checkpointed again. Returns the last of those images."""
+    """One after the other; each is used and checkpointed again. Returns the last of those images.
+    What was warm has to be right in its first answer."""
     for number in range(1, times + 1):
         process, report = service.restore(image, f"restore-{number}")
+        if not service.warm:
+            service.await_readiness(process)
         if service.expect_answer(process) <= served and served:
             raise Failure("the restored service has forgotten what it had counted")
         service.load()
@@ -216,9 +229,13 @@ def restore_at_once(service, image, count):
     """All of them from one image, at the same time."""
     processes = [service.restore_apart(image, f"at-once-{number}") for number in range(count)]
     for process in processes:
+        if not service.warm:
+            poll_until(service.deadline, f"{process.name} to be ready",
+                       lambda: service.ask_apart(process, service.app.readiness(),
+                                                 (NOT_LISTENING, NO_SUCCESS)), pause=0.05)
         answer = poll_until(service.deadline, f"an answer of {process.name}",
-                            lambda: service.ask_apart(process), pause=0.05)
-        if not service.app.is_right(answer):
+                            lambda: service.ask_apart(process, service.app.path), pause=0.05)
+        if not service.app.is_right(json.loads(answer)):
             raise Failure(f"{process.name} answers {answer}")
     for process in processes:
         process.popen.terminate()
@@ -228,10 +245,9 @@ def restore_at_once(service, image, count):
 def test(world, options):
     service = Service(world, options)
     image = world.path("image")
-    refresh = options.how == "onRefresh"
-    run = service.start(image, *(["-Dspring.context.checkpoint=onRefresh"] if refresh else []))
+    run = service.start(image, *([] if service.warm else ["-Dspring.context.checkpoint=onRefresh"]))
     served = 0
-    if not refresh:
+    if service.warm:
         service.await_readiness(run)
         service.load()
         served = service.expect_answer(run)

@@ -6,8 +6,21 @@ import threading
 from thumptest.events import Failure, connect
 
 
+def get_status(port, path, deadline, process):
+    """Of one GET on a connection of its own, whatever it is."""
+    return exchange(port, path, "GET", None, deadline, process)[0]
+
+
 def ask(port, path="/", method="GET", body=None, deadline=None, process=None):
     """One request on a connection of its own; the body of the answer, which must be a 200."""
+    status, content = exchange(port, path, method, body, deadline, process)
+    if status != 200:
+        raise Failure(f"{method} {path}: status {status}")
+    return content
+
+
+def exchange(port, path, method, body, deadline, process):
+    """One request on a connection of its own; status and body of the answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.sock = connect(port, deadline, process)
     try:
@@ -18,9 +31,7 @@ def ask(port, path="/", method="GET", body=None, deadline=None, process=None):
         raise Failure(f"{method} {path} on port {port}: {error!r}") from None
     finally:
         connection.close()
-    if answer.status != 200:
-        raise Failure(f"{method} {path}: status {answer.status}")
-    return content
+    return answer.status, content
 
 
 def put_under_load(port, path, wanted, deadline, requests, clients=4):
