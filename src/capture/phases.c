@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "capture/context.h"
 #include "kinds/kind.h"
-#include "trace/wait.h"
 
 #define DEFAULT_PATIENCE_MS	  1000U
 #define DEFAULT_CARRY_LIMIT_BYTES ((uint64_t)64 << 20)

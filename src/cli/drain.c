@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "cli/connections.h"
 #include "cli/when.h"
-#include "trace/wait.h"
 
 /* There is no event for a connection that becomes idle. An answer that goes out in the same
  * millisecond as its request came in cannot be told from one that is still to come: after so long

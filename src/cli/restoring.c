@@ -2,8 +2,8 @@
 #include "cli/restoring.h"
 
 #include <fcntl.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "cli/report.h"
 
@@ -83,26 +83,18 @@ static bool wants_session(const struct thump_process *process, bool detach)
 	return detach || (process->sid == process->pid && !have_controlling_terminal());
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
 int thump_restoring_prepare(struct thump_restoring *restoring,
 			    const struct thump_rebuild_options *options, struct thump_err *err)
 {
 	struct thump_rebuild_options opts = *options;
-	uint64_t start_ns = now_ns();
+	uint64_t start_ns = thump_now_ns();
 
 	opts.progress = show_progress;
 	opts.progress_ctx = &restoring->progress;
 	raise_nofile(restoring);
 	if (thump_image_open(restoring->path, &restoring->image, err) < 0)
 		return -1;
-	restoring->open_ns = now_ns() - start_ns;
+	restoring->open_ns = thump_now_ns() - start_ns;
 	if (thump_parameters(&restoring->arena,
 			     &thump_image_model(restoring->image)->process.runtime,
 			     &restoring->words, &opts.parameters, &opts.nr_parameters, err) < 0)
@@ -112,7 +104,7 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 	if (thump_plan_create(restoring->image, &opts, &restoring->problems, &restoring->plan,
 			      err) < 0)
 		return -1;
-	restoring->check_ns = now_ns() - start_ns - restoring->open_ns;
+	restoring->check_ns = thump_now_ns() - start_ns - restoring->open_ns;
 	return thump_problems_check(&restoring->problems, restoring->path, err);
 }
 

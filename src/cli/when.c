@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
-#include "trace/wait.h"
 
 /* What has no event is looked at so often: that a port is served, how many requests came. A GET
  * costs the program something, and is made less often. */

@@ -7,11 +7,11 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/note.h"
 #include "cli/coord.h"
 #include "coord/abi.h"
-#include "trace/wait.h"
 
 struct worker {
 	const struct thump_worker_options *options;

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "image/format.h"
 #include "image/hash.h"
@@ -44,14 +44,6 @@ struct image_stream {
 	uint64_t write_ns;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static unsigned char *slot_bytes(const struct image_stream *stream, uint64_t index)
 {
 	return stream->ring + (index % NR_SLOTS) * IMG_CHUNK_SIZE;
@@ -77,10 +69,10 @@ static void *write_slots(void *arg)
 		size = index + 1 == stream->nr_filled ? stream->last_size : IMG_CHUNK_SIZE;
 		if (!stream->write_errno) {
 			pthread_mutex_unlock(&stream->lock);
-			begin = now_ns();
+			begin = thump_now_ns();
 			failed = thump_pwrite_full(stream->fd, slot_bytes(stream, index), size,
 						   IMG_DATA_OFFSET + index * IMG_CHUNK_SIZE);
-			begin = now_ns() - begin;
+			begin = thump_now_ns() - begin;
 			pthread_mutex_lock(&stream->lock);
 			stream->write_ns += begin;
 		}
@@ -400,7 +392,7 @@ int image_stream_copy(struct image_stream *stream, const struct image_copy *copy
 
 		if (make_room(stream, err) < 0)
 			return -1;
-		begin = now_ns();
+		begin = thump_now_ns();
 		bytes = slot_bytes(stream, stream->nr_begun - 1) + stream->fill;
 		size = thump_min_u64(IMG_CHUNK_SIZE - stream->fill, state.end - at);
 		failed = read_parts(&state, bytes, at, size, err);
@@ -411,7 +403,7 @@ int image_stream_copy(struct image_stream *stream, const struct image_copy *copy
 		if (failed)
 			return -1;
 		at += size;
-		stream->read_ns += now_ns() - begin;
+		stream->read_ns += thump_now_ns() - begin;
 		/* Filled gaps and content for debuggers are not part of the total. */
 		stream->done_bytes = thump_min_u64(stream->done_bytes + size, stream->total_bytes);
 		if (stream->progress)

@@ -11,9 +11,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "image/encode.h"
 #include "image/format.h"
@@ -51,14 +51,6 @@ struct write_job {
 	struct image_split_budget split;
 	uint64_t memory_end, backing_end, debug_end;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* ---- gaps ----------------------------------------------------------------------------- */
 
@@ -433,14 +425,14 @@ int thump_image_write(const struct thump_image_options *options, const struct th
 	if (image_tempfile_create(options->path, &writer->file, err) < 0 ||
 	    write_content(writer->file.fd, options, model, source, &stats, err) < 0)
 		goto failed;
-	begin = now_ns();
+	begin = thump_now_ns();
 	/* The mode is as asked for, whatever the umask. */
 	if (fchmod(writer->file.fd, options->mode ? options->mode : 0400) < 0 ||
 	    (options->sync && fsync(writer->file.fd) < 0)) {
 		(void)thump_fail_errno(err, "finish the image");
 		goto failed;
 	}
-	stats.sync_ns = now_ns() - begin;
+	stats.sync_ns = thump_now_ns() - begin;
 	*writer_ret = writer;
 	*stats_ret = stats;
 	return 0;

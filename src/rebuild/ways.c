@@ -11,13 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/problems.h"
 #include "rebuild/abilities.h"
 #include "rebuild/spin.h"
 
 #define REASON_SIZE	   512
 #define DEFAULT_SPIN_LIMIT 2000
-#define SECOND_NS	   UINT64_C(1000000000)
 
 struct chooser {
 	const struct thump_model *model;
@@ -40,14 +40,14 @@ static int check_clock(clockid_t clock, const char *name, uint64_t image_ns, str
 
 	if (clock_gettime(clock, &now) < 0)
 		return thump_fail_errno(err, "clock_gettime(%s)", name);
-	now_ns = (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+	now_ns = (uint64_t)now.tv_sec * THUMP_NS_PER_S + (uint64_t)now.tv_nsec;
 	if (now_ns + THUMP_CLOCK_TOLERANCE_NS >= image_ns)
 		return 0;
 	return thump_refuse(err,
 			    "%s would run back by %llu s without a time namespace (the image was "
 			    "made on a machine that had been up for longer); --allow-clock-jump "
 			    "restores all the same",
-			    name, (unsigned long long)((image_ns - now_ns) / SECOND_NS));
+			    name, (unsigned long long)((image_ns - now_ns) / THUMP_NS_PER_S));
 }
 
 int thump_check_clocks(const struct thump_model *model, struct thump_err *err)
@@ -313,14 +313,6 @@ int thump_choose_way(const struct thump_model *model, const struct thump_rebuild
 	return 0;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
-
 static int start_by(enum thump_pid_way way, bool retry, struct thump_plan *plan,
 		    struct thump_rebuild_report *report, pid_t *child_ret, struct thump_err *err)
 {
@@ -369,7 +361,7 @@ int thump_rebuild_start(struct thump_plan *plan, struct thump_rebuild_report *re
 			pid_t *child_ret, struct thump_err *err)
 {
 	enum thump_pid_way way = thump_plan_way(plan);
-	uint64_t start_ns = now_ns(), whole_ns;
+	uint64_t start_ns = thump_now_ns(), whole_ns;
 	int result = start_by(way, false, plan, report, child_ret, err);
 
 	/* Somebody took one of the ids since they were looked at; */
@@ -388,7 +380,7 @@ int thump_rebuild_start(struct thump_plan *plan, struct thump_rebuild_report *re
 	if (result == 0)
 		*err = THUMP_ERR_INIT; /* what failed before does not matter any more */
 	/* What making the namespaces took is part of making the process. */
-	whole_ns = now_ns() - start_ns;
+	whole_ns = thump_now_ns() - start_ns;
 	report->fork_ns += whole_ns - report->total_ns;
 	report->total_ns = whole_ns;
 	return result;

@@ -7,8 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_S  ((uint64_t)1000000000)
-#define NS_PER_MS ((uint64_t)1000000)
+#define NS_PER_MS (THUMP_NS_PER_S / 1000)
 
 static sigset_t only_sigchld(void)
 {
@@ -57,14 +56,6 @@ bool thump_is_end(const siginfo_t *info)
 	       info->si_code == CLD_DUMPED;
 }
 
-uint64_t thump_now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 uint64_t thump_deadline_ns(unsigned timeout_ms)
 {
 	return timeout_ms == 0 ? UINT64_MAX : thump_now_ns() + timeout_ms * NS_PER_MS;
@@ -98,8 +89,8 @@ bool thump_wait_any(struct thump_waiter *waiter, uint64_t deadline_ns)
 		note_signal(waiter, sigwaitinfo(&waiter->awaited, NULL));
 		return true;
 	}
-	left.tv_sec = (time_t)((deadline_ns - now_ns) / NS_PER_S);
-	left.tv_nsec = (long)((deadline_ns - now_ns) % NS_PER_S);
+	left.tv_sec = (time_t)((deadline_ns - now_ns) / THUMP_NS_PER_S);
+	left.tv_nsec = (long)((deadline_ns - now_ns) % THUMP_NS_PER_S);
 	/* Time over and EINTR come back as true: the caller looks once more before giving up. */
 	note_signal(waiter, sigtimedwait(&waiter->awaited, NULL, &left));
 	return true;

@@ -9,6 +9,7 @@
 
 #include <signal.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 
 struct thump_waiter {
@@ -27,7 +28,6 @@ void thump_waiter_destroy(struct thump_waiter *waiter);
  * ECANCELED. They are blocked already. */
 void thump_waiter_give_up_on(struct thump_waiter *waiter, const sigset_t *signals);
 
-uint64_t thump_now_ns(void);			 /* CLOCK_MONOTONIC */
 uint64_t thump_deadline_ns(unsigned timeout_ms); /* 0 = never = UINT64_MAX */
 
 /* Of waitid(2): has the task ended (and not stopped)? */
