@@ -51,7 +51,7 @@ static const char usage[] =
 	"      --dry-run          list everything that would be refused; change nothing\n"
 	"      --mode MODE        permissions of the image, octal (default 0400)\n"
 	"      --json             print one JSON object on stdout\n"
-	"  -v, --verbose          say more on stderr\n"
+	"  -v, --verbose          say on stderr how much was saved, and how fast\n"
 	"  -h, --help             print this\n"
 	"      --version          print thump's version\n"
 	"\n"
@@ -105,9 +105,10 @@ static int parse_mode(struct checkpoint *checkpoint, const char *text)
 	return -1;
 }
 
-/* -1 to go on, else the status to exit with. */
-static int parse_option(struct checkpoint *checkpoint, int opt)
+static int take_option(void *ctx, int opt)
 {
+	struct checkpoint *checkpoint = ctx;
+
 	switch (opt) {
 	case 'o':
 		checkpoint->options.path = optarg;
@@ -172,15 +173,10 @@ static int parse(struct checkpoint *checkpoint, int argc, char **argv)
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
-	int opt;
+	int status = thump_parse_options(&checkpoint->common, argc, argv, ":o:hv", options,
+					 take_option, checkpoint);
 
-	while ((opt = getopt_long(argc, argv, "o:hv", options, NULL)) >= 0) {
-		int status = parse_option(checkpoint, opt);
-
-		if (status >= 0)
-			return status;
-	}
-	return parse_operands(checkpoint, argc, argv);
+	return status >= 0 ? status : parse_operands(checkpoint, argc, argv);
 }
 
 /* ---- listening ---------------------------------------------------------------------------------

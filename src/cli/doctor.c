@@ -6,14 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "cli/cli.h"
+#include "cli/levels.h"
 #include "cli/report.h"
 #include "proc/cgroup.h"
+#include "proc/status.h"
 #include "rebuild/rebuild.h"
 #include "rebuild/spin.h"
+#include "version.h"
 
 /* A JVM has some 30 threads, and more for every pool. */
 #define FEW_TASKS 1024
@@ -23,7 +27,7 @@ static const char usage[] = "usage: thump doctor [--json]\n"
 			    "Say what this machine and user allow, why, and what follows from it.\n"
 			    "\n"
 			    "      --json       print one JSON object on stdout\n"
-			    "  -v, --verbose    say more on stderr\n"
+			    "  -v, --verbose    say on stderr who asks, and which kernel\n"
 			    "  -h, --help       print this\n"
 			    "      --version    print thump's version\n"
 			    "\n"
@@ -305,6 +309,29 @@ static void examine_tasks_limit(struct doctor *doctor)
 
 /* ---- printing ----------------------------------------------------------------------------- */
 
+/* What all findings depend on; a report of a problem should have it. */
+static void print_verbose(void)
+{
+	auto_free char *text = NULL;
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_status status;
+	struct thump_arena arena;
+	struct utsname name;
+
+	thump_arena_init(&arena);
+	if (uname(&name) == 0)
+		fprintf(stderr, "thump doctor: thump %s, Linux %s %s, CPU level x86-64-v%d\n",
+			THUMP_VERSION, name.release, name.machine, thump_cpu_level());
+	if (thump_slurp(AT_FDCWD, "/proc/self/status", &text, NULL) == 0 &&
+	    thump_status_parse(text, &arena, &status, &err) == 0)
+		fprintf(stderr,
+			"thump doctor: uid %u, gid %u, effective capabilities %#" PRIx64
+			", no_new_privs %d, %u seccomp filters\n",
+			status.uid[1], status.gid[1], status.cap_effective, status.no_new_privs,
+			status.seccomp_filters);
+	thump_arena_deinit(&arena);
+}
+
 static const char *grade_word(enum grade grade)
 {
 	static const char *const words[] = { "ok", "limited", "bad" };
@@ -365,16 +392,17 @@ static int verb_doctor(int argc, char **argv)
 {
 	static const struct option options[] = { THUMP_COMMON_OPTIONS, { 0 } };
 	struct doctor doctor = { .common = { .verb = "doctor", .usage = usage } };
-	int opt, status = -1;
+	int status = thump_parse_options(&doctor.common, argc, argv, ":hv", options,
+					 thump_common_option, &doctor.common);
 
-	while (status < 0 && (opt = getopt_long(argc, argv, "hv", options, NULL)) != -1)
-		status = thump_common_option(&doctor.common, opt);
 	if (status < 0 && optind < argc)
 		status = thump_usage_error(&doctor.common, "no argument is expected: %s",
 					   argv[optind]);
 	if (status >= 0)
 		return status;
 	status = examine(&doctor);
+	if (doctor.common.verbose)
+		print_verbose();
 	if (doctor.common.json)
 		return print_json(&doctor, status);
 	print_table(&doctor);

@@ -24,8 +24,8 @@ static const char usage[] =
 	"      --fds        list every descriptor\n"
 	"      --maps       list every mapping, and how much of it is stored\n"
 	"      --threads    list every thread\n"
+	"  -v, --verbose    all three lists\n"
 	"      --json       print one JSON object on stdout; with the lists asked for\n"
-	"  -v, --verbose    say more on stderr\n"
 	"  -h, --help       print this\n"
 	"      --version    print thump's version\n"
 	"\n"
@@ -518,8 +518,10 @@ static int inspect_image(struct inspect *inspect)
 	return status;
 }
 
-static int take_option(struct inspect *inspect, int opt)
+static int take_option(void *ctx, int opt)
 {
+	struct inspect *inspect = ctx;
+
 	switch (opt) {
 	case OPT_FDS:
 		inspect->fds = true;
@@ -543,14 +545,15 @@ static int verb_inspect(int argc, char **argv)
 						 THUMP_COMMON_OPTIONS,
 						 { 0 } };
 	struct inspect inspect = { .common = { .verb = "inspect", .usage = usage } };
-	int opt, status = -1;
+	int status = thump_parse_options(&inspect.common, argc, argv, ":hv", options, take_option,
+					 &inspect);
 
-	while (status < 0 && (opt = getopt_long(argc, argv, "hv", options, NULL)) != -1)
-		status = take_option(&inspect, opt);
 	if (status >= 0)
 		return status;
 	if (optind + 1 != argc)
 		return thump_usage_error(&inspect.common, "one image is expected");
+	if (inspect.common.verbose)
+		inspect.fds = inspect.maps = inspect.threads = true;
 	inspect.path = argv[optind];
 	return inspect_image(&inspect);
 }

@@ -6,13 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "version.h"
 
-int thump_common_option(struct thump_common *common, int opt)
+int thump_common_option(void *ctx, int opt)
 {
+	struct thump_common *common = ctx;
+
 	switch (opt) {
 	case THUMP_OPT_JSON:
 		common->json = true;
@@ -23,24 +25,68 @@ int thump_common_option(struct thump_common *common, int opt)
 	case 'h':
 		(void)fputs(common->usage, stdout);
 		return THUMP_OK;
-	case THUMP_OPT_VERSION:
+	default: /* THUMP_OPT_VERSION */
 		printf("thump %s\n", THUMP_VERSION);
 		return THUMP_OK;
-	default: /* getopt_long has said what is wrong */
-		fprintf(stderr, "Try `thump %s --help`.\n", common->verb);
-		return THUMP_USAGE;
 	}
+}
+
+bool thump_option_given(int argc, char **argv, const char *short_options,
+			const struct option *options, int wanted)
+{
+	bool given = false;
+	int opt;
+
+	opterr = 0; /* messages are ours, and come later */
+	optind = 0; /* begin anew; getopt(3), NOTES */
+	while ((opt = getopt_long(argc, argv, short_options, options, NULL)) != -1)
+		given = given || opt == wanted;
+	optind = 0;
+	return given;
+}
+
+/* After getopt_long(3) has returned '?', or ':' for an argument that is missing. */
+static int wrong_option(const struct thump_common *common, char **argv, const char *short_options,
+			int opt)
+{
+	const char *word = argv[optind - 1];
+
+	if (opt == ':')
+		return thump_usage_error(common, "%s needs an argument", word);
+	if (!optopt)
+		return thump_usage_error(common, "there is no option %s", word);
+	if (optopt > UINT8_MAX || strchr(short_options, optopt)) /* known, so the '=' is wrong */
+		return thump_usage_error(common, "%s: this option takes no argument", word);
+	return thump_usage_error(common, "there is no option -%c", optopt);
+}
+
+int thump_parse_options(struct thump_common *common, int argc, char **argv,
+			const char *short_options, const struct option *options,
+			thump_take_option_fn take, void *ctx)
+{
+	int opt, status = -1;
+
+	/* Who reads JSON gets it, too, for what is wrong before --json. */
+	common->json = thump_option_given(argc, argv, short_options, options, THUMP_OPT_JSON);
+	while (status < 0 && (opt = getopt_long(argc, argv, short_options, options, NULL)) != -1)
+		status = opt == '?' || opt == ':' ? wrong_option(common, argv, short_options, opt)
+						  : take(ctx, opt);
+	return status;
 }
 
 int thump_usage_error(const struct thump_common *common, const char *fmt, ...)
 {
+	struct thump_err err = { .code = THUMP_USAGE };
 	va_list args;
 
-	fprintf(stderr, "thump %s: ", common->verb);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	(void)vsnprintf(err.text, sizeof(err.text), fmt, args);
 	va_end(args);
-	fprintf(stderr, "\nTry `thump %s --help`.\n", common->verb);
+	thump_print_error(common, &err);
+	fprintf(stderr, "Try `thump %s --help`.\n", common->verb);
+	if (common->json)
+		return thump_print_json(json_pack("{s:o}", "error", thump_json_error(&err)),
+					THUMP_USAGE);
 	return THUMP_USAGE;
 }
 
@@ -163,24 +209,15 @@ int thump_print_json(json_t *object, int status)
 
 /* ---- progress --------------------------------------------------------------------------- */
 
-#define SECOND_NS     UINT64_C(1000000000)
-#define SHOW_AFTER_NS SECOND_NS
-#define SHOW_EVERY_NS (SECOND_NS / 10)
+#define SHOW_AFTER_NS THUMP_NS_PER_S
+#define SHOW_EVERY_NS (THUMP_NS_PER_S / 10)
 #define BAR_WIDTH     30
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
 
 void thump_progress_init(struct thump_progress *progress, const char *what)
 {
 	*progress = (struct thump_progress){
 		.what = what,
-		.start_ns = now_ns(),
+		.start_ns = thump_now_ns(),
 		.enabled = isatty(STDERR_FILENO),
 	};
 }
@@ -189,7 +226,7 @@ void thump_progress_show(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
 {
 	static const char full[] = "##############################";
 	struct thump_progress *progress = ctx;
-	uint64_t now = now_ns();
+	uint64_t now = thump_now_ns();
 	double part = total_bytes ? (double)done_bytes / (double)total_bytes : 1.0;
 
 	if (!progress->enabled || now - progress->start_ns < SHOW_AFTER_NS ||

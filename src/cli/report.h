@@ -12,8 +12,8 @@
 #include "base/err.h"
 #include "base/problems.h"
 
-/* Every verb's long options end with THUMP_COMMON_OPTIONS and { 0 }; its short ones with "hv".
- * Values of a verb's own long options start at THUMP_OPT_VERB. */
+/* Every verb's long options end with THUMP_COMMON_OPTIONS and { 0 }; its short ones are "hv" and
+ * more. Values of a verb's own long options start at THUMP_OPT_VERB. */
 enum {
 	THUMP_OPT_JSON = 1000,
 	THUMP_OPT_VERSION,
@@ -34,13 +34,28 @@ struct thump_common {
 	unsigned verbose;
 };
 
-/*
- * Handles an option that the verb itself does not know. Returns -1 to go on, else the status to
- * exit with: --help and --version were served, or the option is wrong (usage hint on stderr).
- */
-int thump_common_option(struct thump_common *common, int opt);
+/* What a verb does with one of its options: -1 to go on, else the status to exit with. */
+typedef int (*thump_take_option_fn)(void *ctx, int opt);
 
-/* "thump VERB: ..." and a hint at --help on stderr; returns THUMP_USAGE. */
+/*
+ * Hands every option to `take`, up to the first for which it returns a status; then returns that,
+ * else -1 with optind at the operands. What is wrong with the options themselves is said here.
+ */
+int thump_parse_options(struct thump_common *common, int argc, char **argv,
+			const char *short_options, const struct option *options,
+			thump_take_option_fn take, void *ctx);
+
+/* Whether an option is given anywhere, for what must be known before the first one is found wrong.
+ */
+bool thump_option_given(int argc, char **argv, const char *short_options,
+			const struct option *options, int wanted);
+
+/* Takes an option that the verb itself does not know (a thump_take_option_fn): --help and --version
+ * are served here. `common` is a struct thump_common. */
+int thump_common_option(void *common, int opt);
+
+/* "thump VERB: ..." and a hint at --help on stderr, with --json an object with "error", too;
+ * returns THUMP_USAGE. */
 int thump_usage_error(const struct thump_common *common, const char *fmt, ...) THUMP_PRINTF(2, 3);
 
 /* A whole non-negative decimal number up to max. */

@@ -40,7 +40,7 @@ static const char usage[] =
 	"      --trust-any-owner    restore an image that somebody else may have written\n"
 	"      --spin-limit N       start at most N tasks to reach a pid (default 2000)\n"
 	"      --json               print one JSON object on stdout once the program runs\n"
-	"  -v, --verbose            say more on stderr\n"
+	"  -v, --verbose            say on stderr what runs, and how fast it came\n"
 	"  -h, --help               print this\n"
 	"      --version            print thump's version\n"
 	"\n"
@@ -164,18 +164,15 @@ static int parse_spin_limit(struct restore *restore, const char *text)
 	return -1;
 }
 
-/* -1 to go on, else the status to end with. */
-static int apply_option(struct restore *restore, int opt)
+static int take_option(void *ctx, int opt)
 {
+	struct restore *restore = ctx;
 	struct thump_rebuild_options *options = &restore->options;
 
 	switch (opt) {
 	case OPT_DRY_RUN:
-		restore->dry_run = true;
-		return -1;
 	case OPT_DETACH:
-		options->detach = true;
-		return -1;
+		return -1; /* parse() has looked for them first */
 	case OPT_PID_FILE:
 		restore->pid_path = optarg;
 		return -1;
@@ -239,13 +236,14 @@ static int parse(struct restore *restore, int argc, char **argv)
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
-	int opt, status = -1;
+	int status;
 
-	while (status < 0 && (opt = getopt_long(argc, argv, "hv", options, NULL)) != -1)
-		status = apply_option(restore, opt);
-	if (status >= 0)
-		return status;
-	return parse_operands(restore, argc, argv);
+	/* They choose the exit codes, and may come after what is wrong. */
+	restore->dry_run = thump_option_given(argc, argv, ":hv", options, OPT_DRY_RUN);
+	restore->options.detach = thump_option_given(argc, argv, ":hv", options, OPT_DETACH);
+	status = thump_parse_options(&restore->common, argc, argv, ":hv", options, take_option,
+				     restore);
+	return status >= 0 ? status : parse_operands(restore, argc, argv);
 }
 
 /* Where no program's status is passed on, thump's own codes need no room of their own. */
@@ -387,15 +385,6 @@ static int do_restore(struct restore *restore)
 	return status;
 }
 
-/* --detach may come after what is wrong, so it is looked for where getopt has not been yet. */
-static bool mentions(int argc, char **argv, const char *option)
-{
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-		if (strcmp(argv[i], option) == 0)
-			return true;
-	return false;
-}
-
 static int verb_restore(int argc, char **argv)
 {
 	struct restore restore = {
@@ -403,11 +392,8 @@ static int verb_restore(int argc, char **argv)
 		.sup = { .signal_fd = -1, .control_fd = -1, .program_fd = -1 },
 		.pid_fd = -1,
 	};
-	int status;
+	int status = parse(&restore, argc, argv);
 
-	restore.dry_run = mentions(argc, argv, "--dry-run");
-	restore.options.detach = mentions(argc, argv, "--detach");
-	status = parse(&restore, argc, argv);
 	return status >= 0 ? own_status(&restore, status) : do_restore(&restore);
 }
 

@@ -56,7 +56,7 @@ static const char usage[] =
 	"                   catch that: start COMMAND instead (default), exit with 125, or "
 	"continue\n"
 	"  --json           print one JSON object on stdout once the program runs\n"
-	"  -v, --verbose    say more on stderr\n"
+	"  -v, --verbose    say on stderr what was started\n"
 	"  -h, --help       print this\n"
 	"      --version    print thump's version\n"
 	"\n"
@@ -135,6 +135,30 @@ static int parse_drain(struct run *run, const char *text)
 	return -1;
 }
 
+static int take_option(void *ctx, int opt)
+{
+	struct run *run = ctx;
+
+	switch (opt) {
+	case OPT_IMAGE:
+		run->image_path = optarg;
+		return -1;
+	case OPT_THEN:
+		return parse_then(run, optarg);
+	case OPT_CHECKPOINT_WHEN:
+		return parse_when(run, optarg);
+	case OPT_DRAIN:
+		return parse_drain(run, optarg);
+	case OPT_POLICIES:
+		run->policies = optarg;
+		return -1;
+	case OPT_ON_FAILURE:
+		return parse_on_failure(run, optarg);
+	default:
+		return thump_common_option(&run->common, opt);
+	}
+}
+
 /* -1 to go on, else the status to end with. */
 static int parse(struct run *run, int argc, char **argv)
 {
@@ -148,24 +172,9 @@ static int parse(struct run *run, int argc, char **argv)
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
-	int opt, status = -1;
+	int status =
+		thump_parse_options(&run->common, argc, argv, "+:hv", options, take_option, run);
 
-	while (status < 0 && (opt = getopt_long(argc, argv, "+hv", options, NULL)) != -1) {
-		if (opt == OPT_IMAGE)
-			run->image_path = optarg;
-		else if (opt == OPT_THEN)
-			status = parse_then(run, optarg);
-		else if (opt == OPT_CHECKPOINT_WHEN)
-			status = parse_when(run, optarg);
-		else if (opt == OPT_DRAIN)
-			status = parse_drain(run, optarg);
-		else if (opt == OPT_POLICIES)
-			run->policies = optarg;
-		else if (opt == OPT_ON_FAILURE)
-			status = parse_on_failure(run, optarg);
-		else
-			status = thump_common_option(&run->common, opt);
-	}
 	run->command = argv + optind;
 	if (status < 0 && !run->command[0])
 		status = thump_usage_error(&run->common, "COMMAND is missing");

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `thump verify`: every rule of docs/FORMAT.md and every checksum. */
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/report.h"
 #include "image/image.h"
@@ -12,7 +14,7 @@ static const char usage[] =
 	"Check every byte of an image.\n"
 	"\n"
 	"      --json       print one JSON object on stdout\n"
-	"  -v, --verbose    say more on stderr\n"
+	"  -v, --verbose    say on stderr what was checked, and how fast\n"
 	"  -h, --help       print this\n"
 	"      --version    print thump's version\n"
 	"\n"
@@ -29,12 +31,25 @@ static int print_json(const char *path, uint64_t size_bytes, const struct thump_
 				err->code);
 }
 
+static void print_verbose(const struct thump_image *image, uint64_t start_ns)
+{
+	const struct thump_model *model = thump_image_model(image);
+	double seconds = (double)(thump_now_ns() - start_ns) / (double)THUMP_NS_PER_S;
+
+	fprintf(stderr,
+		"thump verify: %" PRIu32 " threads, %" PRIu32 " mappings, %" PRIu32
+		" descriptors; %.1f MB in %.3f s (%.0f MB/s)\n",
+		model->nr_tasks, model->nr_vmas, model->nr_fds,
+		(double)thump_image_size(image) / 1e6, seconds,
+		(double)thump_image_size(image) / 1e6 / seconds);
+}
+
 static int verify(const struct thump_common *common, const char *path)
 {
 	struct thump_err err = THUMP_ERR_INIT;
 	struct thump_image *image = NULL;
 	struct thump_progress progress;
-	uint64_t size_bytes = 0;
+	uint64_t size_bytes = 0, start_ns = thump_now_ns();
 	int failed;
 
 	thump_progress_init(&progress, "verify");
@@ -44,6 +59,8 @@ static int verify(const struct thump_common *common, const char *path)
 		failed = thump_image_verify(image, thump_progress_show, &progress, &err);
 	}
 	thump_progress_clear(&progress);
+	if (!failed && common->verbose)
+		print_verbose(image, start_ns);
 	thump_image_destroy(image);
 	if (common->json)
 		return print_json(path, size_bytes, &err);
@@ -57,10 +74,9 @@ static int verb_verify(int argc, char **argv)
 {
 	static const struct option options[] = { THUMP_COMMON_OPTIONS, { 0 } };
 	struct thump_common common = { .verb = "verify", .usage = usage };
-	int opt, status = -1;
+	int status = thump_parse_options(&common, argc, argv, ":hv", options, thump_common_option,
+					 &common);
 
-	while (status < 0 && (opt = getopt_long(argc, argv, "hv", options, NULL)) != -1)
-		status = thump_common_option(&common, opt);
 	if (status >= 0)
 		return status;
 	if (optind + 1 != argc)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Exit codes and JSON of `thump inspect` and `thump verify`.
+"""Exit codes, JSON and -v of `thump inspect` and `thump verify`, and what every verb makes of a wrong
+command line.
 
 usage: verbs_test.py THUMP IMAGE
 """
@@ -11,6 +12,9 @@ import sys
 import tempfile
 
 THUMP, IMAGE = sys.argv[1:]
+# Their program's status is passed on, so that their own codes begin at 121.
+PASS_ON = ("run", "restore")
+VERBS = (*PASS_ON, "checkpoint", "inspect", "verify", "doctor")
 
 
 def run(*args):
@@ -69,7 +73,45 @@ def test_wrong_use(folder):
     expect((result := run("verify", fifo)).returncode == 4, "a FIFO is not waited for", result)
 
 
+def test_verbose():
+    result = run("verify", "-v", IMAGE)
+    expect("descriptors" in result.stderr and " MB" in result.stderr, "verify -v", result)
+    expect(not run("verify", IMAGE).stderr, "verify", result)
+    result = run("inspect", "-v", IMAGE)
+    expect(result.stdout == run("inspect", "--fds", "--maps", "--threads", IMAGE).stdout,
+           "inspect -v", result)
+    result = run("doctor", "--verbose")
+    expect("no_new_privs" in result.stderr, "doctor -v", result)
+    expect(not run("doctor").stderr, "doctor", result)
+
+
+def expect_usage_json(status, text, *args):
+    result = run(*args)
+    expect(result.returncode == status, f"status of {args}", result)
+    wanted = {"error": {"code": 2, "word": "usage", "errno": 0, "text": text}}
+    expect(json.loads(result.stdout) == wanted, f"JSON of {args}", result)
+    expect(f"{text}\nTry " in result.stderr, f"what {args} tells people", result)
+
+
+def test_json_of_wrong_command_lines():
+    for verb in VERBS:
+        status = 122 if verb in PASS_ON else 2
+        expect_usage_json(status, "there is no option --what", verb, "--json", "--what")
+        expect_usage_json(status, "there is no option -q", verb, "-q", "--json")
+        expect_usage_json(status, "--json=yes: this option takes no argument", verb, "--json",
+                          "--json=yes")
+    expect_usage_json(2, "there is no option --what", "restore", "--what", "--detach", "--json")
+    expect_usage_json(122, "--image needs an argument", "run", "--json", "--image")
+    expect_usage_json(122, "COMMAND is missing", "run", "--json")
+    expect_usage_json(2, "-o needs an argument", "checkpoint", "--json", "-o")
+    expect_usage_json(2, "one image is expected", "verify", "--json")
+    result = run("run", "--what", "--", "echo", "--json")
+    expect(result.returncode == 122 and not result.stdout, "the command's own --json", result)
+
+
 with tempfile.TemporaryDirectory() as temporary:
+    test_verbose()
+    test_json_of_wrong_command_lines()
     test_good()
     test_damaged(temporary)
     test_wrong_use(temporary)
