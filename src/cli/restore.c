@@ -337,7 +337,7 @@ static int start(struct restore *restore, struct thump_restoring *restoring, str
 	if (thump_restoring_prepare(restoring, &restore->options, err) < 0)
 		return -1;
 	if (restore->dry_run)
-		return 0;
+		return restore->options.verify ? thump_restoring_verify(restoring, err) : 0;
 	if (open_pid_file(restore, err) < 0 || thump_restoring_start(restoring, err) < 0)
 		return -1;
 	if (write_pid_file(restore, restoring->report.pid_host, err) == 0)

@@ -108,6 +108,19 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 	return thump_problems_check(&restoring->problems, restoring->path, err);
 }
 
+int thump_restoring_verify(struct thump_restoring *restoring, struct thump_err *err)
+{
+	int result;
+
+	/* What would be mapped is checked before the start, so it has been. */
+	if (thump_plan_memory(restoring->plan) != THUMP_MEMORY_EAGER)
+		return 0;
+	result = thump_image_verify(restoring->image, thump_progress_show, &restoring->progress,
+				    err);
+	thump_progress_clear(&restoring->progress);
+	return result;
+}
+
 int thump_restoring_start(struct thump_restoring *restoring, struct thump_err *err)
 {
 	struct thump_rebuild_report *report = &restoring->report;

@@ -32,6 +32,9 @@ void thump_restoring_deinit(struct thump_restoring *restoring);
 THUMP_MUST_CHECK int thump_restoring_prepare(struct thump_restoring *restoring,
 					     const struct thump_rebuild_options *options,
 					     struct thump_err *err);
+/* In place of a start: checks the memory that a start would check as it reads it. */
+THUMP_MUST_CHECK int thump_restoring_verify(struct thump_restoring *restoring,
+					    struct thump_err *err);
 /* Makes the process and lets it run. */
 THUMP_MUST_CHECK int thump_restoring_start(struct thump_restoring *restoring,
 					   struct thump_err *err);

@@ -14,6 +14,7 @@ from thumptest import scenario
 from thumptest.events import Failure
 
 DAMAGED = 124
+DAMAGED_DRY_RUN = 4
 UNUSED = "a command that is not to be started"
 PT_LOAD = 1
 
@@ -90,6 +91,11 @@ def test(world, _options):
     damage_memory(image, damaged)
     if world.changes_user():
         shutil.chown(damaged, *[os.stat(image).st_uid] * 2)
+    world.thump("restore", damaged, "--dry-run")
+    for mode in "eager", "lazy-unsafe":
+        world.thump("restore", damaged, "--dry-run", "--verify", "--memory", mode,
+                    statuses=(DAMAGED_DRY_RUN,))
+    world.thump("restore", image, "--dry-run", "--verify")
     world.thump("restore", damaged, statuses=(DAMAGED,))
     left = files_of(world, tmpdir)
     if left:
