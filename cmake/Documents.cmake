@@ -14,9 +14,19 @@ if(SCDOC)
       DEPENDS ${source} VERBATIM)
     list(APPEND man_pages ${page})
   endforeach()
-  add_custom_target(man DEPENDS ${man_pages})
+  add_custom_target(man ALL DEPENDS ${man_pages})
+  # thump(1) says where the documents are, which only `cmake --install --prefix` knows.
+  set(general_page ${PROJECT_BINARY_DIR}/man/thump.1)
+  set(installed_page ${PROJECT_BINARY_DIR}/man/installed/thump.1)
+  list(REMOVE_ITEM man_pages ${general_page})
+  install(CODE "
+    get_filename_component(DOCDIR \"${CMAKE_INSTALL_DOCDIR}\" ABSOLUTE
+                           BASE_DIR \"\${CMAKE_INSTALL_PREFIX}\")
+    if(EXISTS \"${general_page}\")
+      configure_file(\"${general_page}\" \"${installed_page}\" @ONLY)
+    endif()")
   # OPTIONAL: `cmake --install` of a build without this target still installs the program.
-  install(FILES ${man_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 OPTIONAL)
+  install(FILES ${man_pages} ${installed_page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 OPTIONAL)
 else()
   message(STATUS "scdoc was not found: no man pages")
   add_custom_target(man)

@@ -6,11 +6,13 @@ usage: style.py RULE BUILD-DIR
 Every rule is a function below that yields one line per violation. Exit status 0 pass, 1 fail,
 77 skip with a reason.
 """
+import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FUNCTION_LINES_MAX = 80
@@ -181,6 +183,27 @@ def man():
             yield f"{path.relative_to(ROOT)}: {result.stderr.strip()}"
 
 
+def install():
+    """A verb has its man page where it is installed, and thump(1) names documents that are there."""
+    if not shutil.which("scdoc"):
+        print("skipped: scdoc is not installed")
+        sys.exit(SKIP)
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["cmake", "--install", sys.argv[2], "--prefix", "/opt/of thump"], check=True,
+                       stdout=subprocess.PIPE, env={**os.environ, "DESTDIR": folder})
+        pages = pathlib.Path(folder) / "opt" / "of thump" / "share" / "man" / "man1"
+        wanted = {path.stem for path in sources("man", suffixes=(".scd",))}
+        for name in sorted(wanted - {path.name for path in pages.iterdir()}):
+            yield f"{name} is not installed"
+        text = (pages / "thump.1").read_text().replace("\\&", "")
+        documents = re.findall(r"(/opt/of thump/\S+?\.md)", text)
+        if not documents:
+            yield "thump(1) does not say where its documents are installed"
+        for path in documents:
+            if not pathlib.Path(folder + path).exists():
+                yield f"thump(1) names {path}, which is not installed"
+
+
 def shells():
     """The completions are valid in the shells they are for."""
     skipped = []
@@ -258,7 +281,7 @@ def format_():
 RULES = {
     "layers": layers, "calls": calls, "functions": functions, "files": files, "marks": marks,
     "globals": globals_, "completions": completions, "help": help_, "man": man,
-    "shells": shells, "support": support, "format": format_,
+    "install": install, "shells": shells, "support": support, "format": format_,
 }
 
 
