@@ -20,35 +20,17 @@
 
 #include "base/fd.h"
 #include "kinds/registry.h"
-#include "kinds/restore.h"
-#include "kinds/sock.h"
+#include "kinds/unix_socket.h"
 #include "trace/target.h"
 
 #define NO_LAUNCHER	255U
-#define NAME_MAX_BYTES	(sizeof(struct sockaddr_un) - offsetof(struct sockaddr_un, sun_path))
-#define SHUTDOWN_READ	1U
-#define SHUTDOWN_WRITE	2U
 #define DEFAULT_BACKLOG 4096U /* net.core.somaxconn cuts it down */
-
-enum unix_state {
-	UNIX_FRESH = 0,
-	UNIX_BOUND = 1,
-	UNIX_LISTENING = 2,
-	UNIX_PAIR = 3,	   /* socketpair(2); peer 0: the other end was closed */
-	UNIX_TO_NAME = 4,  /* datagram socket connected to a name */
-	UNIX_LAUNCHER = 5, /* replaced by the caller's */
-};
-
-struct unix_name {
-	unsigned char bytes[NAME_MAX_BYTES];
-	uint32_t len; /* 0: none; bytes[0] is 0: abstract */
-};
 
 /* ---- capture ---------------------------------------------------------------------------- */
 
 /* What the kernel tells about one socket. */
 struct unix_facts {
-	struct unix_name name, peer_name;
+	struct thump_unix_name name, peer_name;
 	struct thump_unix_diag diag;
 	bool listening, connected, hung_up;
 	const struct thump_fd_facts *peer; /* in the process */
@@ -62,7 +44,7 @@ static bool unix_matches(const struct thump_fd_facts *facts)
 }
 
 /* A path in sun_path may or may not end with a NUL (unix(7)); here it never does. */
-static int get_name(struct thump_access *access, long nr, struct unix_name *name_ret,
+static int get_name(struct thump_access *access, long nr, struct thump_unix_name *name_ret,
 		    bool *there_ret, struct thump_err *err)
 {
 	const uint32_t path_at = offsetof(struct sockaddr_un, sun_path);
@@ -75,7 +57,7 @@ static int get_name(struct thump_access *access, long nr, struct unix_name *name
 	if (thump_sock_name(access, nr, &room, &len, &result, err) < 0)
 		return -1;
 	*there_ret = result == 0;
-	if (result < 0 || len <= path_at || len - path_at > NAME_MAX_BYTES)
+	if (result < 0 || len <= path_at || len - path_at > THUMP_UNIX_NAME_MAX_BYTES)
 		return 0;
 	name_ret->len = len - path_at;
 	if (path[0])
@@ -115,13 +97,9 @@ static int look(struct thump_fd_capture *cap, const struct thump_fd_facts *facts
 	return 0;
 }
 
-struct shown_name {
-	char text[NAME_MAX_BYTES + 2];
-};
-
-static struct shown_name show(const struct unix_name *name)
+struct thump_unix_shown thump_unix_show(const struct thump_unix_name *name)
 {
-	struct shown_name shown;
+	struct thump_unix_shown shown;
 
 	if (name->len == 0)
 		(void)snprintf(shown.text, sizeof(shown.text), "(no name)");
@@ -160,46 +138,49 @@ static int find_file(struct thump_fd_capture *cap, const struct unix_facts *fact
 	return 0;
 }
 
-static enum unix_state state_of(const struct thump_fd_facts *facts, const struct unix_facts *unix_)
+static enum thump_unix_state state_of(const struct thump_fd_facts *facts,
+				      const struct unix_facts *unix_)
 {
 	bool peer_closed = unix_->connected &&
 			   (unix_->diag.known ? unix_->diag.has_peer && unix_->diag.peer_ino == 0
 					      : unix_->hung_up);
 
 	if (unix_->listening)
-		return UNIX_LISTENING;
+		return THUMP_UNIX_LISTENING;
 	if (!unix_->connected)
-		return unix_->name.len ? UNIX_BOUND : UNIX_FRESH;
+		return unix_->name.len ? THUMP_UNIX_BOUND : THUMP_UNIX_FRESH;
 	if (facts->sock_type == SOCK_DGRAM && unix_->peer_name.len && facts->fd > 2)
-		return UNIX_TO_NAME;
+		return THUMP_UNIX_TO_NAME;
 	if (unix_->peer || peer_closed)
-		return UNIX_PAIR;
-	return UNIX_LAUNCHER;
+		return THUMP_UNIX_PAIR;
+	return THUMP_UNIX_LAUNCHER;
 }
 
 /* What stands against saving it in this state; true when something was listed. */
 static bool refuse_state(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
-			 const struct unix_facts *unix_, enum unix_state state)
+			 const struct unix_facts *unix_, enum thump_unix_state state)
 {
-	if (state == UNIX_LAUNCHER && facts->fd > 2) {
+	if (state == THUMP_UNIX_LAUNCHER && facts->fd > 2) {
 		if (!unix_->diag.known)
 			thump_refuse_fd(
 				cap, facts, "unix-connection",
 				"unix socket connected to %s: its other end cannot be found "
 				"(no sock_diag here), so it cannot be saved",
-				show(&unix_->peer_name).text);
+				thump_unix_show(&unix_->peer_name).text);
 		else
 			thump_refuse_fd(cap, facts, "unix-connection",
 					"unix socket connected to %s (socket:[%u]) of another "
 					"process: cannot be saved",
-					show(&unix_->peer_name).text, unix_->diag.peer_ino);
+					thump_unix_show(&unix_->peer_name).text,
+					unix_->diag.peer_ino);
 		return true;
 	}
-	if (state == UNIX_PAIR && (unix_->name.len || unix_->peer_name.len)) {
-		thump_refuse_fd(cap, facts, "unix-connection",
-				"unix socket: connection of the process with itself through %s: "
-				"cannot be saved",
-				show(unix_->name.len ? &unix_->name : &unix_->peer_name).text);
+	if (state == THUMP_UNIX_PAIR && (unix_->name.len || unix_->peer_name.len)) {
+		thump_refuse_fd(
+			cap, facts, "unix-connection",
+			"unix socket: connection of the process with itself through %s: "
+			"cannot be saved",
+			thump_unix_show(unix_->name.len ? &unix_->name : &unix_->peer_name).text);
 		return true;
 	}
 	return false;
@@ -207,71 +188,73 @@ static bool refuse_state(struct thump_fd_capture *cap, const struct thump_fd_fac
 
 static int capture_queue(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 			 struct thump_access *access, const struct unix_facts *unix_,
-			 enum unix_state state, struct thump_buf *record, struct thump_err *err)
+			 enum thump_unix_state state, struct thump_buf *record,
+			 struct thump_err *err)
 {
 	short revents = 0;
 
-	if (state == UNIX_PAIR)
+	if (state == THUMP_UNIX_PAIR)
 		return thump_unix_capture_queue(cap, facts, unix_->peer, access, record, err);
-	if (state != UNIX_LAUNCHER && thump_access_poll(access, POLLIN, &revents, err) < 0)
+	if (state != THUMP_UNIX_LAUNCHER && thump_access_poll(access, POLLIN, &revents, err) < 0)
 		return -1;
-	if (state == UNIX_LISTENING && (revents & POLLIN))
+	if (state == THUMP_UNIX_LISTENING && (revents & POLLIN))
 		thump_warn_fd(cap, facts, "unix-pending",
 			      "unix socket %s: connections that wait to be accepted are not saved",
-			      show(&unix_->name).text);
+			      thump_unix_show(&unix_->name).text);
 	else if (revents & POLLIN)
 		thump_refuse_fd(cap, facts, "unix-socket",
 				"unix socket %s: messages of other processes wait to be read",
-				show(&unix_->name).text);
+				thump_unix_show(&unix_->name).text);
 	thump_buf_put_u32(record, 0);
 	return 0;
 }
 
 static int describe(struct thump_fd_capture *cap, const struct unix_facts *unix_,
-		    enum unix_state state, struct thump_ofd *ofd, struct thump_err *err)
+		    enum thump_unix_state state, struct thump_ofd *ofd, struct thump_err *err)
 {
 	switch (state) {
-	case UNIX_FRESH:
+	case THUMP_UNIX_FRESH:
 		return thump_ofd_describe(cap, ofd, err, "unix socket, fresh");
-	case UNIX_BOUND:
-		return thump_ofd_describe(cap, ofd, err, "unix socket %s", show(&unix_->name).text);
-	case UNIX_LISTENING:
+	case THUMP_UNIX_BOUND:
+		return thump_ofd_describe(cap, ofd, err, "unix socket %s",
+					  thump_unix_show(&unix_->name).text);
+	case THUMP_UNIX_LISTENING:
 		return thump_ofd_describe(cap, ofd, err, "unix socket %s listening",
-					  show(&unix_->name).text);
-	case UNIX_PAIR:
+					  thump_unix_show(&unix_->name).text);
+	case THUMP_UNIX_PAIR:
 		return thump_ofd_describe(cap, ofd, err, "unix socketpair, other end %s%d",
 					  unix_->peer ? "fd " : "closed ",
 					  unix_->peer ? unix_->peer->fd : 0);
-	case UNIX_TO_NAME:
+	case THUMP_UNIX_TO_NAME:
 		return thump_ofd_describe(cap, ofd, err, "unix socket to %s",
-					  show(&unix_->peer_name).text);
-	case UNIX_LAUNCHER:
+					  thump_unix_show(&unix_->peer_name).text);
+	case THUMP_UNIX_LAUNCHER:
 		break;
 	}
 	return thump_ofd_describe(cap, ofd, err, "unix socket of the launcher");
 }
 
-static uint8_t shutdown_of(const struct unix_facts *unix_, enum unix_state state)
+static uint8_t shutdown_of(const struct unix_facts *unix_, enum thump_unix_state state)
 {
 	/* Of a pair whose other end is gone the kernel sets both by itself. */
-	if (state != UNIX_PAIR || !unix_->peer)
+	if (state != THUMP_UNIX_PAIR || !unix_->peer)
 		return 0;
-	return unix_->diag.shutdown & (SHUTDOWN_READ | SHUTDOWN_WRITE);
+	return unix_->diag.shutdown & (THUMP_UNIX_SHUT_READ | THUMP_UNIX_SHUT_WRITE);
 }
 
 static int put_record(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 		      struct thump_access *access, const struct unix_facts *unix_,
-		      enum unix_state state, struct thump_buf *record, struct thump_err *err)
+		      enum thump_unix_state state, struct thump_buf *record, struct thump_err *err)
 {
-	char path[PATH_MAX + NAME_MAX_BYTES + 2];
+	char path[PATH_MAX + THUMP_UNIX_NAME_MAX_BYTES + 2];
 	uint32_t mode, backlog = unix_->diag.known ? unix_->diag.backlog : DEFAULT_BACKLOG;
 
 	if (find_file(cap, unix_, path, sizeof(path), &mode, err) < 0)
 		return -1;
 	thump_buf_put_u8(record, (uint8_t)state);
 	thump_buf_put_u8(record, (uint8_t)facts->sock_type);
-	thump_buf_put_u8(record, state == UNIX_LAUNCHER ? (uint8_t)facts->fd : NO_LAUNCHER);
-	thump_buf_put_u32(record, state == UNIX_LISTENING ? backlog : 0);
+	thump_buf_put_u8(record, state == THUMP_UNIX_LAUNCHER ? (uint8_t)facts->fd : NO_LAUNCHER);
+	thump_buf_put_u32(record, state == THUMP_UNIX_LISTENING ? backlog : 0);
 	thump_buf_put_u8(record, shutdown_of(unix_, state));
 	thump_buf_put_u64(record, facts->st.st_ino);
 	thump_buf_put_u64(record, unix_->peer ? unix_->peer->st.st_ino : 0);
@@ -289,7 +272,7 @@ static int unix_capture(struct thump_fd_capture *cap, const struct thump_fd_fact
 {
 	auto_access struct thump_access access = THUMP_ACCESS_INIT;
 	struct unix_facts unix_;
-	enum unix_state state;
+	enum thump_unix_state state;
 
 	if (thump_access_open(cap->target, cap->have_dup_fd, facts->fd, &access, err) < 0 ||
 	    look(cap, facts, &access, &unix_, err) < 0)
@@ -298,7 +281,7 @@ static int unix_capture(struct thump_fd_capture *cap, const struct thump_fd_fact
 	/* A connection that is over is like a pair of which one end was closed: the name is that of
 	 * the socket that it was accepted from, and of use to nobody. (A connection that waits to
 	 * be accepted by the process itself has no other end to be found, either.) */
-	if (state == UNIX_PAIR && !unix_.peer && unix_.hung_up)
+	if (state == THUMP_UNIX_PAIR && !unix_.peer && unix_.hung_up)
 		unix_.name.len = unix_.peer_name.len = 0;
 	if (!refuse_state(cap, facts, &unix_, state) &&
 	    put_record(cap, facts, &access, &unix_, state, record, err) < 0)
@@ -308,22 +291,10 @@ static int unix_capture(struct thump_fd_capture *cap, const struct thump_fd_fact
 
 /* ---- restore ---------------------------------------------------------------------------- */
 
-struct unix_socket {
-	uint8_t state; /* enum unix_state */
-	int type;
-	uint8_t launcher, shutdown;
-	uint32_t backlog, mode;
-	uint64_t id, peer_id;
-	struct unix_name name, peer_name;
-	const char *path;
-	struct thump_unix_queue queue;
-	struct thump_sock_options options;
-};
-
-static void decode_name(struct thump_reader *r, struct unix_name *name)
+static void decode_name(struct thump_reader *r, struct thump_unix_name *name)
 {
 	size_t len;
-	const void *bytes = thump_get_blob(r, NAME_MAX_BYTES, &len);
+	const void *bytes = thump_get_blob(r, THUMP_UNIX_NAME_MAX_BYTES, &len);
 
 	if (!bytes)
 		return;
@@ -334,7 +305,7 @@ static void decode_name(struct thump_reader *r, struct unix_name *name)
 	name->len = (uint32_t)len;
 }
 
-static bool state_fits(const struct unix_socket *sock)
+static bool state_fits(const struct thump_unix_socket *sock)
 {
 	bool path = sock->name.len && sock->name.bytes[0];
 
@@ -342,22 +313,22 @@ static bool state_fits(const struct unix_socket *sock)
 		return false;
 	if (sock->mode > 07777 || sock->shutdown > 3 || sock->backlog > INT32_MAX)
 		return false;
-	if ((sock->state == UNIX_LAUNCHER) != (sock->launcher <= 2) ||
+	if ((sock->state == THUMP_UNIX_LAUNCHER) != (sock->launcher <= 2) ||
 	    (sock->launcher > 2 && sock->launcher != NO_LAUNCHER))
 		return false;
 	if (path != (sock->path[0] == '/') || (!path && sock->path[0]))
 		return false;
-	switch ((enum unix_state)sock->state) {
-	case UNIX_FRESH:
-	case UNIX_LAUNCHER:
+	switch ((enum thump_unix_state)sock->state) {
+	case THUMP_UNIX_FRESH:
+	case THUMP_UNIX_LAUNCHER:
 		return true;
-	case UNIX_BOUND:
+	case THUMP_UNIX_BOUND:
 		return sock->name.len > 0;
-	case UNIX_LISTENING:
+	case THUMP_UNIX_LISTENING:
 		return sock->type != SOCK_DGRAM;
-	case UNIX_PAIR:
+	case THUMP_UNIX_PAIR:
 		return sock->name.len == 0 && sock->id != sock->peer_id;
-	case UNIX_TO_NAME:
+	case THUMP_UNIX_TO_NAME:
 		return sock->type == SOCK_DGRAM && sock->peer_name.len > 0;
 	}
 	return false;
@@ -367,7 +338,7 @@ static int unix_decode(const struct thump_ofd *ofd, struct thump_arena *arena, v
 		       struct thump_err *err)
 {
 	struct thump_reader r = thump_reader_of(ofd->record, ofd->record_size);
-	struct unix_socket *sock = thump_arena_alloc(arena, 1, sizeof(*sock));
+	struct thump_unix_socket *sock = thump_arena_alloc(arena, 1, sizeof(*sock));
 
 	if (!sock)
 		return thump_fail(err, "out of memory");
@@ -380,7 +351,7 @@ static int unix_decode(const struct thump_ofd *ofd, struct thump_arena *arena, v
 	sock->peer_id = thump_get_u64(&r);
 	sock->mode = thump_get_u32(&r);
 	decode_name(&r, &sock->name);
-	sock->path = thump_get_str(&r, arena, PATH_MAX + NAME_MAX_BYTES);
+	sock->path = thump_get_str(&r, arena, PATH_MAX + THUMP_UNIX_NAME_MAX_BYTES);
 	decode_name(&r, &sock->peer_name);
 	thump_unix_decode_queue(&r, arena, &sock->queue);
 	thump_sock_decode_options(&r, arena, &sock->options);
@@ -392,247 +363,11 @@ static int unix_decode(const struct thump_ofd *ofd, struct thump_arena *arena, v
 	return 0;
 }
 
-static socklen_t to_address(const struct unix_name *name, struct sockaddr_un *address)
-{
-	memset(address, 0, sizeof(*address));
-	address->sun_family = AF_UNIX;
-	memcpy(address->sun_path, name->bytes, name->len);
-	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + name->len);
-}
-
-static bool is_path(const struct unix_name *name)
-{
-	return name->len > 0 && name->bytes[0] != '\0';
-}
-
-/*
- * connect(2) tells whether anybody is behind a path, in whatever network namespace: ECONNREFUSED,
- * nobody. A datagram socket asks, so that nobody notices: a server of another type answers
- * EPROTOTYPE before it sees anything of it (unix_find_bsd()), and one of datagrams sees what is
- * sent to it only. The path may be longer than a name: through its folder's descriptor.
- */
-static bool is_served(const char *path)
-{
-	auto_close int file = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	auto_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-	if (file < 0 || fd < 0)
-		return true;
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", file);
-	return connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 ||
-	       errno != ECONNREFUSED;
-}
-
-static void check_path(struct thump_fd_rebuild *rb, uint32_t ofd_id, const struct unix_socket *sock,
-		       struct thump_problems *problems)
-{
-	char folder[PATH_MAX + NAME_MAX_BYTES + 1];
-	struct stat st;
-
-	(void)snprintf(folder, sizeof(folder), "%s", sock->path);
-	strrchr(folder, '/')[1] = '\0';
-	if (access(folder, W_OK | X_OK) < 0)
-		thump_misfit(rb, ofd_id, problems, "unix-path", "unix socket %s: %s: %s",
-			     sock->path, folder, strerror(errno));
-	else if (lstat(sock->path, &st) < 0)
-		return; /* free */
-	else if (!S_ISSOCK(st.st_mode))
-		thump_misfit(rb, ofd_id, problems, "unix-path",
-			     "unix socket %s: something else is at this path", sock->path);
-	else if (is_served(sock->path))
-		thump_misfit(rb, ofd_id, problems, "unix-path",
-			     "unix socket %s: another process uses it", sock->path);
-}
-
-/* Bound as recorded: a relative path from the recorded working directory, the file with the
- * recorded mode from its first moment on. */
-static int bind_path(struct thump_fd_rebuild *rb, const struct unix_socket *sock, int fd)
-{
-	struct sockaddr_un address;
-	socklen_t len = to_address(&sock->name, &address);
-	auto_close int here = -1;
-	struct stat st;
-	struct thump_made_file *made;
-	mode_t mask;
-	int status;
-
-	if (sock->name.bytes[0] != '/') {
-		here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (here < 0 || !rb->model->process.cwd || chdir(rb->model->process.cwd) < 0)
-			return -1;
-	}
-	if (lstat(sock->path, &st) == 0 && S_ISSOCK(st.st_mode) && !is_served(sock->path))
-		(void)unlink(sock->path);
-	mask = umask(~sock->mode & 0777);
-	made = thump_made_begin(rb, sock->path, false);
-	status = bind(fd, (const struct sockaddr *)&address, len);
-	thump_made_end(rb, made, status == 0);
-	(void)umask(mask);
-	/* It had been unlinked already. */
-	if (status == 0 && sock->mode == 0)
-		(void)unlink(sock->path);
-	else if (status == 0)
-		thump_give_to_program(rb, AT_FDCWD, sock->path);
-	if (here >= 0 && fchdir(here) < 0)
-		return -1;
-	return status;
-}
-
-static int bind_name(struct thump_fd_rebuild *rb, const struct unix_socket *sock, int fd)
-{
-	struct sockaddr_un address;
-	socklen_t len;
-
-	if (sock->name.len == 0)
-		return 0;
-	if (is_path(&sock->name))
-		return bind_path(rb, sock, fd);
-	len = to_address(&sock->name, &address);
-	return bind(fd, (const struct sockaddr *)&address, len);
-}
-
-static uint32_t find_peer(const struct thump_fd_rebuild *rb, const struct unix_socket *sock)
-{
-	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {
-		const struct unix_socket *other = rb->objects[i];
-
-		if (rb->model->ofds[i].kind_id == thump_kind_unix_socket.kind_id &&
-		    other->state == UNIX_PAIR && other->id == sock->peer_id)
-			return i;
-	}
-	return THUMP_NO_ID;
-}
-
-/* Up to bind(2), but for paths: those would leave a file. */
-static int unix_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object,
-		      struct thump_problems *problems, struct thump_err *err)
-{
-	const struct unix_socket *sock = object;
-	const char *failed = "socket";
-	auto_close int fd = -1;
-
-	if (sock->state == UNIX_PAIR && sock->peer_id && find_peer(rb, sock) == THUMP_NO_ID)
-		return thump_damaged(err, "its other end is not there");
-	if (sock->state == UNIX_LAUNCHER) {
-		thump_misfit(rb, ofd_id, problems, "unix-connection",
-			     "unix socket to whoever started the program: cannot be kept");
-		return 0;
-	}
-	fd = socket(AF_UNIX, sock->type | SOCK_CLOEXEC, 0);
-	if (fd < 0 || thump_sock_apply_options(fd, &sock->options, &failed) < 0)
-		thump_misfit(rb, ofd_id, problems, "socket", "unix socket: %s: %s", failed,
-			     strerror(errno));
-	else if (is_path(&sock->name))
-		check_path(rb, ofd_id, sock, problems);
-	else if (bind_name(rb, sock, fd) < 0)
-		thump_misfit(rb, ofd_id, problems, "unix-name", "unix socket %s: %s",
-			     show(&sock->name).text, strerror(errno));
-	return 0;
-}
-
-static int rebuild_single(struct thump_fd_rebuild *rb, const struct unix_socket *sock, int *fd_ret,
-			  struct thump_err *err)
-{
-	auto_close int fd = socket(AF_UNIX, sock->type | SOCK_CLOEXEC, 0);
-	const char *failed = "socket";
-
-	if (fd < 0 || thump_sock_apply_options(fd, &sock->options, &failed) < 0)
-		return thump_fail_errno(err, "%s", failed);
-	if (bind_name(rb, sock, fd) < 0)
-		return thump_fail_errno(err, "bind %s", show(&sock->name).text);
-	if (sock->state == UNIX_LISTENING && listen(fd, (int)sock->backlog) < 0)
-		return thump_fail_errno(err, "listen on %s", show(&sock->name).text);
-	*fd_ret = thump_take_fd(&fd);
-	return 0;
-}
-
-static int rebuild_pair(struct thump_fd_rebuild *rb, const struct unix_socket *sock, int *fd_ret,
-			struct thump_err *err)
-{
-	auto_close int fd = thump_stash_take(rb, thump_kind_unix_socket.kind_id, sock->id);
-	auto_close int other = -1;
-	const char *failed;
-	int ends[2];
-
-	if (fd < 0) {
-		if (socketpair(AF_UNIX, sock->type | SOCK_CLOEXEC, 0, ends) < 0)
-			return thump_fail_errno(err, "socketpair");
-		fd = ends[0];
-		other = ends[1];
-	}
-	if (thump_sock_apply_options(fd, &sock->options, &failed) < 0)
-		return thump_fail_errno(err, "%s", failed);
-	if (sock->peer_id == 0) {
-		if (other < 0 || thump_unix_fill_queue(other, &sock->queue, err) < 0)
-			return other < 0 ? thump_damaged(err, "unix socket: peer of a closed end")
-					 : -1;
-	} else if (other >= 0 && thump_stash_put(rb, thump_kind_unix_socket.kind_id, sock->peer_id,
-						 thump_take_fd(&other), err) < 0) {
-		return -1;
-	}
-	*fd_ret = thump_take_fd(&fd);
-	return 0;
-}
-
-static int unix_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object, int *fd_ret,
-			struct thump_err *err)
-{
-	const struct unix_socket *sock = object;
-
-	(void)ofd_id;
-	return sock->state == UNIX_PAIR ? rebuild_pair(rb, sock, fd_ret, err)
-					: rebuild_single(rb, sock, fd_ret, err);
-}
-
-static int shut_down(int fd, uint8_t how, struct thump_err *err)
-{
-	if ((how & SHUTDOWN_READ) && shutdown(fd, SHUT_RD) < 0)
-		return thump_fail_errno(err, "shutdown(SHUT_RD)");
-	if ((how & SHUTDOWN_WRITE) && shutdown(fd, SHUT_WR) < 0)
-		return thump_fail_errno(err, "shutdown(SHUT_WR)");
-	return 0;
-}
-
-/* Now, as the name may be one of the process's own. Nobody there: the program finds out when it
- * sends, as after a restart of the other side. */
-static void connect_to_name(const struct unix_socket *sock, int fd)
-{
-	struct sockaddr_un address;
-	socklen_t len = to_address(&sock->peer_name, &address);
-
-	(void)connect(fd, (const struct sockaddr *)&address, len);
-}
-
-/* Each end's queue is sent by the other; only when both are full are they shut down. */
-static int unix_connect(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object, int fd,
-			struct thump_err *err)
-{
-	const struct unix_socket *sock = object, *other;
-	uint32_t peer;
-
-	if (sock->state == UNIX_TO_NAME)
-		connect_to_name(sock, fd);
-	if (sock->state != UNIX_PAIR || sock->peer_id == 0)
-		return 0;
-	peer = find_peer(rb, sock);
-	if (peer == THUMP_NO_ID || rb->ofd_fds[peer] < 0)
-		return thump_damaged(err, "unix socket: its other end is not there");
-	if (thump_unix_fill_queue(rb->ofd_fds[peer], &sock->queue, err) < 0)
-		return -1;
-	other = rb->objects[peer];
-	if (peer > ofd_id)
-		return 0;
-	if (shut_down(fd, sock->shutdown, err) < 0)
-		return -1;
-	return shut_down(rb->ofd_fds[peer], other->shutdown, err);
-}
-
 static int unix_launcher_fd(const void *object)
 {
-	const struct unix_socket *sock = object;
+	const struct thump_unix_socket *sock = object;
 
-	return sock->state == UNIX_LAUNCHER ? sock->launcher : -1;
+	return sock->state == THUMP_UNIX_LAUNCHER ? sock->launcher : -1;
 }
 
 const struct thump_kind thump_kind_unix_socket = {
@@ -642,8 +377,8 @@ const struct thump_kind thump_kind_unix_socket = {
 	.matches = unix_matches,
 	.capture = unix_capture,
 	.decode = unix_decode,
-	.check = unix_check,
-	.rebuild = unix_rebuild,
-	.connect = unix_connect,
+	.check = thump_unix_check,
+	.rebuild = thump_unix_rebuild,
+	.connect = thump_unix_connect,
 	.launcher_fd = unix_launcher_fd,
 };

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the two halves of the kind share: unix_socket.c captures, unix_make.c makes anew. */
+#ifndef THUMP_KINDS_UNIX_SOCKET_H
+#define THUMP_KINDS_UNIX_SOCKET_H
+
+#include <stddef.h>
+#include <sys/un.h>
+
+#include "kinds/restore.h"
+#include "kinds/sock.h"
+
+#define THUMP_UNIX_NAME_MAX_BYTES                                                                  \
+	(sizeof(struct sockaddr_un) - offsetof(struct sockaddr_un, sun_path))
+#define THUMP_UNIX_SHUT_READ  1U
+#define THUMP_UNIX_SHUT_WRITE 2U
+
+enum thump_unix_state {
+	THUMP_UNIX_FRESH = 0,
+	THUMP_UNIX_BOUND = 1,
+	THUMP_UNIX_LISTENING = 2,
+	THUMP_UNIX_PAIR = 3,	 /* socketpair(2); peer 0: the other end was closed */
+	THUMP_UNIX_TO_NAME = 4,	 /* datagram socket connected to a name */
+	THUMP_UNIX_LAUNCHER = 5, /* replaced by the caller's */
+};
+
+struct thump_unix_name {
+	unsigned char bytes[THUMP_UNIX_NAME_MAX_BYTES];
+	uint32_t len; /* 0: none; bytes[0] is 0: abstract */
+};
+
+struct thump_unix_socket {
+	uint8_t state; /* enum thump_unix_state */
+	int type;
+	uint8_t launcher, shutdown;
+	uint32_t backlog, mode;
+	uint64_t id, peer_id;
+	struct thump_unix_name name, peer_name;
+	const char *path;
+	struct thump_unix_queue queue;
+	struct thump_sock_options options;
+};
+
+struct thump_unix_shown {
+	char text[THUMP_UNIX_NAME_MAX_BYTES + 2];
+};
+
+/* As ss(8) shows names. */
+struct thump_unix_shown thump_unix_show(const struct thump_unix_name *name);
+
+static inline bool thump_unix_is_path(const struct thump_unix_name *name)
+{
+	return name->len > 0 && name->bytes[0] != '\0';
+}
+
+/* See struct thump_kind. */
+THUMP_MUST_CHECK int thump_unix_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object,
+				      struct thump_problems *problems, struct thump_err *err);
+THUMP_MUST_CHECK int thump_unix_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object,
+					int *fd_ret, struct thump_err *err);
+THUMP_MUST_CHECK int thump_unix_connect(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object,
+					int fd, struct thump_err *err);
+
+#endif
