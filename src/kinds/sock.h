@@ -72,6 +72,12 @@ struct thump_unix_diag {
 THUMP_MUST_CHECK int thump_unix_diag(const struct thump_target *target, uint64_t ino,
 				     struct thump_unix_diag *diag_ret, struct thump_err *err);
 
+/* Of a socket that listens: inodes of the clients of those connections that wait to be accepted, in
+ * their order (0: it is gone). How many; 0 also when nobody tells. */
+#define THUMP_UNIX_PENDING_MAX 1024U
+size_t thump_unix_pending(const struct thump_target *target, uint64_t ino, uint32_t *clients,
+			  size_t room);
+
 /* ---- what lies in a unix socket (unix_queue.c) --------------------------------------------- */
 
 struct thump_unix_message {

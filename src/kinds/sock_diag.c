@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sock_diag(7) for AF_UNIX: the other end, the backlog, what was shut down. */
+/* sock_diag(7) for AF_UNIX: the other end, the backlog and who waits there, what was shut down. */
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -21,7 +21,7 @@ static bool same_network(const struct thump_target *target)
 	       ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
 }
 
-static int ask(uint64_t ino, unsigned char *reply, size_t room, ssize_t *got_ret)
+static int ask(uint64_t ino, uint32_t show, unsigned char *reply, size_t room, ssize_t *got_ret)
 {
 	auto_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	struct {
@@ -37,7 +37,7 @@ static int ask(uint64_t ino, unsigned char *reply, size_t room, ssize_t *got_ret
 			.sdiag_family = AF_UNIX,
 			.udiag_states = UINT32_MAX,
 			.udiag_ino = (uint32_t)ino,
-			.udiag_show = UDIAG_SHOW_VFS | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN,
+			.udiag_show = show,
 			.udiag_cookie = { UINT32_MAX, UINT32_MAX }, /* INET_DIAG_NOCOOKIE */
 		},
 	};
@@ -48,6 +48,46 @@ static int ask(uint64_t ino, unsigned char *reply, size_t room, ssize_t *got_ret
 		*got_ret = recv(fd, reply, room, 0);
 	} while (*got_ret < 0 && errno == EINTR);
 	return *got_ret < 0 ? -1 : 0;
+}
+
+/* The attributes that follow the fixed part of an answer; none when it is not one. */
+struct attributes {
+	const unsigned char *at;
+	size_t size_bytes;
+};
+
+static struct attributes parse_reply(const unsigned char *reply, size_t size,
+				     struct unix_diag_msg *message_ret)
+{
+	const size_t fixed = NLMSG_LENGTH(sizeof(*message_ret));
+	struct nlmsghdr header;
+
+	memset(message_ret, 0, sizeof(*message_ret));
+	if (size < fixed)
+		return (struct attributes){ 0 };
+	memcpy(&header, reply, sizeof(header));
+	if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || header.nlmsg_len < fixed ||
+	    header.nlmsg_len > size)
+		return (struct attributes){ 0 };
+	memcpy(message_ret, reply + NLMSG_HDRLEN, sizeof(*message_ret));
+	return (struct attributes){ .at = reply + NLMSG_ALIGN(fixed),
+				    .size_bytes = header.nlmsg_len - NLMSG_ALIGN(fixed) };
+}
+
+static const struct rtattr *next_attribute(struct attributes *rest)
+{
+	const struct rtattr *attribute = (const void *)rest->at;
+	size_t used;
+
+	if (rest->size_bytes < sizeof(*attribute) || attribute->rta_len < sizeof(*attribute) ||
+	    attribute->rta_len > rest->size_bytes)
+		return NULL;
+	used = RTA_ALIGN(attribute->rta_len);
+	if (used > rest->size_bytes)
+		used = rest->size_bytes;
+	rest->at += used;
+	rest->size_bytes -= used;
+	return attribute;
 }
 
 static void take_attribute(const struct rtattr *attribute, struct thump_unix_diag *diag)
@@ -78,28 +118,16 @@ static void take_attribute(const struct rtattr *attribute, struct thump_unix_dia
 
 static void take_reply(const unsigned char *reply, size_t size, struct thump_unix_diag *diag)
 {
-	const size_t fixed = NLMSG_LENGTH(sizeof(struct unix_diag_msg));
-	struct nlmsghdr header;
 	struct unix_diag_msg message;
+	struct attributes rest = parse_reply(reply, size, &message);
+	const struct rtattr *attribute;
 
-	if (size < fixed)
+	if (!rest.at)
 		return;
-	memcpy(&header, reply, sizeof(header));
-	if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || header.nlmsg_len < fixed ||
-	    header.nlmsg_len > size)
-		return;
-	memcpy(&message, reply + NLMSG_HDRLEN, sizeof(message));
 	diag->known = true;
 	diag->state = message.udiag_state;
-	for (size_t at = NLMSG_ALIGN(fixed); at + sizeof(struct rtattr) <= header.nlmsg_len;) {
-		const struct rtattr *attribute = (const void *)(reply + at);
-
-		if (attribute->rta_len < sizeof(*attribute) ||
-		    attribute->rta_len > header.nlmsg_len - at)
-			return;
+	while ((attribute = next_attribute(&rest)))
 		take_attribute(attribute, diag);
-		at += RTA_ALIGN(attribute->rta_len);
-	}
 }
 
 int thump_unix_diag(const struct thump_target *target, uint64_t ino,
@@ -111,8 +139,32 @@ int thump_unix_diag(const struct thump_target *target, uint64_t ino,
 
 	(void)err;
 	/* Not there (CONFIG_UNIX_DIAG, seccomp): the kinds do with less. */
-	if (same_network(target) && ask(ino, reply, sizeof(reply), &got) == 0)
+	if (same_network(target) && ask(ino, UDIAG_SHOW_VFS | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN,
+					reply, sizeof(reply), &got) == 0)
 		take_reply(reply, (size_t)got, &diag);
 	*diag_ret = diag;
 	return 0;
+}
+
+size_t thump_unix_pending(const struct thump_target *target, uint64_t ino, uint32_t *clients,
+			  size_t room)
+{
+	_Alignas(8) unsigned char reply[8192]; /* the kernel gives up at a page */
+	struct unix_diag_msg message;
+	const struct rtattr *attribute;
+	struct attributes rest;
+	ssize_t got;
+	size_t count = 0;
+
+	if (!same_network(target) || ask(ino, UDIAG_SHOW_ICONS, reply, sizeof(reply), &got) < 0)
+		return 0;
+	rest = parse_reply(reply, (size_t)got, &message);
+	while ((attribute = next_attribute(&rest))) {
+		if (attribute->rta_type != UNIX_DIAG_ICONS)
+			continue;
+		count = RTA_PAYLOAD(attribute) / sizeof(*clients);
+		count = count < room ? count : room;
+		memcpy(clients, RTA_DATA(attribute), count * sizeof(*clients));
+	}
+	return count;
 }

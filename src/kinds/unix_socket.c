@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * unix(7): both ends of a socketpair in the process (or the other one closed), with what lies in
- * them; listening, bound and fresh sockets; datagram sockets connected to a name (syslog). A
+ * unix(7), the half that captures: both ends of a pair or a connection in the process (or the other
+ * one closed), with what lies in them; listening, bound and fresh sockets; connections of the
+ * process with itself that wait to be accepted; datagram sockets connected to a name (syslog). A
  * connection to another process is refused, unless it is stdin, stdout or stderr.
  *
  * Record: u8 state, u8 type, u8 launcher (0 to 2, or 255), u32 backlog, u8 shutdown, u64 id, u64 id
  * of the peer (0: closed), u32 mode of the file (0: it has none), blob name, str absolute path of
  * the name (empty: abstract or none), blob name of the peer, queue (unix_queue.c), options
- * (sock.h).
+ * (sock.h), and since version 2 list of u64: ids of the clients that wait to be accepted.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
@@ -33,7 +36,9 @@ struct unix_facts {
 	struct thump_unix_name name, peer_name;
 	struct thump_unix_diag diag;
 	bool listening, connected, hung_up;
-	const struct thump_fd_facts *peer; /* in the process */
+	bool mutual;			       /* the peer is connected to this one, too */
+	const struct thump_fd_facts *peer;     /* in the process */
+	const struct thump_fd_facts *listener; /* in the process; waits to be accepted by it */
 };
 
 static bool unix_matches(const struct thump_fd_facts *facts)
@@ -74,6 +79,48 @@ static const struct thump_fd_facts *find_inode(const struct thump_fd_capture *ca
 	return NULL;
 }
 
+/* Who listens at the other end of a connection that nobody has accepted yet? */
+static const struct thump_fd_facts *find_listener(const struct thump_fd_capture *cap, uint32_t ino)
+{
+	uint32_t clients[THUMP_UNIX_PENDING_MAX];
+
+	for (size_t i = 0; i < cap->nr_all; i++) {
+		const struct thump_fd_facts *facts = &cap->all[i];
+		size_t count;
+
+		if (facts->sock_domain != AF_UNIX || facts->sock_type == SOCK_DGRAM)
+			continue;
+		count = thump_unix_pending(cap->target, facts->st.st_ino, clients,
+					   THUMP_ARRAY_SIZE(clients));
+		for (size_t k = 0; k < count; k++)
+			if (clients[k] == ino)
+				return facts;
+	}
+	return NULL;
+}
+
+static int find_other_end(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			  struct unix_facts *unix_, struct thump_err *err)
+{
+	struct thump_unix_diag of_peer;
+
+	if (!unix_->diag.has_peer)
+		return 0;
+	/* Before it is accepted, the other end is no file, and has no inode. */
+	if (unix_->diag.peer_ino == 0) {
+		if (facts->sock_type != SOCK_DGRAM && !unix_->hung_up)
+			unix_->listener = find_listener(cap, (uint32_t)facts->st.st_ino);
+		return 0;
+	}
+	unix_->peer = find_inode(cap, unix_->diag.peer_ino);
+	if (!unix_->peer)
+		return 0;
+	if (thump_unix_diag(cap->target, unix_->peer->st.st_ino, &of_peer, err) < 0)
+		return -1;
+	unix_->mutual = of_peer.has_peer && of_peer.peer_ino == (uint32_t)facts->st.st_ino;
+	return 0;
+}
+
 static int look(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 		struct thump_access *access, struct unix_facts *unix_ret, struct thump_err *err)
 {
@@ -92,9 +139,7 @@ static int look(struct thump_fd_capture *cap, const struct thump_fd_facts *facts
 		return -1;
 	unix_ret->listening = listening != 0;
 	unix_ret->hung_up = (revents & POLLHUP) != 0;
-	if (unix_ret->diag.has_peer && unix_ret->diag.peer_ino)
-		unix_ret->peer = find_inode(cap, unix_ret->diag.peer_ino);
-	return 0;
+	return find_other_end(cap, facts, unix_ret, err);
 }
 
 struct thump_unix_shown thump_unix_show(const struct thump_unix_name *name)
@@ -149,7 +194,10 @@ static enum thump_unix_state state_of(const struct thump_fd_facts *facts,
 		return THUMP_UNIX_LISTENING;
 	if (!unix_->connected)
 		return unix_->name.len ? THUMP_UNIX_BOUND : THUMP_UNIX_FRESH;
-	if (facts->sock_type == SOCK_DGRAM && unix_->peer_name.len && facts->fd > 2)
+	if (unix_->listener)
+		return THUMP_UNIX_PENDING;
+	if (facts->sock_type == SOCK_DGRAM && unix_->peer_name.len && !unix_->mutual &&
+	    facts->fd > 2)
 		return THUMP_UNIX_TO_NAME;
 	if (unix_->peer || peer_closed)
 		return THUMP_UNIX_PAIR;
@@ -175,15 +223,33 @@ static bool refuse_state(struct thump_fd_capture *cap, const struct thump_fd_fac
 					unix_->diag.peer_ino);
 		return true;
 	}
-	if (state == THUMP_UNIX_PAIR && (unix_->name.len || unix_->peer_name.len)) {
+	if (state == THUMP_UNIX_PAIR && !unix_->peer && (unix_->name.len || unix_->peer_name.len)) {
 		thump_refuse_fd(
 			cap, facts, "unix-connection",
-			"unix socket: connection of the process with itself through %s: "
+			"unix socket connected to %s: its other end is nowhere to be found: "
 			"cannot be saved",
 			thump_unix_show(unix_->name.len ? &unix_->name : &unix_->peer_name).text);
 		return true;
 	}
 	return false;
+}
+
+/* What a client has sent before it is accepted lies where nobody can look. */
+static int refuse_sent(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		       struct thump_access *access, const struct unix_facts *unix_,
+		       struct thump_err *err)
+{
+	int sent = 0;
+	long result;
+
+	if (thump_access_ioctl_int(access, SIOCOUTQ, &sent, &result, err) < 0)
+		return -1;
+	if (result < 0 || sent > 0)
+		thump_refuse_fd(cap, facts, "unix-pending",
+				"unix socket connected to %s: what it has sent cannot be read "
+				"before fd %d accepts the connection: cannot be saved",
+				thump_unix_show(&unix_->peer_name).text, unix_->listener->fd);
+	return 0;
 }
 
 static int capture_queue(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
@@ -195,18 +261,63 @@ static int capture_queue(struct thump_fd_capture *cap, const struct thump_fd_fac
 
 	if (state == THUMP_UNIX_PAIR)
 		return thump_unix_capture_queue(cap, facts, unix_->peer, access, record, err);
+	if (state == THUMP_UNIX_PENDING && refuse_sent(cap, facts, access, unix_, err) < 0)
+		return -1;
 	if (state != THUMP_UNIX_LAUNCHER && thump_access_poll(access, POLLIN, &revents, err) < 0)
 		return -1;
-	if (state == THUMP_UNIX_LISTENING && (revents & POLLIN))
-		thump_warn_fd(cap, facts, "unix-pending",
-			      "unix socket %s: connections that wait to be accepted are not saved",
-			      thump_unix_show(&unix_->name).text);
-	else if (revents & POLLIN)
+	if (state != THUMP_UNIX_LISTENING && (revents & POLLIN))
 		thump_refuse_fd(cap, facts, "unix-socket",
 				"unix socket %s: messages of other processes wait to be read",
 				thump_unix_show(&unix_->name).text);
 	thump_buf_put_u32(record, 0);
 	return 0;
+}
+
+/* Connections that wait to be accepted: those whose clients are in the process. */
+static int capture_pending(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			   struct thump_access *access, const struct unix_facts *unix_,
+			   uint32_t mode, struct thump_buf *record, struct thump_err *err)
+{
+	uint32_t clients[THUMP_UNIX_PENDING_MAX], kept = 0;
+	size_t count = 0;
+	short revents = 0;
+
+	if (unix_->listening && thump_access_poll(access, POLLIN, &revents, err) < 0)
+		return -1;
+	if (revents & POLLIN)
+		count = thump_unix_pending(cap->target, facts->st.st_ino, clients,
+					   THUMP_ARRAY_SIZE(clients));
+	for (size_t i = 0; i < count; i++)
+		if (find_inode(cap, clients[i]))
+			clients[kept++] = clients[i];
+	if ((revents & POLLIN) && (count == 0 || kept < count))
+		thump_warn_fd(cap, facts, "unix-pending",
+			      "unix socket %s: connections of other processes that wait to be "
+			      "accepted are not saved",
+			      thump_unix_show(&unix_->name).text);
+	if (kept && thump_unix_is_path(&unix_->name) && mode == 0)
+		thump_refuse_fd(cap, facts, "unix-pending",
+				"unix socket %s: connections wait to be accepted, but its file is "
+				"gone: cannot be saved",
+				thump_unix_show(&unix_->name).text);
+	thump_buf_put_u32(record, kept);
+	for (uint32_t i = 0; i < kept; i++)
+		thump_buf_put_u64(record, find_inode(cap, clients[i])->st.st_ino);
+	return 0;
+}
+
+static int describe_pair(struct thump_fd_capture *cap, const struct unix_facts *unix_,
+			 struct thump_ofd *ofd, struct thump_err *err)
+{
+	const struct thump_unix_name *name = unix_->name.len ? &unix_->name : &unix_->peer_name;
+
+	if (!unix_->peer)
+		return thump_ofd_describe(cap, ofd, err, "unix socketpair, other end closed");
+	if (name->len == 0)
+		return thump_ofd_describe(cap, ofd, err, "unix socketpair, other end fd %d",
+					  unix_->peer->fd);
+	return thump_ofd_describe(cap, ofd, err, "unix connection through %s, other end fd %d",
+				  thump_unix_show(name).text, unix_->peer->fd);
 }
 
 static int describe(struct thump_fd_capture *cap, const struct unix_facts *unix_,
@@ -222,12 +333,14 @@ static int describe(struct thump_fd_capture *cap, const struct unix_facts *unix_
 		return thump_ofd_describe(cap, ofd, err, "unix socket %s listening",
 					  thump_unix_show(&unix_->name).text);
 	case THUMP_UNIX_PAIR:
-		return thump_ofd_describe(cap, ofd, err, "unix socketpair, other end %s%d",
-					  unix_->peer ? "fd " : "closed ",
-					  unix_->peer ? unix_->peer->fd : 0);
+		return describe_pair(cap, unix_, ofd, err);
 	case THUMP_UNIX_TO_NAME:
 		return thump_ofd_describe(cap, ofd, err, "unix socket to %s",
 					  thump_unix_show(&unix_->peer_name).text);
+	case THUMP_UNIX_PENDING:
+		return thump_ofd_describe(
+			cap, ofd, err, "unix socket to %s, waits to be accepted by fd %d",
+			thump_unix_show(&unix_->peer_name).text, unix_->listener->fd);
 	case THUMP_UNIX_LAUNCHER:
 		break;
 	}
@@ -237,7 +350,7 @@ static int describe(struct thump_fd_capture *cap, const struct unix_facts *unix_
 static uint8_t shutdown_of(const struct unix_facts *unix_, enum thump_unix_state state)
 {
 	/* Of a pair whose other end is gone the kernel sets both by itself. */
-	if (state != THUMP_UNIX_PAIR || !unix_->peer)
+	if (state != THUMP_UNIX_PENDING && (state != THUMP_UNIX_PAIR || !unix_->peer))
 		return 0;
 	return unix_->diag.shutdown & (THUMP_UNIX_SHUT_READ | THUMP_UNIX_SHUT_WRITE);
 }
@@ -248,6 +361,7 @@ static int put_record(struct thump_fd_capture *cap, const struct thump_fd_facts 
 {
 	char path[PATH_MAX + THUMP_UNIX_NAME_MAX_BYTES + 2];
 	uint32_t mode, backlog = unix_->diag.known ? unix_->diag.backlog : DEFAULT_BACKLOG;
+	const struct thump_fd_facts *peer = unix_->listener ? unix_->listener : unix_->peer;
 
 	if (find_file(cap, unix_, path, sizeof(path), &mode, err) < 0)
 		return -1;
@@ -257,14 +371,16 @@ static int put_record(struct thump_fd_capture *cap, const struct thump_fd_facts 
 	thump_buf_put_u32(record, state == THUMP_UNIX_LISTENING ? backlog : 0);
 	thump_buf_put_u8(record, shutdown_of(unix_, state));
 	thump_buf_put_u64(record, facts->st.st_ino);
-	thump_buf_put_u64(record, unix_->peer ? unix_->peer->st.st_ino : 0);
+	thump_buf_put_u64(record, peer ? peer->st.st_ino : 0);
 	thump_buf_put_u32(record, mode);
 	thump_buf_put_blob(record, unix_->name.bytes, unix_->name.len);
 	thump_buf_put_str(record, path);
 	thump_buf_put_blob(record, unix_->peer_name.bytes, unix_->peer_name.len);
 	if (capture_queue(cap, facts, access, unix_, state, record, err) < 0)
 		return -1;
-	return thump_sock_capture_options(cap, facts, access, record, err);
+	if (thump_sock_capture_options(cap, facts, access, record, err) < 0)
+		return -1;
+	return capture_pending(cap, facts, access, unix_, mode, record, err);
 }
 
 static int unix_capture(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
@@ -279,8 +395,7 @@ static int unix_capture(struct thump_fd_capture *cap, const struct thump_fd_fact
 		return -1;
 	state = state_of(facts, &unix_);
 	/* A connection that is over is like a pair of which one end was closed: the name is that of
-	 * the socket that it was accepted from, and of use to nobody. (A connection that waits to
-	 * be accepted by the process itself has no other end to be found, either.) */
+	 * the socket that it was accepted from, and of use to nobody. */
 	if (state == THUMP_UNIX_PAIR && !unix_.peer && unix_.hung_up)
 		unix_.name.len = unix_.peer_name.len = 0;
 	if (!refuse_state(cap, facts, &unix_, state) &&
@@ -327,11 +442,32 @@ static bool state_fits(const struct thump_unix_socket *sock)
 	case THUMP_UNIX_LISTENING:
 		return sock->type != SOCK_DGRAM;
 	case THUMP_UNIX_PAIR:
-		return sock->name.len == 0 && sock->id != sock->peer_id;
+		return sock->id != sock->peer_id && (sock->peer_id || sock->name.len == 0);
+	case THUMP_UNIX_PENDING:
+		return sock->type != SOCK_DGRAM && sock->id != sock->peer_id;
 	case THUMP_UNIX_TO_NAME:
 		return sock->type == SOCK_DGRAM && sock->peer_name.len > 0;
 	}
 	return false;
+}
+
+static void decode_pending(struct thump_reader *r, struct thump_arena *arena,
+			   struct thump_unix_socket *sock)
+{
+	uint32_t count = thump_get_u32(r);
+
+	if (count > THUMP_UNIX_PENDING_MAX || (count && sock->state != THUMP_UNIX_LISTENING))
+		r->failed = true;
+	if (r->failed || count == 0)
+		return;
+	sock->pending = thump_arena_alloc(arena, count, sizeof(*sock->pending));
+	if (!sock->pending) {
+		r->failed = true;
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		sock->pending[i] = thump_get_u64(r);
+	sock->nr_pending = count;
 }
 
 static int unix_decode(const struct thump_ofd *ofd, struct thump_arena *arena, void **object_ret,
@@ -355,6 +491,8 @@ static int unix_decode(const struct thump_ofd *ofd, struct thump_arena *arena, v
 	decode_name(&r, &sock->peer_name);
 	thump_unix_decode_queue(&r, arena, &sock->queue);
 	thump_sock_decode_options(&r, arena, &sock->options);
+	if (ofd->version >= 2)
+		decode_pending(&r, arena, sock);
 	if (thump_reader_done(&r, "unix socket", err) < 0)
 		return -1;
 	if (!state_fits(sock))
@@ -373,7 +511,7 @@ static int unix_launcher_fd(const void *object)
 const struct thump_kind thump_kind_unix_socket = {
 	.name = "unix socket",
 	.kind_id = 13,
-	.version = 1,
+	.version = 2,
 	.matches = unix_matches,
 	.capture = unix_capture,
 	.decode = unix_decode,

@@ -18,9 +18,12 @@ enum thump_unix_state {
 	THUMP_UNIX_FRESH = 0,
 	THUMP_UNIX_BOUND = 1,
 	THUMP_UNIX_LISTENING = 2,
-	THUMP_UNIX_PAIR = 3,	 /* socketpair(2); peer 0: the other end was closed */
+	/* Both ends are in the process (peer 0: the other one was closed): of socketpair(2), or,
+	 * with names, of a connection that was accepted. */
+	THUMP_UNIX_PAIR = 3,
 	THUMP_UNIX_TO_NAME = 4,	 /* datagram socket connected to a name */
 	THUMP_UNIX_LAUNCHER = 5, /* replaced by the caller's */
+	THUMP_UNIX_PENDING = 6,	 /* waits to be accepted by `peer`, which listens */
 };
 
 struct thump_unix_name {
@@ -38,6 +41,9 @@ struct thump_unix_socket {
 	const char *path;
 	struct thump_unix_queue queue;
 	struct thump_sock_options options;
+	uint64_t *pending; /* ids of those that wait to be accepted, the first one first */
+	uint32_t nr_pending;
+	bool nameless; /* the name of this pair is not to be had here: set by check */
 };
 
 struct thump_unix_shown {

@@ -82,16 +82,19 @@ static void make_tcp_connection(int given)
 
 static void make_unix_connection(int given)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX, .sun_path = "connected.sock" };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int listener = (int)MUST(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
 	int client = (int)MUST(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	socklen_t size = sizeof(addr);
 
 	(void)given;
-	(void)unlink(addr.sun_path);
-	MUST(bind(listener, (struct sockaddr *)&addr, sizeof(addr)));
+	/* A name of the kernel's choice: autobind, unix(7). */
+	MUST(bind(listener, (struct sockaddr *)&addr, sizeof(sa_family_t)));
 	MUST(listen(listener, 5));
-	MUST(connect(client, (struct sockaddr *)&addr, sizeof(addr)));
-	/* Not accepted: the other end has no descriptor. */
+	MUST(getsockname(listener, (struct sockaddr *)&addr, &size));
+	MUST(connect(client, (struct sockaddr *)&addr, size));
+	/* Not accepted: the other end has no descriptor to read this from. */
+	must_write(client, "x", 1);
 	refuse(client, "unix");
 }
 

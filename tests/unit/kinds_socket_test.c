@@ -346,6 +346,56 @@ static void a_name_that_was_unlinked_stays_so(void **state)
 		&(struct trip){ .make = relative_make, .verify = relative_verify, .cwd = folder });
 }
 
+/* 3 and 4 are the ends of a connection, and nobody listens under its name any more. */
+static const struct sockaddr_un orphan_name = { .sun_family = AF_UNIX,
+						.sun_path = "\0thump-orphan" };
+static const socklen_t orphan_len = offsetof(struct sockaddr_un, sun_path) + 13;
+
+static void orphan_make(void)
+{
+	CHECK(bind_unix(&orphan_name, orphan_len, SOCK_STREAM) == 3 && listen(3, 1) == 0);
+	CHECK(socket(AF_UNIX, SOCK_STREAM, 0) == 4);
+	CHECK(connect(4, (const struct sockaddr *)&orphan_name, orphan_len) == 0);
+	CHECK(accept(3, NULL, NULL) == 5 && dup2(5, 3) == 3 && close(5) == 0);
+	CHECK(send(4, "hello", 5, 0) == 5);
+}
+
+static void take_orphan_name(void)
+{
+	CHECK(listen(bind_unix(&orphan_name, orphan_len, SOCK_STREAM), 1) == 0);
+}
+
+static void check_orphan(socklen_t want_len)
+{
+	struct sockaddr_un got;
+	socklen_t len = sizeof(got);
+	char buf[8];
+
+	CHECK(getsockname(3, (struct sockaddr *)&got, &len) == 0 && len == want_len);
+	CHECK(recv(3, buf, 8, 0) == 5 && send(3, "x", 1, 0) == 1 && recv(4, buf, 8, 0) == 1);
+	CHECK(gone_after_exec(5) && gone_after_exec(6));
+}
+
+static void orphan_verify(void)
+{
+	check_orphan(orphan_len);
+}
+
+static void nameless_verify(void)
+{
+	check_orphan(sizeof(sa_family_t));
+}
+
+static void a_connection_goes_on_without_a_name_that_is_taken(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .make = orphan_make, .verify = orphan_verify });
+	assert_trip(&(struct trip){ .make = orphan_make,
+				    .between = take_orphan_name,
+				    .verify = nameless_verify,
+				    .warning = "its name @thump-orphan cannot be had" });
+}
+
 /* ---- TCP, UDP --------------------------------------------------------------------------- */
 
 static uint16_t port4, port6, udp_port;
@@ -563,6 +613,7 @@ int main(void)
 		cmocka_unit_test(served_path_does_not_fit),
 		cmocka_unit_test(the_server_of_a_path_does_not_notice),
 		cmocka_unit_test(a_name_that_was_unlinked_stays_so),
+		cmocka_unit_test(a_connection_goes_on_without_a_name_that_is_taken),
 		cmocka_unit_test(inet_sockets_keep_address_and_options),
 		cmocka_unit_test(port_in_use_does_not_fit_but_can_be_mapped),
 		cmocka_unit_test(connections_are_refused_with_both_addresses),
