@@ -32,7 +32,7 @@ complete -c thump -n __fish_use_subcommand -a restore -d 'make a running process
 complete -c thump -n '__fish_seen_subcommand_from restore' -l dry-run -d 'List every misfit of image and machine at once, and start nothing'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l detach -d 'End as soon as the program runs'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l pid-file -r -F -d 'Write the pid of the program, as the caller sees it, to FILE'
-complete -c thump -n '__fish_seen_subcommand_from restore' -l keep-stdio -d 'Give the program what the checkpointed standard descriptors referred to (files are opened again), and not those of the caller'
+complete -c thump -n '__fish_seen_subcommand_from restore' -l keep-stdio -d 'Give the program what the checkpointed standard descriptors referred to, and not those of the caller'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l port -x -d 'Let a listening TCP socket that was bound to port OLD listen on port NEW'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l memory -x -a 'auto eager lazy-unsafe' -d 'How memory comes back'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l verify -d 'Check the checksum of all memory before the program runs, also when it is mapped lazily and an earlier restore has found the image good'

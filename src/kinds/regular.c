@@ -152,6 +152,25 @@ static int regular_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obj
 	return 0;
 }
 
+/* Of a log that is another by now: to its end, not over what was written there meanwhile. */
+static int set_offset(const struct thump_fd_rebuild *rb, const struct thump_ofd *ofd, int fd,
+		      struct thump_err *err)
+{
+	const struct thump_backing *backing = &rb->model->backings[ofd->backing_id];
+	bool to_end = false;
+	struct stat st;
+
+	if (rb->plans[ofd->backing_id].is_log && !(ofd->open_flags & O_APPEND)) {
+		if (fstat(fd, &st) < 0)
+			return thump_fail_errno(err, "fstat %s", backing->path);
+		to_end = (uint64_t)st.st_size != backing->identity.size_bytes;
+	}
+	if (to_end ? lseek(fd, 0, SEEK_END) < 0
+		   : ofd->pos && lseek(fd, (off_t)ofd->pos, SEEK_SET) < 0)
+		return thump_fail_errno(err, "lseek %s", backing->path);
+	return 0;
+}
+
 static int regular_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object, int *fd_ret,
 			   struct thump_err *err)
 {
@@ -161,8 +180,8 @@ static int regular_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *o
 
 	if (thump_open_backing(rb, ofd->backing_id, ofd->open_flags, &fd, err) < 0)
 		return -1;
-	if (ofd->pos && lseek(fd, (off_t)ofd->pos, SEEK_SET) < 0)
-		return thump_fail_errno(err, "lseek to %llu", (unsigned long long)ofd->pos);
+	if (set_offset(rb, ofd, fd, err) < 0)
+		return -1;
 	if (thump_locks_take(fd, &regular->locks, THUMP_LOCK_FLOCK) < 0 ||
 	    thump_locks_take(fd, &regular->locks, THUMP_LOCK_OFD) < 0)
 		return thump_fail_errno(err, "lock %s", rb->model->backings[ofd->backing_id].path);

@@ -23,12 +23,18 @@ int thump_ofd_first_fd(const struct thump_model *model, uint32_t ofd_id)
 	return -1;
 }
 
-bool thump_ofd_is_callers(const struct thump_fd_rebuild *rb, uint32_t ofd_id)
+int thump_ofd_launcher_fd(const struct thump_fd_rebuild *rb, uint32_t ofd_id)
 {
 	const struct thump_kind *kind = thump_kind_by_id(rb->model->ofds[ofd_id].kind_id);
 
-	return !rb->keep_stdio && kind && kind->launcher_fd && rb->objects[ofd_id] &&
-	       kind->launcher_fd(rb->objects[ofd_id]) >= 0;
+	if (!kind || !kind->launcher_fd || !rb->objects[ofd_id])
+		return -1;
+	return kind->launcher_fd(rb->objects[ofd_id]);
+}
+
+bool thump_ofd_is_callers(const struct thump_fd_rebuild *rb, uint32_t ofd_id)
+{
+	return !rb->keep_stdio && thump_ofd_launcher_fd(rb, ofd_id) >= 0;
 }
 
 static void THUMP_PRINTF(6, 0) add_misfit(const struct thump_fd_rebuild *rb, uint32_t ofd_id,

@@ -10,6 +10,9 @@
 /* The lowest descriptor of this description; -1 when no descriptor refers to it. */
 int thump_ofd_first_fd(const struct thump_model *model, uint32_t ofd_id);
 
+/* 0 to 2 for what the launcher gave as stdin, stdout or stderr; else -1. */
+int thump_ofd_launcher_fd(const struct thump_fd_rebuild *rb, uint32_t ofd_id);
+
 /* The restoring command's own stdin, stdout or stderr takes the place of this description. */
 bool thump_ofd_is_callers(const struct thump_fd_rebuild *rb, uint32_t ofd_id);
 
@@ -58,7 +61,7 @@ THUMP_MUST_CHECK int thump_move_away(struct thump_fd_rebuild *rb, int fd, int *f
 enum thump_backing_how {
 	THUMP_BACKING_UNUSED = 0,    /* only descriptors that are the caller's refer to it */
 	THUMP_BACKING_OPEN,	     /* the file at its path */
-	THUMP_BACKING_MAKE_LOG,	     /* an O_APPEND log that is gone: made anew, empty */
+	THUMP_BACKING_MAKE_LOG,	     /* a log that is gone: made anew, empty */
 	THUMP_BACKING_MAKE_NAMED,    /* a carried file at its path */
 	THUMP_BACKING_REPLACE,	     /* the same, in place of the one that was left there */
 	THUMP_BACKING_MAKE_UNLINKED, /* a carried file without a name */
@@ -70,10 +73,10 @@ struct thump_backing_plan {
 	enum thump_backing_how how;
 	bool mapped; /* a mapping needs it: open until the end */
 	bool mapped_for_write;
-	bool written;	    /* the program may write to it */
-	bool only_appended; /* nothing but O_APPEND descriptors refer to it */
-	uint32_t ofd_id;    /* the first description that refers to it, or THUMP_NO_ID */
-	uint64_t dev, ino;  /* of the file that was checked */
+	bool written; /* the program may write to it */
+	bool is_log; /* only ever written at its end: by O_APPEND, or as a launcher's output file */
+	uint32_t ofd_id;   /* the first description that refers to it, or THUMP_NO_ID */
+	uint64_t dev, ino; /* of the file that was checked */
 };
 
 THUMP_MUST_CHECK int thump_check_backings(struct thump_fd_rebuild *rb,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Backings on the restore side. Checked in thump before anything exists; made in the child.
- *   file       must be there and be the one recorded; O_APPEND logs may have grown, been rotated or
- *              be gone (warned about)
+ *   file       must be there and be the one recorded; logs (O_APPEND, or what the launcher made
+ *              stdout or stderr) may have grown, been rotated or be gone (warned about)
  *   carried    a deleted file comes back without a name. A temporary one comes back at its path if
  *              that is free; if it is still there, unchanged, it is used when it is only read, and
  *              replaced when nobody has it open; else it comes back without a name (warned about).
@@ -43,12 +43,22 @@ static void note_mappings(struct thump_fd_rebuild *rb)
 			continue;
 		plan = &rb->plans[vma->backing_id];
 		plan->mapped = true;
-		plan->only_appended = false;
+		plan->is_log = false;
 		if (vma->kind == THUMP_VMA_FILE_SHARED || vma->kind == THUMP_VMA_MEMFD_SHARED)
 			plan->mapped_for_write |=
 				(vma->traits & THUMP_VMA_MAYWRITE) || (vma->prot & PROT_WRITE);
 		plan->written |= plan->mapped_for_write;
 	}
+}
+
+/* What `command >FILE` opened goes on where others have stopped writing, the launcher for one. */
+static bool is_of_a_log(const struct thump_fd_rebuild *rb, uint32_t ofd_id)
+{
+	uint32_t flags = rb->model->ofds[ofd_id].open_flags;
+
+	if (flags & O_APPEND)
+		return (flags & O_ACCMODE) != O_RDONLY;
+	return (flags & O_ACCMODE) == O_WRONLY && thump_ofd_launcher_fd(rb, ofd_id) >= 0;
 }
 
 static void note_descriptors(struct thump_fd_rebuild *rb)
@@ -64,8 +74,8 @@ static void note_descriptors(struct thump_fd_rebuild *rb)
 			plan->ofd_id = i;
 		if (!(ofd->open_flags & O_PATH) && (ofd->open_flags & O_ACCMODE) != O_RDONLY)
 			plan->written = true;
-		if (!(ofd->open_flags & O_APPEND) || (ofd->open_flags & O_ACCMODE) == O_RDONLY)
-			plan->only_appended = false;
+		if (!is_of_a_log(rb, i))
+			plan->is_log = false;
 	}
 }
 
@@ -183,7 +193,7 @@ static void check_carried(struct thump_fd_rebuild *rb, uint32_t id, int fd, enum
 {
 	struct thump_backing_plan *plan = &rb->plans[id];
 
-	if (same != CHANGED && plan->only_appended)
+	if (same != CHANGED && plan->is_log)
 		return; /* a log, as elsewhere */
 	if (same == SAME && !plan->written)
 		return;
@@ -217,9 +227,9 @@ static int check_opened(struct thump_fd_rebuild *rb, uint32_t id, int fd,
 	plan->ino = st.st_ino;
 	if (carried)
 		check_carried(rb, id, fd, same, problems);
-	else if (same == SAME || (same == GROWN && plan->only_appended))
+	else if (same == SAME || (same == GROWN && plan->is_log))
 		return 0;
-	else if (plan->only_appended && S_ISREG(st.st_mode))
+	else if (plan->is_log && S_ISREG(st.st_mode))
 		backing_problem(rb, id, true, problems, "changed-file",
 				"a log that was rotated or rewritten since the checkpoint");
 	else
@@ -254,7 +264,7 @@ static void check_absent(struct thump_fd_rebuild *rb, uint32_t id, struct thump_
 	if (backing->kind == THUMP_BACKING_CARRIED) {
 		plan->how = open_errno == ENOENT ? THUMP_BACKING_MAKE_NAMED
 						 : THUMP_BACKING_MAKE_UNLINKED;
-	} else if (open_errno == ENOENT && plan->only_appended && folder_is_there(backing->path)) {
+	} else if (open_errno == ENOENT && plan->is_log && folder_is_there(backing->path)) {
 		plan->how = THUMP_BACKING_MAKE_LOG;
 		backing_problem(rb, id, true, problems, "missing-file",
 				"a log that is gone: made anew, empty");
@@ -272,7 +282,7 @@ static int open_to_check(const struct thump_backing *backing, const struct thump
 	int fd = open(backing->path, flags | (plan->mapped_for_write ? O_RDWR : O_RDONLY));
 
 	/* A log that may only be written, recorded without a look into it. */
-	if (fd < 0 && errno == EACCES && plan->only_appended)
+	if (fd < 0 && errno == EACCES && plan->is_log)
 		fd = open(backing->path, flags | O_PATH);
 	return fd;
 }
@@ -329,7 +339,7 @@ int thump_check_backings(struct thump_fd_rebuild *rb, struct thump_problems *pro
 	for (uint32_t i = 0; i < rb->model->nr_backings; i++)
 		rb->plans[i] = (struct thump_backing_plan){
 			.ofd_id = THUMP_NO_ID,
-			.only_appended = true,
+			.is_log = true,
 		};
 	note_mappings(rb);
 	note_descriptors(rb);

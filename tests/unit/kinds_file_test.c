@@ -447,16 +447,72 @@ static void stdout_file_verify(void)
 	CHECK(unlink(path_of("mine")) == 0);
 }
 
+static void remove_stdout_file(void)
+{
+	CHECK(unlink(path_of("out")) == 0);
+}
+
+static void new_stdout_file_verify(void)
+{
+	CHECK(link_is(1, path_of("out")) && lseek(1, 0, SEEK_CUR) == 0);
+}
+
+/* What --keep-stdio can keep, whatever the test itself has. */
+static void keepable_stdio_make(void)
+{
+	int fd = open("/dev/null", O_RDWR);
+
+	CHECK(fd == 3 && dup2(fd, 0) == 0 && dup2(fd, 2) == 2 && close(fd) == 0);
+	stdout_file_make();
+}
+
+static void temporary_stdout_make(void)
+{
+	int fd;
+
+	keepable_stdio_make();
+	CHECK(unlink(path_of("out")) == 0);
+	fd = open(temporary_path("scratch"), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	CHECK(fd == 3 && dup2(fd, 1) == 1 && close(fd) == 0 && write(1, "program\n", 8) == 8);
+}
+
+/* `thump run` still has it, and says that the program was checkpointed. */
+static void temporary_stdout_grows(void)
+{
+	int fd = open(temporary_path("scratch"), O_WRONLY | O_APPEND);
+
+	CHECK(fd >= 0 && write(fd, "launcher\n", 9) == 9);
+}
+
+static void temporary_stdout_verify(void)
+{
+	int fd = open(temporary_path("scratch"), O_RDONLY);
+
+	CHECK(link_is(1, temporary_path("scratch")) && write(1, "again\n", 6) == 6);
+	CHECK(fd >= 0 && holds(fd, "program\nlauncher\nagain\n"));
+}
+
+/* --keep-stdio */
+static void kept_output_goes_on_at_its_end(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .make = temporary_stdout_make,
+				    .between = temporary_stdout_grows,
+				    .keep_stdio = true,
+				    .verify = temporary_stdout_verify });
+	assert_trip(&(struct trip){ .make = keepable_stdio_make,
+				    .between = remove_stdout_file,
+				    .keep_stdio = true,
+				    .verify = new_stdout_file_verify,
+				    .warning = "made anew, empty" });
+}
+
 static void file_of_the_launcher_becomes_the_callers(void **state)
 {
 	(void)state;
 	assert_trip(&(struct trip){ .make = stdout_file_make,
 				    .between = stdout_file_between,
 				    .verify = stdout_file_verify });
-	assert_trip(&(struct trip){ .make = stdout_file_make,
-				    .between = stdout_file_between,
-				    .keep_stdio = true,
-				    .misfit = "fd 1: file" });
 }
 
 /* ---- locks ------------------------------------------------------------------------------ */
@@ -582,6 +638,7 @@ int main(void)
 		cmocka_unit_test(leases_are_found_by_their_inode),
 		cmocka_unit_test(a_lease_of_another_process_is_not_broken),
 		cmocka_unit_test(file_of_the_launcher_becomes_the_callers),
+		cmocka_unit_test(kept_output_goes_on_at_its_end),
 		cmocka_unit_test(locks_are_taken_again),
 		cmocka_unit_test(memfds_keep_content_and_seals),
 	};
