@@ -232,5 +232,6 @@ JNIEXPORT jint JNICALL Agent_OnLoad(JavaVM *vm, char *text, void *reserved)
 	agent->parameters = make_pages(AGENT_PARAMETERS_SIZE);
 	the_agent = agent;
 	agent->has_clock = clock_take_over(agent);
+	leftovers_take_over(agent);
 	return agent->page && set_up_jvmti(agent) ? JNI_OK : JNI_ERR;
 }

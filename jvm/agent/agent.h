@@ -41,6 +41,7 @@ struct agent {
 	struct thump_coord_page *page; /* page aligned, shared with the engine during a capture */
 	int64_t clock_ahead_ns; /* the machine's monotonic clock, of the program's; see clock.c */
 	bool has_clock;
+	bool restored;		   /* this process was made from an image */
 	char *parameters;	   /* what the engine says in a restore (coord/abi.h), or NULL */
 	bool time_zone_changed;	   /* TZ, by the last restore */
 	bool ends_on_failure;	   /* who restored wants it to end when hooks fail */
@@ -98,6 +99,10 @@ bool server_is_serving(const struct agent *agent);
  * server's own one serves the request. */
 pid_t server_hand_over(struct agent *agent);
 
+/* Ends HotSpot's attach listener, if there is one: an image that held its socket could be restored
+ * once at a time, and HotSpot makes another when jcmd or jstack wants it. Waits 2 s at most. */
+void attach_close(void);
+
 /* Runs `run` inside a VM operation, on the VM thread: no thread of the JVM moves an object or runs
  * Java code meanwhile, and `run` must use neither JNI nor JVMTI. False: it did not run. */
 bool safepoint_run(struct agent *agent, void (*run)(void *arg), void *arg);
@@ -154,6 +159,17 @@ void critical_learn(struct agent *agent, JNIEnv *jni, jthread self);
 bool critical_matters(const struct agent *agent);
 /* Whether a platform thread, or a virtual one that runs on it, holds off the collector. */
 bool critical_inside(const struct agent *agent, JNIEnv *jni, jthread thread);
+
+struct slot {
+	const char *name; /* of a function that libjvm imports */
+	uintptr_t function;
+};
+/* Lets libjvm call our functions in place of others; before any other thread of the JVM runs.
+ * Returns how many slots there are. */
+size_t slots_point(const struct agent *agent, const struct slot *slots, size_t count);
+
+/* Lets the JVM remove no file of another clone when it ends; see leftovers.c. */
+void leftovers_take_over(const struct agent *agent);
 
 /* Lets the JVM's monotonic time be ours from now on; false: it cannot be. */
 bool clock_take_over(struct agent *agent);

@@ -1,58 +1,135 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
+ * HotSpot's attach listener, by which jcmd, jstack and others reach a JVM: a thread of HotSpot's
+ * that listens on .java_pidPID in the temporary directory from the first of them on.
+ *
  * `jcmd PID JVMTI.agent_load LIBRARY` asks a JVM that has the agent for a checkpoint. It only gets
  * a return code: the checkpoint is made after jcmd's connection is closed, as that could not be
  * saved, by a thread of its own.
  */
 #include <dirent.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "agent.h"
 
-/* jcmd reads the answer and ends; 2 s in all. Nothing tells us when it has. */
+/* jcmd reads the answer and ends, and so does the listener; 2 s in all. Nothing tells us when. */
 enum { TRIES = 400, PAUSE_NS = 5000000 };
 
-/* HotSpot listens on .java_pidPID in its temporary directory; the name is that of what it accepts,
- * too. */
-static bool is_attach_connection(int fd)
-{
-	struct sockaddr_un own = { 0 }, peer;
-	socklen_t own_len = sizeof(own) - 1, peer_len = sizeof(peer);
+#define LISTENER_THREAD "Attach Listener"
+/* The socket is bound to this, and its file then renamed. */
+#define UNFINISHED ".tmp"
 
-	return getsockname(fd, (struct sockaddr *)&own, &own_len) == 0 &&
-	       own.sun_family == AF_UNIX && strstr(own.sun_path, "/.java_pid") &&
-	       getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0;
+static void pause_a_little(void)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+
+	(void)nanosleep(&pause, NULL);
 }
 
-static bool client_is_connected(void)
+/* The name is that of what the listener accepts, too. */
+static bool is_attach_socket(int fd, struct sockaddr_un *name_ret)
+{
+	socklen_t len = sizeof(*name_ret) - 1;
+
+	memset(name_ret, 0, sizeof(*name_ret));
+	return getsockname(fd, (struct sockaddr *)name_ret, &len) == 0 &&
+	       name_ret->sun_family == AF_UNIX && strstr(name_ret->sun_path, "/.java_pid");
+}
+
+/* The listener, or what it has accepted; -1: there is none. */
+static int find_attach_socket(bool listener, struct sockaddr_un *name_ret)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	const struct dirent *entry;
-	bool connected = false;
+	int found = -1;
 
-	while (dir && !connected && (entry = readdir(dir)))
-		connected = is_attach_connection(atoi(entry->d_name));
+	while (dir && found < 0 && (entry = readdir(dir))) {
+		int fd = atoi(entry->d_name), listens = 0;
+		socklen_t len = sizeof(listens);
+
+		if (is_attach_socket(fd, name_ret) &&
+		    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 &&
+		    (listens != 0) == listener)
+			found = fd;
+	}
 	if (dir)
 		(void)closedir(dir);
-	return connected;
+	return found;
 }
+
+/* ---- before a capture -------------------------------------------------------------------------
+ */
+
+static bool is_listener_thread(const char *tid)
+{
+	char path[300], name[sizeof(LISTENER_THREAD)] = "";
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%s/comm", tid);
+	file = fopen(path, "re");
+	if (file && !fgets(name, sizeof(name), file))
+		name[0] = '\0';
+	if (file)
+		(void)fclose(file);
+	return strcmp(name, LISTENER_THREAD) == 0;
+}
+
+static bool have_listener_thread(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	const struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir)))
+		found = is_listener_thread(entry->d_name);
+	if (dir)
+		(void)closedir(dir);
+	return found;
+}
+
+void attach_close(void)
+{
+	struct sockaddr_un name;
+	int fd = find_attach_socket(true, &name);
+	size_t len;
+
+	if (fd < 0)
+		return;
+	/* accept(2) fails then, and with it the thread ends: it is as if nobody had attached. */
+	(void)shutdown(fd, SHUT_RDWR);
+	for (int i = 0; i < TRIES && have_listener_thread(); i++)
+		pause_a_little();
+	/* A listener that is busy for so long may still use the number. */
+	if (have_listener_thread())
+		return;
+	len = strlen(name.sun_path);
+	if (len > strlen(UNFINISHED) &&
+	    strcmp(name.sun_path + len - strlen(UNFINISHED), UNFINISHED) == 0)
+		name.sun_path[len - strlen(UNFINISHED)] = '\0';
+	(void)unlink(name.sun_path);
+	(void)close(fd);
+}
+
+/* ---- a checkpoint by jcmd ---------------------------------------------------------------------
+ */
 
 static void *attach_main(void *arg)
 {
-	const struct timespec pause = { .tv_nsec = PAUSE_NS };
 	JavaVMAttachArgs args = { .version = JNI_VERSION_9, .name = (char *)"thump jcmd" };
 	struct agent *agent = arg;
+	struct sockaddr_un name;
 	JNIEnv *jni = NULL;
 
-	for (int i = 0; i < TRIES && client_is_connected(); i++)
-		(void)nanosleep(&pause, NULL);
+	for (int i = 0; i < TRIES && find_attach_socket(false, &name) >= 0; i++)
+		pause_a_little();
 	if ((*agent->vm)->AttachCurrentThreadAsDaemon(agent->vm, (void **)&jni, &args) != JNI_OK)
 		return NULL;
 	agent_request_checkpoint(agent, jni);
@@ -60,25 +137,10 @@ static void *attach_main(void *arg)
 	return NULL;
 }
 
-/* With all signals blocked: those of the process are for the JVM's and the program's threads. */
-static int start_thread(struct agent *agent)
-{
-	sigset_t all, old;
-	pthread_t thread;
-	int rc;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&thread, NULL, attach_main, agent);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc == 0)
-		(void)pthread_detach(thread);
-	return rc;
-}
-
 JNIEXPORT jint JNICALL Agent_OnAttach(JavaVM *vm, char *text, void *reserved)
 {
 	struct agent *agent = agent_get();
+	pthread_t thread;
 
 	(void)vm;
 	(void)text;
@@ -95,5 +157,8 @@ JNIEXPORT jint JNICALL Agent_OnAttach(JavaVM *vm, char *text, void *reserved)
 			       JVMTI_ERROR_NONE);
 		return JNI_ERR;
 	}
-	return start_thread(agent) == 0 ? JNI_OK : JNI_ERR;
+	if (agent_create_thread(&thread, attach_main, agent) != 0)
+		return JNI_ERR;
+	(void)pthread_detach(thread);
+	return JNI_OK;
 }

@@ -222,6 +222,7 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	refusals_forget(agent);
 	server_suspend(agent);
 	if (!dry_run) {
+		attach_close();
 		random_find(agent, jni);
 		changes_find(agent, jni);
 	}
@@ -232,6 +233,7 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 		capture_here(&call);
 	(void)prctl(PR_SET_PTRACER, 0, 0, 0, 0);
 	if (load_state(page) == THUMP_COORD_RESTORED) {
+		agent->restored = true;
 		random_renew(agent, jni);
 		changes_apply(agent, jni);
 	}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The slots (.got.plt) through which libjvm.so calls functions of the C library. Other libraries
+ * have slots of their own, and go on calling what they called.
+ */
+#include <elf.h>
+#include <link.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "agent.h"
+
+struct patch {
+	uintptr_t inside; /* an address in the library */
+	const struct slot *slots;
+	size_t nr_slots, nr_patched;
+};
+
+struct dynamic {
+	const Elf64_Rela *relocations;
+	size_t nr_relocations;
+	const Elf64_Sym *symbols;
+	const char *names;
+};
+
+static uintptr_t replacement_of(const struct patch *patch, const char *name)
+{
+	for (size_t i = 0; i < patch->nr_slots; i++)
+		if (strcmp(name, patch->slots[i].name) == 0)
+			return patch->slots[i].function;
+	return 0;
+}
+
+/* Slots are read-only where the library was linked with -z now: written as ld.so does it, before
+ * any other thread of the JVM runs. */
+static bool write_slot(uintptr_t *slot, uintptr_t value, bool read_only)
+{
+	const uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
+	void *page = (void *)((uintptr_t)slot & ~(page_size - 1));
+
+	if (read_only && mprotect(page, page_size, PROT_READ | PROT_WRITE) != 0)
+		return false;
+	__atomic_store_n(slot, value, __ATOMIC_RELEASE);
+	return !read_only || mprotect(page, page_size, PROT_READ) == 0;
+}
+
+static bool is_relro(const struct dl_phdr_info *info, uintptr_t addr)
+{
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const Elf64_Phdr *segment = &info->dlpi_phdr[i];
+
+		if (segment->p_type == PT_GNU_RELRO &&
+		    addr - (info->dlpi_addr + segment->p_vaddr) < segment->p_memsz)
+			return true;
+	}
+	return false;
+}
+
+static void patch_relocations(const struct dl_phdr_info *info, const struct dynamic *dynamic,
+			      struct patch *patch)
+{
+	for (size_t i = 0; i < dynamic->nr_relocations; i++) {
+		const Elf64_Rela *relocation = &dynamic->relocations[i];
+		const Elf64_Sym *symbol = &dynamic->symbols[ELF64_R_SYM(relocation->r_info)];
+		uintptr_t slot = info->dlpi_addr + relocation->r_offset;
+		uintptr_t value;
+
+		if (ELF64_R_TYPE(relocation->r_info) != R_X86_64_JUMP_SLOT &&
+		    ELF64_R_TYPE(relocation->r_info) != R_X86_64_GLOB_DAT)
+			continue;
+		value = replacement_of(patch, dynamic->names + symbol->st_name);
+		if (value && write_slot((uintptr_t *)slot, value, is_relro(info, slot)))
+			patch->nr_patched++;
+	}
+}
+
+/* glibc has relocated these addresses in place (DL_RELOCATE_LD in elf/dl-relocate-ld.h). */
+static void patch_dynamic(const struct dl_phdr_info *info, const Elf64_Dyn *entry,
+			  struct patch *patch)
+{
+	struct dynamic plt = { 0 }, other;
+
+	other = plt;
+	for (; entry->d_tag != DT_NULL; entry++) {
+		if (entry->d_tag == DT_JMPREL)
+			plt.relocations = (const Elf64_Rela *)entry->d_un.d_ptr;
+		else if (entry->d_tag == DT_PLTRELSZ)
+			plt.nr_relocations = entry->d_un.d_val / sizeof(Elf64_Rela);
+		else if (entry->d_tag == DT_RELA)
+			other.relocations = (const Elf64_Rela *)entry->d_un.d_ptr;
+		else if (entry->d_tag == DT_RELASZ)
+			other.nr_relocations = entry->d_un.d_val / sizeof(Elf64_Rela);
+		else if (entry->d_tag == DT_SYMTAB)
+			plt.symbols = other.symbols = (const Elf64_Sym *)entry->d_un.d_ptr;
+		else if (entry->d_tag == DT_STRTAB)
+			plt.names = other.names = (const char *)entry->d_un.d_ptr;
+	}
+	if (!plt.symbols || !plt.names)
+		return;
+	patch_relocations(info, &plt, patch);
+	patch_relocations(info, &other, patch);
+}
+
+static bool is_inside(const struct dl_phdr_info *info, uintptr_t addr)
+{
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const Elf64_Phdr *segment = &info->dlpi_phdr[i];
+
+		if (segment->p_type == PT_LOAD &&
+		    addr - (info->dlpi_addr + segment->p_vaddr) < segment->p_memsz)
+			return true;
+	}
+	return false;
+}
+
+static int patch_library(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct patch *patch = arg;
+
+	(void)size;
+	if (!is_inside(info, patch->inside))
+		return 0;
+	for (int i = 0; i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+			patch_dynamic(
+				info,
+				(const Elf64_Dyn *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr),
+				patch);
+	return 1;
+}
+
+size_t slots_point(const struct agent *agent, const struct slot *slots, size_t count)
+{
+	struct patch patch = {
+		.inside = (uintptr_t)(*agent->vm)->GetEnv,
+		.slots = slots,
+		.nr_slots = count,
+	};
+
+	(void)dl_iterate_phdr(patch_library, &patch);
+	return patch.nr_patched;
+}
