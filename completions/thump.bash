@@ -20,8 +20,9 @@ _thump()
 		--checkpoint-when) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--drain) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--resource-policies) compopt -o default; return ;;
+		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="--image --then --on-restore-failure --checkpoint-when --drain --resource-policies --json -v --verbose -h --help --version"
+		options="--image --then --on-restore-failure --checkpoint-when --drain --resource-policies --mode --json -v --verbose -h --help --version"
 		positional=command
 		;;
 	checkpoint)

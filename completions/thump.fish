@@ -11,6 +11,7 @@ complete -c thump -n '__fish_seen_subcommand_from run' -l on-restore-failure -x 
 complete -c thump -n '__fish_seen_subcommand_from run' -l checkpoint-when -x -d 'When COMMAND was started (not when an image was restored)'
 complete -c thump -n '__fish_seen_subcommand_from run' -l drain -x -d 'What thump checkpoint --drain does, for the checkpoint of --checkpoint-when (where it is 5s by default) and for those that a Java program asks for'
 complete -c thump -n '__fish_seen_subcommand_from run' -l resource-policies -r -F -d 'What thump checkpoint --resource-policies does, for the same checkpoints'
+complete -c thump -n '__fish_seen_subcommand_from run' -l mode -x -d 'What thump checkpoint --mode does, for the same checkpoints'
 complete -c thump -n '__fish_seen_subcommand_from run' -l json -d 'Print one JSON object on standard output once the program runs'
 complete -c thump -n '__fish_seen_subcommand_from run' -s v -l verbose -d 'Say on standard error what was started or restored, and its pid'
 complete -c thump -n '__fish_seen_subcommand_from run' -s h -l help -d 'Print a summary of the options'

@@ -26,8 +26,8 @@ struct agent_options {
 	char *image; /* where checkpoints are written; NULL: the API is not supported */
 	char *thump; /* path of the thump executable; NULL: it was not found */
 	char *trigger_class, *trigger_method, *trigger_signature; /* NULL: none */
-	char *drain, *policies; /* for thump checkpoint, as they are; NULL: none */
-	bool leave_running;	/* then=continue: the original goes on after a checkpoint */
+	char *drain, *policies, *mode; /* for thump checkpoint, as they are; NULL: none */
+	bool leave_running;	       /* then=continue: the original goes on after a checkpoint */
 };
 
 /* More than an environment usually has; untouched pages cost nothing. */

@@ -76,6 +76,10 @@ static int start_engine(const struct agent *agent, bool dry_run)
 		argv[argc++] = (char *)"--resource-policies";
 		argv[argc++] = agent->options.policies;
 	}
+	if (agent->options.mode) {
+		argv[argc++] = (char *)"--mode";
+		argv[argc++] = agent->options.mode;
+	}
 	argv[argc] = NULL;
 	rc = posix_spawn_file_actions_init(&actions);
 	if (rc == 0)

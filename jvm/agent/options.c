@@ -41,6 +41,8 @@ static bool set_option(char *key, const char *value, struct agent_options *optio
 		return (options->drain = strdup(value)) != NULL;
 	if (strcmp(key, "policies") == 0)
 		return (options->policies = strdup(value)) != NULL;
+	if (strcmp(key, "mode") == 0)
+		return (options->mode = strdup(value)) != NULL;
 	if (strcmp(key, "trigger") == 0)
 		return parse_trigger(value, options);
 	if (strcmp(key, "then") == 0)

@@ -89,22 +89,6 @@ struct checkpoint {
 /* ---- options -----------------------------------------------------------------------------------
  */
 
-static int parse_mode(struct checkpoint *checkpoint, const char *text)
-{
-	char *end;
-	unsigned long mode = strtoul(text, &end, 8);
-
-	if (*text < '0' || *text > '7' || *end || mode > 0777)
-		return thump_usage_error(&checkpoint->common, "%s is no octal mode", text);
-	if (mode & 0222 || !(mode & 0400))
-		return thump_usage_error(&checkpoint->common,
-					 "--mode %s: an image is readable by its owner and "
-					 "writable by nobody",
-					 text);
-	checkpoint->options.mode = (mode_t)mode;
-	return -1;
-}
-
 static int take_option(void *ctx, int opt)
 {
 	struct checkpoint *checkpoint = ctx;
@@ -120,7 +104,7 @@ static int take_option(void *ctx, int opt)
 		checkpoint->dry_run = true;
 		return -1;
 	case OPT_MODE:
-		return parse_mode(checkpoint, optarg);
+		return thump_mode_option(&checkpoint->common, optarg, &checkpoint->options.mode);
 	case OPT_DRAIN:
 		checkpoint->rules.end_accepted = true;
 		if (thump_parse_duration(optarg, &checkpoint->drain_ns) < 0)

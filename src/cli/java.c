@@ -118,11 +118,12 @@ static const char *agent_argument(struct java_parse *parse,
 	const char *image = parse->command->image;
 
 	return thump_arena_printf(
-		parse->arena, "-agentpath:%s=thump=%s%s%s%s%s%s%s%s%s%s", options->agent,
+		parse->arena, "-agentpath:%s=thump=%s%s%s%s%s%s%s%s%s%s%s%s", options->agent,
 		options->thump, image ? ",image=" : "", image ? image : "",
 		parse->trigger ? ",trigger=" : "", parse->trigger ? parse->trigger : "",
 		options->drain ? ",drain=" : "", options->drain ? options->drain : "",
 		options->policies ? ",policies=" : "", options->policies ? options->policies : "",
+		options->mode ? ",mode=" : "", options->mode ? options->mode : "",
 		options->then_continue ? ",then=continue" : "");
 }
 

@@ -28,8 +28,8 @@ struct thump_java_options {
 	const char *image; /* of `thump run --image`, or NULL */
 	const char *thump; /* path of this executable */
 	const char *agent; /* path of libthump-jvm.so, or NULL when it is not installed */
-	const char *drain, *policies; /* NULL: none */
-	bool then_continue;	      /* the program goes on after a checkpoint */
+	const char *drain, *policies, *mode; /* for thump checkpoint; NULL: none */
+	bool then_continue;		     /* the program goes on after a checkpoint */
 };
 
 /* Rewrites argv. Refuses options of CRaC that thump cannot honour, by name. */

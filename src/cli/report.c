@@ -105,6 +105,22 @@ int thump_parse_number(const char *text, uint64_t max, uint64_t *value_ret)
 	return 0;
 }
 
+int thump_mode_option(const struct thump_common *common, const char *text, mode_t *mode_ret)
+{
+	char *end;
+	unsigned long mode = strtoul(text, &end, 8);
+
+	if (*text < '0' || *text > '7' || *end || mode > 0777)
+		return thump_usage_error(common, "%s is no octal mode", text);
+	if (mode & 0222 || !(mode & 0400))
+		return thump_usage_error(common,
+					 "--mode %s: an image is readable by its owner and "
+					 "writable by nobody",
+					 text);
+	*mode_ret = (mode_t)mode;
+	return -1;
+}
+
 static const char *code_word(int code)
 {
 	switch ((enum thump_code)code) {

@@ -8,6 +8,7 @@
 
 #include <getopt.h>
 #include <jansson.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "base/problems.h"
@@ -60,6 +61,9 @@ int thump_usage_error(const struct thump_common *common, const char *fmt, ...) T
 
 /* A whole non-negative decimal number up to max. */
 THUMP_MUST_CHECK int thump_parse_number(const char *text, uint64_t max, uint64_t *value_ret);
+
+/* --mode, the permissions of an image. -1 to go on, else the status to exit with. */
+int thump_mode_option(const struct thump_common *common, const char *text, mode_t *mode_ret);
 
 /* "thump VERB: text" on stderr; does nothing for an empty error. */
 void thump_print_error(const struct thump_common *common, const struct thump_err *err);

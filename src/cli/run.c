@@ -51,6 +51,7 @@ static const char usage[] =
 	"                   idle, then end them in the image; 5s with --checkpoint-when\n"
 	"  --resource-policies FILE\n"
 	"                   what is to become of open files, pipes and sockets\n"
+	"  --mode MODE      permissions of the image that is made, octal (default 0400)\n"
 	"  --on-restore-failure ACTION\n"
 	"                   when hooks of the program fail after a restore and nobody in it can\n"
 	"                   catch that: start COMMAND instead (default), exit with 125, or "
@@ -74,11 +75,11 @@ struct run {
 	char **command;
 	bool only_restore; /* the command says so itself: never start it */
 	struct thump_restore_words words;
-	bool restored;		      /* what runs, or has run, came from the image */
-	struct stat old_image;	      /* at the path of the image when the program began */
-	bool said;		      /* the object of --json */
-	bool watches;		      /* --checkpoint-when */
-	const char *drain, *policies; /* for thump checkpoint, or NULL */
+	bool restored;			     /* what runs, or has run, came from the image */
+	struct stat old_image;		     /* at the path of the image when the program began */
+	bool said;			     /* the object of --json */
+	bool watches;			     /* --checkpoint-when */
+	const char *drain, *policies, *mode; /* for thump checkpoint, or NULL */
 	struct thump_watch watch;
 	struct thump_arena arena; /* of a rewritten command */
 	struct thump_supervise sup;
@@ -90,6 +91,7 @@ enum {
 	OPT_CHECKPOINT_WHEN,
 	OPT_DRAIN,
 	OPT_POLICIES,
+	OPT_MODE,
 	OPT_ON_FAILURE,
 };
 
@@ -135,6 +137,14 @@ static int parse_drain(struct run *run, const char *text)
 	return -1;
 }
 
+static int parse_mode(struct run *run, const char *text)
+{
+	mode_t mode;
+
+	run->mode = text;
+	return thump_mode_option(&run->common, text, &mode);
+}
+
 static int take_option(void *ctx, int opt)
 {
 	struct run *run = ctx;
@@ -152,6 +162,8 @@ static int take_option(void *ctx, int opt)
 	case OPT_POLICIES:
 		run->policies = optarg;
 		return -1;
+	case OPT_MODE:
+		return parse_mode(run, optarg);
 	case OPT_ON_FAILURE:
 		return parse_on_failure(run, optarg);
 	default:
@@ -168,6 +180,7 @@ static int parse(struct run *run, int argc, char **argv)
 		{ "checkpoint-when", required_argument, NULL, OPT_CHECKPOINT_WHEN },
 		{ "drain", required_argument, NULL, OPT_DRAIN },
 		{ "resource-policies", required_argument, NULL, OPT_POLICIES },
+		{ "mode", required_argument, NULL, OPT_MODE },
 		{ "on-restore-failure", required_argument, NULL, OPT_ON_FAILURE },
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
@@ -213,6 +226,7 @@ static int rewrite_java(struct run *run, struct thump_err *err)
 		.agent = thump ? thump_java_find_agent(&run->arena, thump) : NULL,
 		.drain = run->drain,
 		.policies = run->policies,
+		.mode = run->mode,
 		.then_continue = run->then == THEN_CONTINUE,
 	};
 	struct thump_java_command java;
@@ -311,6 +325,7 @@ static void start_watcher(struct run *run, pid_t pid)
 	run->watch.image = run->image_path;
 	run->watch.drain = run->drain ? run->drain : DEFAULT_DRAIN;
 	run->watch.policies = run->policies;
+	run->watch.mode = run->mode;
 	run->watch.end_program = run->then == THEN_EXIT;
 	if (thump_watch_start(&run->watch, pid, &run->sup, &err) < 0)
 		fprintf(stderr, "thump run: no checkpoint will be made: %s\n", err.text);

@@ -57,21 +57,24 @@ static int lock_folder(const char *image, struct thump_err *err)
 static int make_image(const struct thump_watch *watch, pid_t program)
 {
 	char pid[16];
-	char *argv[] = {
-		(char *)"checkpoint",
-		pid,
-		(char *)"-o",
-		(char *)watch->image,
-		(char *)"--drain",
+	char *argv[11] = {
+		(char *)"checkpoint", pid, (char *)"-o", (char *)watch->image, (char *)"--drain",
 		(char *)watch->drain,
-		watch->policies ? (char *)"--resource-policies" : NULL,
-		(char *)watch->policies,
-		NULL,
 	};
+	int argc = 6;
+
+	if (watch->policies) {
+		argv[argc++] = (char *)"--resource-policies";
+		argv[argc++] = (char *)watch->policies;
+	}
+	if (watch->mode) {
+		argv[argc++] = (char *)"--mode";
+		argv[argc++] = (char *)watch->mode;
+	}
 
 	(void)snprintf(pid, sizeof(pid), "%d", (int)program);
 	optind = 0; /* getopt(3): begin anew */
-	return thump_verb_checkpoint.run(watch->policies ? 8 : 6, argv);
+	return thump_verb_checkpoint.run(argc, argv);
 }
 
 static int checkpoint(const struct thump_watch *watch, pid_t program, const struct stat *before)

@@ -116,14 +116,18 @@ def trigger(world, program, method, line, said):
 
 
 def attached(world, program):
-    """jcmd has the agent loaded again: a checkpoint. Without the agent from the start: a clear no."""
+    """jcmd has the agent loaded again: a checkpoint, of the mode that `thump run` was told. Without
+    the agent from the start: a clear no."""
     image = world.path("attached")
-    run = program.start(image, "Service", stdin=subprocess.PIPE, name="attached")
+    run = program.start(image, "Service", stdin=subprocess.PIPE, name="attached",
+                        thump_words=("--mode", "0440"))
     Service(run)
     load = [program.home / "bin" / "jcmd", java.child_of(run, world), "JVMTI.agent_load",
             program.agent]
     world.run(load, "jcmd")
     java.expect_end(run)
+    if image.stat().st_mode & 0o777 != 0o440:
+        raise Failure(f"the image has mode {image.stat().st_mode:o}")
     process, _ = bring_back(world, image, "attached", 1)
     process.popen.stdin.close()
     process.popen.stdin = None

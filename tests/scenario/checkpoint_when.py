@@ -22,14 +22,15 @@ REFUSED = 123
 class Moment:
     """A service with a watcher."""
 
-    def __init__(self, world, name, when, then="exit", command=None, image=None, **options):
+    def __init__(self, world, name, when, then="exit", command=None, image=None, words=(),
+                 **options):
         self.world, self.port = world, free_port()
         self.image = image or world.path(f"{name}.thump")
         moment = when.format(port=self.port)
         command = command or ["/usr/bin/python3", world.reachable(SHELF)]
         self.process = world.start(
             [world.thump_path, "run", "--image", self.image, "--checkpoint-when", moment,
-             "--then", then, "--", *command, str(self.port)], name, **options)
+             "--then", then, *words, "--", *command, str(self.port)], name, **options)
 
     def expect_end(self, status=0):
         if self.process.status() != status:
@@ -160,6 +161,15 @@ def one_writer(world):
         end(moment.process)
 
 
+def readable_by_others(world):
+    """An image for a container layer."""
+    moment = Moment(world, "mode", "port:{port}", words=("--mode", "0444"))
+    moment.expect_end()
+    if moment.image.stat().st_mode & 0o777 != 0o444:
+        raise Failure(f"the image has mode {moment.image.stat().st_mode:o}")
+    world.thump("run", "--mode", "0644", "--", "true", statuses=(122,))
+
+
 def healed(world):
     """What is no image is replaced by one, which is restored the next time; by level of CPUs, too."""
     pattern = world.path("healed-%f.thump")
@@ -185,6 +195,7 @@ def test(world, _options):
     then_others(world)
     refused(world)
     one_writer(world)
+    readable_by_others(world)
     healed(world)
     for wrong in ("port:0", "https://x/", "after:soon", "requests:", "load:7"):
         world.thump("run", "--image", "x", "--checkpoint-when", wrong, "--", "true",
