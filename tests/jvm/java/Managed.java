@@ -7,7 +7,8 @@ import javax.management.remote.JMXConnectorFactory;
 import javax.management.remote.JMXServiceURL;
 
 /**
- * Says "ready" and runs until its standard input ends, for the tools of the JDK to look at. With the URL of another
+ * Says "ready" and runs until its standard input ends, for the tools of the JDK to look at; for each
+ * line it collects garbage. With the URL of another
  * one it says what that one's JMX answers.
  */
 public final class Managed {
@@ -30,7 +31,8 @@ public final class Managed {
         }
         System.out.println("ready");
         while (System.in.read() >= 0) {
-            System.out.println("running");
+            System.gc();
+            System.out.println("collected");
         }
     }
 }
