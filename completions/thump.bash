@@ -4,11 +4,11 @@
 _thump()
 {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
-	local options= positional=
+	local options= positional= words=
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "run checkpoint restore inspect verify doctor -h --help --version" -- "$current"))
+		COMPREPLY=($(compgen -W "run checkpoint restore hooks inspect verify doctor -h --help --version" -- "$current"))
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -32,7 +32,7 @@ _thump()
 		--resource-policies) compopt -o default; return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="-o --output --leave-running --drain --resource-policies --dry-run --mode --json -v --verbose -h --help --version"
+		options="-o --output --leave-running --drain --resource-policies --no-hooks --dry-run --mode --json -v --verbose -h --help --version"
 		positional=pid
 		;;
 	restore)
@@ -47,6 +47,14 @@ _thump()
 		esac
 		options="--dry-run --detach --pid-file --keep-stdio --port --memory --verify --on-restore-failure --env --clock --allow-clock-jump --trust-any-owner --spin-limit --json -v --verbose -h --help --version"
 		positional=file
+		;;
+	hooks)
+		case $previous in
+		--limit) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		esac
+		options="--limit --abort --json -v --verbose -h --help --version"
+		positional=pid
+		((COMP_CWORD == 2)) && positional=words words="before after"
 		;;
 	inspect)
 		case $previous in
@@ -71,6 +79,7 @@ _thump()
 	-*) COMPREPLY=($(compgen -W "$options" -- "$current")); return ;;
 	esac
 	case $positional in
+	words) COMPREPLY=($(compgen -W "$words" -- "$current")) ;;
 	pid) COMPREPLY=($(compgen -W "$(cd /proc && printf '%s ' [0-9]*)" -- "$current")) ;;
 	command) COMPREPLY=($(compgen -c -- "$current")); compopt -o default ;;
 	file) compopt -o default ;;

@@ -34,6 +34,7 @@ class Verb:
     summary: str
     options: tuple
     arguments: tuple  # of the synopsis: ("PID",), ("FILE",), ("COMMAND", "ARG") or ()
+    words: tuple      # of the synopsis, one of which comes first: ("before", "after") or ()
 
 
 def plain(text):
@@ -64,10 +65,14 @@ def arguments_of(text):
     return tuple(re.findall(r"_([A-Z]+)_", synopsis))
 
 
+def words_of(text):
+    return tuple(re.findall(r"\*thump \w+\* \*([a-z]+)\*", section(text, "SYNOPSIS")))
+
+
 def verb(name):
     text = (MAN / f"thump-{name}.1.scd").read_text()
     summary = section(text, "NAME").strip().partition(" - ")[2]
-    return Verb(name, summary, options_of(text), arguments_of(text))
+    return Verb(name, summary, options_of(text), arguments_of(text), words_of(text))
 
 
 def verbs():

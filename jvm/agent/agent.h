@@ -14,7 +14,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/un.h>
 #include <time.h>
 
 #include "coord/abi.h"
@@ -49,6 +51,7 @@ struct agent {
 	jclass coordinator;	   /* global reference */
 	jmethodID request;	   /* static String request(boolean dryRun) */
 	struct server *server;	   /* NULL when there is none */
+	uint64_t stand_limit_ns;   /* another engine saves us: stand so long; 0: thump does */
 	struct refusals *refusals; /* of the last checkpoint that failed, or NULL */
 	struct suspended_threads *suspended; /* NULL: nobody is */
 	struct watchdog *watchdog;	     /* during a checkpoint */
@@ -103,6 +106,28 @@ pid_t server_hand_over(struct agent *agent);
  * once at a time, and HotSpot makes another when jcmd or jstack wants it. Waits 2 s at most. */
 void attach_close(void);
 
+/* The parts of that, for who stands (stand.c). */
+struct server_name {
+	struct sockaddr_un address;
+	socklen_t size;
+};
+/* The name under which this process is looked for: it has its pid and pid namespace in it. */
+bool server_name_now(struct server_name *name_ret);
+/* A descriptor, or -1. */
+int server_listen(const struct server_name *name);
+/* The first line, of somebody who may ask. */
+bool server_read_request(int fd, pid_t *pid_ret, char *line, size_t size);
+/* False: nobody hears it any more. */
+bool server_send(int fd, const char *text);
+/* Tells who asked that the program stands, and closes the connection. False: that one is gone. */
+bool server_say_standing(struct agent *agent);
+/* The outcome goes to this connection. */
+void server_take_client(struct agent *agent, int fd);
+
+/* Stands still for agent->stand_limit_ns, or until it is told to go on; see stand.c. On the VM
+ * thread, at a safepoint. Returns how: THUMP_COORD_RESTORED or SAVED; FAILED with *why_ret. */
+uint32_t stand(struct agent *agent, const char **why_ret);
+
 /* Runs `run` inside a VM operation, on the VM thread: no thread of the JVM moves an object or runs
  * Java code meanwhile, and `run` must use neither JNI nor JVMTI. False: it did not run. */
 bool safepoint_run(struct agent *agent, void (*run)(void *arg), void *arg);
@@ -114,6 +139,8 @@ void heap_shrink(struct agent *agent);
  * a safepoint, for as long as it lasts. Nothing where this JVM is not known well enough. The caller
  * frees the table. */
 struct thump_coord_range *heap_ranges(const struct agent *agent, uint32_t *count_ret);
+/* Gives back to the kernel what the engine could have left out. */
+void heap_drop(const struct thump_coord_range *ranges, uint32_t count);
 
 /*
  * Suspends all application threads but the caller, none of them inside a JNI critical region; see
@@ -173,6 +200,9 @@ void leftovers_take_over(const struct agent *agent);
 
 /* Lets the JVM's monotonic time be ours from now on; false: it cannot be. */
 bool clock_take_over(struct agent *agent);
+/* The program's time has stood still since then: a reading of CLOCK_MONOTONIC, maybe of another
+ * machine. Only while nobody else can ask for the time. */
+void clock_stood_since(struct agent *agent, uint64_t since_ns);
 
 /* The text behind the next parameter with this prefix, after the one given (NULL: from the start).
  */

@@ -67,6 +67,15 @@ static int own_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 	return pthread_cond_timedwait(cond, mutex, &here);
 }
 
+void clock_stood_since(struct agent *agent, uint64_t since_ns)
+{
+	int64_t passed_ns = (int64_t)(agent_now_ns(CLOCK_MONOTONIC) - since_ns);
+
+	if (agent->has_clock)
+		__atomic_store_n(&agent->clock_ahead_ns, agent->clock_ahead_ns + passed_ns,
+				 __ATOMIC_RELAXED);
+}
+
 bool clock_take_over(struct agent *agent)
 {
 	const struct slot slots[] = {

@@ -185,6 +185,19 @@ static void fail_late(const struct agent *agent)
 	fail_page(agent->page, "the checkpoint was given up", why);
 }
 
+/* Another engine saves us. What it would refuse only it can say: a dry run ends here. */
+static void stand_here(const struct call *call)
+{
+	struct agent *agent = call->agent;
+	const char *why = NULL;
+	uint32_t state = call->dry_run ? THUMP_COORD_SAVED : stand(agent, &why);
+
+	if (state == THUMP_COORD_FAILED)
+		fail_page(agent->page, "the process was not saved", why);
+	else
+		__atomic_store_n(&agent->page->state, state, __ATOMIC_RELEASE);
+}
+
 /* From here to the outcome, in the original process and in the restored one. */
 static void capture_here(void *arg)
 {
@@ -192,6 +205,10 @@ static void capture_here(void *arg)
 
 	if (!watchdog_reach(call->agent)) {
 		fail_late(call->agent);
+		return;
+	}
+	if (call->agent->stand_limit_ns) {
+		stand_here(call);
 		return;
 	}
 	call_engine(call);
@@ -209,6 +226,8 @@ static void capture_at_safepoint(void *arg)
 	page->ranges_addr = (uintptr_t)ranges;
 	page->nr_ranges = count;
 	page->range_size_bytes = sizeof(*ranges);
+	if (call->agent->stand_limit_ns)
+		heap_drop(ranges, count);
 	capture_here(arg);
 	free(ranges);
 }

@@ -16,6 +16,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "vmstructs.h"
 
@@ -312,6 +313,15 @@ struct thump_coord_range *heap_ranges(const struct agent *agent, uint32_t *count
 	}
 	*count_ret = found.count;
 	return found.list;
+}
+
+/* What the kernel will not take back (huge pages of hugetlbfs) stays as it is. */
+void heap_drop(const struct thump_coord_range *ranges, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (ranges[i].advice == THUMP_COORD_NEEDLESS)
+			(void)madvise((void *)(uintptr_t)ranges[i].start,
+				      ranges[i].end - ranges[i].start, MADV_DONTNEED);
 }
 
 void heap_shrink(struct agent *agent)

@@ -27,32 +27,43 @@ struct server {
 	bool suspended; /* between server_suspend and server_resume */
 	int client_fd;	/* of the request that is being served, or -1 */
 	pid_t client_pid;
+	bool stood; /* this request has had the program stand for another engine */
 };
 
-static int bind_name(int fd)
+bool server_name_now(struct server_name *name_ret)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un *address = &name_ret->address;
 	struct stat pid_namespace;
 	int len;
 
 	if (stat("/proc/self/ns/pid", &pid_namespace) != 0)
-		return -1;
-	len = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1,
+		return false;
+	memset(name_ret, 0, sizeof(*name_ret));
+	address->sun_family = AF_UNIX;
+	len = snprintf(address->sun_path + 1, sizeof(address->sun_path) - 1,
 		       THUMP_COORD_SOCKET_FORMAT, (unsigned long long)pid_namespace.st_ino,
 		       (int)getpid());
-	return bind(fd, (struct sockaddr *)&address,
-		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len));
+	name_ret->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
+	return true;
 }
 
-static int open_listener(void)
+int server_listen(const struct server_name *name)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd >= 0 && (bind_name(fd) != 0 || listen(fd, 4) != 0)) {
+	if (fd >= 0 && (bind(fd, (const struct sockaddr *)&name->address, name->size) != 0 ||
+			listen(fd, 4) != 0)) {
 		(void)close(fd);
 		fd = -1;
 	}
 	return fd;
+}
+
+static int open_listener(void)
+{
+	struct server_name name;
+
+	return server_name_now(&name) ? server_listen(&name) : -1;
 }
 
 /* With the lock held: only the server's thread closes the listener, so never under an accept(2). */
@@ -123,7 +134,12 @@ static bool read_line(int fd, char *line, size_t size)
 	return false;
 }
 
-static void send_text(int fd, const char *text)
+bool server_read_request(int fd, pid_t *pid_ret, char *line, size_t size)
+{
+	return may_ask(fd, pid_ret) && read_line(fd, line, size);
+}
+
+bool server_send(int fd, const char *text)
 {
 	size_t left = strlen(text);
 
@@ -133,10 +149,11 @@ static void send_text(int fd, const char *text)
 		if (sent < 0 && errno == EINTR)
 			continue;
 		if (sent <= 0)
-			return;
+			return false;
 		text += sent;
 		left -= (size_t)sent;
 	}
+	return true;
 }
 
 static void close_client(struct server *server)
@@ -146,51 +163,80 @@ static void close_client(struct server *server)
 	server->client_fd = -1;
 }
 
-/* What the Java side says stood in the way goes to who asked, if it is still there to hear. */
-static void answer_failure(struct server *server, JNIEnv *jni, jstring text)
+/* What the Java side says stood in the way, or went wrong afterwards, goes to who asked, if it is
+ * still there to hear. A capture is not answered here when it succeeds: server_hand_over() was. */
+static void answer(struct server *server, JNIEnv *jni, jstring text)
 {
 	const char *utf = text ? (*jni)->GetStringUTFChars(jni, text, NULL) : NULL;
 
 	if (utf && server->client_fd >= 0) {
-		send_text(server->client_fd, THUMP_COORD_SAY_FAILED "\n");
-		send_text(server->client_fd, utf);
+		(void)server_send(server->client_fd, server->stood ? THUMP_COORD_SAY_BROKEN "\n"
+								   : THUMP_COORD_SAY_FAILED "\n");
+		(void)server_send(server->client_fd, utf);
+	} else if (!text && server->stood && server->client_fd >= 0) {
+		(void)server_send(server->client_fd, THUMP_COORD_SAY_DONE "\n");
 	}
 	if (utf)
 		(*jni)->ReleaseStringUTFChars(jni, text, utf);
+}
+
+/* Runs a whole checkpoint; the Java side has the order of things. */
+static void request(struct agent *agent, JNIEnv *jni, bool dry_run)
+{
+	jstring text = (*jni)->CallStaticObjectMethod(jni, agent->coordinator, agent->request,
+						      dry_run ? JNI_TRUE : JNI_FALSE);
+
+	if ((*jni)->ExceptionCheck(jni))
+		(*jni)->ExceptionClear(jni);
+	else
+		answer(agent->server, jni, text);
+	if (text)
+		(*jni)->DeleteLocalRef(jni, text);
+}
+
+/* "hooks-before MILLISECONDS" */
+static bool is_before(const char *line, uint64_t *limit_ns_ret)
+{
+	const size_t len = strlen(THUMP_COORD_ASK_BEFORE);
+
+	if (strncmp(line, THUMP_COORD_ASK_BEFORE, len) != 0)
+		return false;
+	*limit_ns_ret = strtoull(line + len, NULL, 10) * UINT64_C(1000000);
+	return *limit_ns_ret > 0;
+}
+
+static void obey(struct agent *agent, JNIEnv *jni, const char *line)
+{
+	int fd = agent->server->client_fd;
+	uint64_t limit_ns = 0;
+
+	if (strcmp(line, THUMP_COORD_ASK_HOLDERS) == 0) {
+		(void)server_send(fd, refusals_chains(agent) ? refusals_chains(agent) : "");
+	} else if (strcmp(line, THUMP_COORD_ASK_CHECKPOINT) == 0 ||
+		   strcmp(line, THUMP_COORD_ASK_DRY_RUN) == 0 || is_before(line, &limit_ns)) {
+		agent->stand_limit_ns = limit_ns;
+		agent->server->stood = false;
+		request(agent, jni, strcmp(line, THUMP_COORD_ASK_DRY_RUN) == 0);
+		agent->stand_limit_ns = 0;
+	} else if (strcmp(line, THUMP_COORD_ASK_AFTER) == 0 ||
+		   strcmp(line, THUMP_COORD_ASK_ABORT) == 0) {
+		(void)server_send(
+			fd, THUMP_COORD_SAY_FAILED
+			"\nit does not stand at a safe point: nobody has run `thump hooks "
+			"before`, or its time was over and it has gone on by itself\n");
+	} else {
+		(void)server_send(fd, THUMP_COORD_SAY_FAILED "\nthis request is not known\n");
+	}
 }
 
 static void serve(struct agent *agent, JNIEnv *jni, int fd)
 {
 	struct server *server = agent->server;
 	char line[64];
-	bool dry_run;
-	jstring text;
 
 	server->client_fd = fd;
-	if (!may_ask(fd, &server->client_pid) || !read_line(fd, line, sizeof(line))) {
-		close_client(server);
-		return;
-	}
-	if (strcmp(line, THUMP_COORD_ASK_HOLDERS) == 0) {
-		if (refusals_chains(agent))
-			send_text(fd, refusals_chains(agent));
-		close_client(server);
-		return;
-	}
-	dry_run = strcmp(line, THUMP_COORD_ASK_DRY_RUN) == 0;
-	if (!dry_run && strcmp(line, THUMP_COORD_ASK_CHECKPOINT) != 0) {
-		send_text(fd, THUMP_COORD_SAY_FAILED "\nthis request is not known\n");
-		close_client(server);
-		return;
-	}
-	text = (*jni)->CallStaticObjectMethod(jni, agent->coordinator, agent->request,
-					      dry_run ? JNI_TRUE : JNI_FALSE);
-	if ((*jni)->ExceptionCheck(jni))
-		(*jni)->ExceptionClear(jni);
-	else
-		answer_failure(server, jni, text);
-	if (text)
-		(*jni)->DeleteLocalRef(jni, text);
+	if (server_read_request(fd, &server->client_pid, line, sizeof(line)))
+		obey(agent, jni, line);
 	close_client(server);
 }
 
@@ -291,7 +337,22 @@ pid_t server_hand_over(struct agent *agent)
 
 	(void)snprintf(line, sizeof(line), THUMP_COORD_SAY_READY " %lx\n",
 		       (unsigned long)agent->page);
-	send_text(server->client_fd, line);
+	(void)server_send(server->client_fd, line);
 	close_client(server);
 	return server->client_pid;
+}
+
+bool server_say_standing(struct agent *agent)
+{
+	struct server *server = agent->server;
+	bool heard = server_send(server->client_fd, THUMP_COORD_SAY_STANDING "\n");
+
+	server->stood = heard;
+	close_client(server);
+	return heard;
+}
+
+void server_take_client(struct agent *agent, int fd)
+{
+	agent->server->client_fd = fd;
 }

@@ -48,6 +48,7 @@ static const char usage[] =
 	"                         has accepted are idle, then end them in the image\n"
 	"      --resource-policies FILE\n"
 	"                         what is to become of open files, pipes and sockets\n"
+	"      --no-hooks         run no hooks of a JVM: a picture of it as it is, to look into\n"
 	"      --dry-run          list everything that would be refused; change nothing\n"
 	"      --mode MODE        permissions of the image, octal (default 0400)\n"
 	"      --json             print one JSON object on stdout\n"
@@ -64,6 +65,7 @@ enum {
 	OPT_MODE,
 	OPT_DRAIN,
 	OPT_POLICIES,
+	OPT_NO_HOOKS,
 	/* For programs that ask for their own checkpoint (coord/abi.h), not for people: the page
 	 * at this address is waiting. The verb ends as soon as its worker is at work, so that the
 	 * program has no child left; the outcome goes into the page. */
@@ -74,6 +76,7 @@ struct checkpoint {
 	struct thump_common common;
 	struct thump_worker_options options;
 	bool dry_run;
+	bool no_hooks;
 	uint64_t drain_ns;
 	const char *policies; /* path, or NULL */
 	struct thump_fd_rules rules;
@@ -114,6 +117,9 @@ static int take_option(void *ctx, int opt)
 	case OPT_POLICIES:
 		checkpoint->policies = optarg;
 		return -1;
+	case OPT_NO_HOOKS:
+		checkpoint->no_hooks = true;
+		return -1;
 	case OPT_COORD:
 		checkpoint->options.coord_addr = strtoull(optarg, NULL, 16);
 		checkpoint->options.detached = true;
@@ -153,6 +159,7 @@ static int parse(struct checkpoint *checkpoint, int argc, char **argv)
 		{ "mode", required_argument, NULL, OPT_MODE },
 		{ "drain", required_argument, NULL, OPT_DRAIN },
 		{ "resource-policies", required_argument, NULL, OPT_POLICIES },
+		{ "no-hooks", no_argument, NULL, OPT_NO_HOOKS },
 		{ "coord", required_argument, NULL, OPT_COORD },
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
@@ -413,7 +420,8 @@ static int run_attached(struct checkpoint *checkpoint, struct thump_err *err)
 	if (checkpoint->drain_ns &&
 	    thump_drain(checkpoint->options.capture.pid, checkpoint->drain_ns, err) < 0)
 		return -1;
-	if (thump_coord_ask(checkpoint->options.capture.pid, checkpoint->dry_run,
+	if (!checkpoint->no_hooks &&
+	    thump_coord_ask(checkpoint->options.capture.pid, checkpoint->dry_run,
 			    &checkpoint->options.coord_addr, err) < 0)
 		return -1;
 	if (run_worker(checkpoint, err) < 0)

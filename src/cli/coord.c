@@ -2,6 +2,7 @@
 #include "cli/coord.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,7 +20,7 @@
 
 /* The program opens its socket again as soon as it runs: so often, and at such intervals, it is
  * tried. There is nothing to wait for. */
-enum { EXPLAIN_TRIES = 400, EXPLAIN_PAUSE_NS = 5000000, EXPLAIN_TIMEOUT_S = 30 };
+enum { CONNECT_TRIES = 400, CONNECT_PAUSE_NS = 5000000, EXPLAIN_TIMEOUT_S = 30 };
 
 /* ---- the page ----------------------------------------------------------------------------------
  */
@@ -280,6 +281,19 @@ static int connect_to(pid_t pid)
 	return thump_take_fd(&fd);
 }
 
+static int connect_patiently(pid_t pid)
+{
+	const struct timespec pause = { .tv_nsec = CONNECT_PAUSE_NS };
+	int fd = connect_to(pid);
+
+	for (int i = 0; fd < 0 && errno == ECONNREFUSED && has_agent(pid) && i < CONNECT_TRIES;
+	     i++) {
+		(void)nanosleep(&pause, NULL);
+		fd = connect_to(pid);
+	}
+	return fd;
+}
+
 /* Anybody may bind an abstract name: only the process itself is believed. */
 static bool is_process(int fd, pid_t pid)
 {
@@ -306,6 +320,34 @@ static void read_answer(int fd, char *text, size_t room)
 	text[used] = '\0';
 }
 
+/* Sends a question to a connection of connect_to(), which may be -1. 1: sent; 0: nobody is there
+ * who could be asked. */
+static int ask(int fd, pid_t pid, const char *question, struct thump_err *err)
+{
+	const bool answers = fd >= 0 && is_process(fd, pid);
+
+	if (!answers && has_agent(pid))
+		return thump_refuse(
+			err,
+			"the JVM agent of process %d does not answer, and without it no "
+			"hooks run: it is just starting, ending or being checkpointed, or "
+			"it is in another network namespace (run thump in there)",
+			pid);
+	if (!answers)
+		return 0;
+	if (send(fd, question, strlen(question), MSG_NOSIGNAL) != (ssize_t)strlen(question))
+		return thump_fail_errno(err, "ask process %d to run its hooks", pid);
+	return 1;
+}
+
+/* What follows the line `word`, when that is what the answer begins with; else NULL. */
+static const char *after_line(const char *answer, const char *word)
+{
+	size_t len = strlen(word);
+
+	return strncmp(answer, word, len) == 0 && answer[len] == '\n' ? answer + len + 1 : NULL;
+}
+
 int thump_coord_ask(pid_t pid, bool dry_run, uint64_t *addr_ret, struct thump_err *err)
 {
 	const char *question =
@@ -313,43 +355,86 @@ int thump_coord_ask(pid_t pid, bool dry_run, uint64_t *addr_ret, struct thump_er
 	auto_close int fd = connect_to(pid);
 	char answer[THUMP_ERR_TEXT_SIZE];
 	const size_t ready_len = strlen(THUMP_COORD_SAY_READY " ");
+	int asked = ask(fd, pid, question, err);
 
-	if ((fd < 0 || !is_process(fd, pid)) && has_agent(pid))
-		return thump_refuse(
-			err,
-			"the JVM agent of process %d does not answer, and without it no "
-			"hooks run: it is just starting, ending or being checkpointed, or "
-			"it is in another network namespace (run thump in there)",
-			pid);
-	if (fd < 0 || !is_process(fd, pid))
-		return 0;
-	if (send(fd, question, strlen(question), MSG_NOSIGNAL) != (ssize_t)strlen(question))
-		return thump_fail_errno(err, "ask process %d to run its hooks", pid);
+	if (asked <= 0)
+		return asked;
 	read_answer(fd, answer, sizeof(answer));
 	if (strncmp(answer, THUMP_COORD_SAY_READY " ", ready_len) == 0) {
 		*addr_ret = strtoull(answer + ready_len, NULL, 16);
 		return 1;
 	}
-	if (strncmp(answer, THUMP_COORD_SAY_FAILED "\n", strlen(THUMP_COORD_SAY_FAILED "\n")) == 0)
-		return thump_refuse(err, "the program's own hooks refused: %s",
-				    answer + strlen(THUMP_COORD_SAY_FAILED "\n"));
+	if (after_line(answer, THUMP_COORD_SAY_FAILED))
+		return thump_refuse(err, "process %d did not get ready: %s", pid,
+				    after_line(answer, THUMP_COORD_SAY_FAILED));
 	return thump_fail(err, "process %d did not say how its hooks ended", pid);
+}
+
+/* ---- hooks for another engine ------------------------------------------------------------------
+ */
+
+/* Reasons of all hooks of a large program. */
+enum { ANSWER_ROOM = 1 << 18 };
+
+static void add_reasons(struct thump_problems *problems, char *reasons)
+{
+	char *line;
+
+	while ((line = strsep(&reasons, "\n")))
+		if (*line)
+			thump_problem_add(problems, false, -1, THUMP_COORD_HOOK_KIND, "%s", line);
+}
+
+static int check_answer(pid_t pid, const char *answer, struct thump_problems *problems,
+			struct thump_err *err)
+{
+	const char *failed = after_line(answer, THUMP_COORD_SAY_FAILED);
+	const char *broken = after_line(answer, THUMP_COORD_SAY_BROKEN);
+	auto_free char *reasons = NULL;
+	char what[32];
+
+	if (after_line(answer, THUMP_COORD_SAY_STANDING) ||
+	    after_line(answer, THUMP_COORD_SAY_DONE))
+		return 0;
+	if (!failed && !broken)
+		return thump_fail(err, "process %d did not say how its hooks ended", pid);
+	reasons = strdup(failed ? failed : broken);
+	if (!reasons)
+		return thump_fail_errno(err, "memory for what hooks say");
+	add_reasons(problems, reasons);
+	(void)snprintf(what, sizeof(what), "process %d", (int)pid);
+	if (thump_problems_check(problems, what, err) == 0)
+		return thump_fail(err, "process %d does not say what is wrong with its hooks", pid);
+	if (broken)
+		err->code = THUMP_FAILED; /* it goes on all the same */
+	return -1;
+}
+
+int thump_coord_hooks(pid_t pid, const char *question, struct thump_problems *problems,
+		      struct thump_err *err)
+{
+	auto_close int fd = connect_patiently(pid);
+	auto_free char *answer = malloc(ANSWER_ROOM);
+	int asked = ask(fd, pid, question, err);
+
+	if (asked < 0)
+		return -1;
+	if (asked == 0 && kill(pid, 0) < 0 && errno == ESRCH)
+		return thump_fail(err, "there is no process %d", pid);
+	if (asked == 0)
+		return thump_refuse(
+			err,
+			"process %d has no hooks: it is no JVM with thump's agent, which "
+			"must be there from the start (`thump run`, or -agentpath)",
+			pid);
+	if (!answer)
+		return thump_fail_errno(err, "memory for an answer");
+	read_answer(fd, answer, ANSWER_ROOM);
+	return check_answer(pid, answer, problems, err);
 }
 
 /* ---- who holds what ----------------------------------------------------------------------------
  */
-
-static int connect_patiently(pid_t pid)
-{
-	const struct timespec pause = { .tv_nsec = EXPLAIN_PAUSE_NS };
-	int fd = connect_to(pid);
-
-	for (int i = 0; fd < 0 && errno == ECONNREFUSED && i < EXPLAIN_TRIES; i++) {
-		(void)nanosleep(&pause, NULL);
-		fd = connect_to(pid);
-	}
-	return fd;
-}
 
 static void add_holder(struct thump_problems *problems, int fd, const char *holder)
 {

@@ -23,6 +23,14 @@ THUMP_MUST_CHECK int thump_coord_ask(pid_t pid, bool dry_run, uint64_t *addr_ret
 				     struct thump_err *err);
 
 /*
+ * Asks process `pid` for the hooks around a dump by another engine (coord/abi.h); returns when it
+ * stands, or goes on. What its hooks have against it is added to `problems`, with REFUSED before
+ * the dump, and FAILED after it: then it goes on all the same.
+ */
+THUMP_MUST_CHECK int thump_coord_hooks(pid_t pid, const char *question,
+				       struct thump_problems *problems, struct thump_err *err);
+
+/*
  * Asks a program whose checkpoint was refused which of its objects hold the descriptors that are in
  * the way, and adds that to the texts of the problems.
  */

@@ -10,7 +10,7 @@
 #include "version.h"
 
 static const struct thump_verb *const verbs[] = {
-	&thump_verb_run,     &thump_verb_checkpoint, &thump_verb_restore,
+	&thump_verb_run,     &thump_verb_checkpoint, &thump_verb_restore, &thump_verb_hooks,
 	&thump_verb_inspect, &thump_verb_verify,     &thump_verb_doctor,
 };
 

@@ -100,13 +100,31 @@ struct thump_coord_page {
  *   thump:   "holders\n", after the outcome was FAILED: of a line of its text that begins with
  *            "fd N: " the program may know which of its objects holds that descriptor
  *   program: "N TEXT\n" for each that it knows, up to end of file
+ *
+ * Or another engine saves the program, and thump only has the hooks run. While it stands, the
+ * program listens under its name, and under its new one when it finds itself with another pid or in
+ * another pid namespace: as a copy that the other engine has made.
+ *
+ *   thump:   "hooks-before N\n": stand for N milliseconds at most
+ *   program: runs its hooks, then answers "standing\n" and closes; it stands still from then on
+ *            "failed\n" and the reasons: it goes on
+ *   thump:   "hooks-after\n", or "hooks-abort\n" when nothing was saved
+ *   program: goes on; when all hooks have run
+ *            "done\n", or "broken\n" and what they threw, one reason a line
+ *            "failed\n" and the reason: it does not stand
  */
 #define THUMP_COORD_SOCKET_FORMAT  "thump-coord-%llu-%d"
 #define THUMP_COORD_ASK_CHECKPOINT "checkpoint"
 #define THUMP_COORD_ASK_DRY_RUN	   "dry-run"
 #define THUMP_COORD_ASK_HOLDERS	   "holders"
+#define THUMP_COORD_ASK_BEFORE	   "hooks-before "
+#define THUMP_COORD_ASK_AFTER	   "hooks-after"
+#define THUMP_COORD_ASK_ABORT	   "hooks-abort"
 #define THUMP_COORD_SAY_READY	   "ready"
 #define THUMP_COORD_SAY_FAILED	   "failed"
+#define THUMP_COORD_SAY_STANDING   "standing"
+#define THUMP_COORD_SAY_DONE	   "done"
+#define THUMP_COORD_SAY_BROKEN	   "broken"
 
 _Static_assert(sizeof(struct thump_coord_page) == 4096, "one page");
 _Static_assert(sizeof(struct thump_coord_range) == 24, "coord/abi.h: a range");

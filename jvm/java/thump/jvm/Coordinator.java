@@ -136,7 +136,8 @@ public final class Coordinator {
      * went wrong is printed whole on the program's standard error, too.
      *
      * @param dryRun only find out what stands in the way, hooks included
-     * @return null when the image was made (and in the restored process), else what stood in the way, one reason a line
+     * @return null when all went well, else what stood in the way of the image, or what hooks threw after the restore:
+     *         one reason a line
      */
     static String request(boolean dryRun) {
         if (LOCK.isHeldByCurrentThread() || !LOCK.tryLock()) {
@@ -160,7 +161,7 @@ public final class Coordinator {
             if (Native.endsOnFailure()) {
                 Runtime.getRuntime().halt(HOOKS_FAILED);
             }
-            return null;
+            return Failures.lines(thrown);
         } catch (Throwable thrown) {
             System.err.println("thump: no checkpoint was made: " + Failures.text(thrown));
             return Failures.lines(thrown);
