@@ -18,6 +18,7 @@
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/signal.h>
+#include <linux/time_types.h>
 #include <linux/uio.h>
 #include <linux/wait.h>
 #include <stdbool.h>
@@ -25,6 +26,7 @@
 
 #define RESUME_EEXIST 17
 #define RESUME_ENOSPC 28
+#define RESUME_ESRCH  3
 #define RESUME_EINTR  4
 
 #define RESUME_SIGTRAP 5
@@ -34,6 +36,10 @@
 
 /* linux/prctl.h since 6.16; without it ids are found by trying. */
 #define RESUME_PR_TIMER_CREATE_RESTORE_IDS 77
+
+/* 20 ms in all, for what takes the kernel some microseconds on a processor of its own. */
+#define RESUME_SET_TID_TRIES	100
+#define RESUME_SET_TID_PAUSE_NS 200000
 
 /* The kernel hands out timer ids in ascending order; more tries than this are not reasonable. */
 #define RESUME_MAX_TIMER_TRIES 65536
@@ -348,6 +354,25 @@ static long start_with_set_tid(uint64_t sp, int32_t wanted_tid)
 }
 
 /*
+ * The number of a thread that has ended may be free only in a moment: since Linux 6.15 it is given
+ * back after whoever waits for the process was woken (release_task() in kernel/exit.c), and a
+ * service that is ended and restored finds itself in the way. Nobody has such a number.
+ */
+static long start_when_free(uint64_t sp, int32_t wanted_tid)
+{
+	struct __kernel_timespec pause = { .tv_nsec = RESUME_SET_TID_PAUSE_NS };
+	long result = start_with_set_tid(sp, wanted_tid);
+
+	for (int i = 0; i < RESUME_SET_TID_TRIES && result == -RESUME_EEXIST; i++) {
+		if (arch_syscall2(__NR_tkill, (uint64_t)wanted_tid, 0) != -RESUME_ESRCH)
+			break;
+		(void)arch_syscall2(__NR_nanosleep, (uint64_t)&pause, 0);
+		result = start_with_set_tid(sp, wanted_tid);
+	}
+	return result;
+}
+
+/*
  * Starts tasks that end at once until the next tid is the wanted one. Threads of a group need no
  * reaping, and CLONE_VFORK ends the call only when the task has left its stack. *last is the tid
  * that was handed out last.
@@ -377,7 +402,7 @@ static bool start_thread(struct thump_blob_data *data, struct thump_blob_thread 
 	if (data->tid_way == THUMP_TID_SPIN && !spin_until_next(data, thread->wanted_tid, last))
 		return false;
 	if (data->tid_way == THUMP_TID_SET)
-		*last = start_with_set_tid(sp, thread->wanted_tid);
+		*last = start_when_free(sp, thread->wanted_tid);
 	else
 		*last = ARCH_START_THREAD(__NR_clone, THREAD_FLAGS, sp, thump_blob_thread);
 	if (is_error(*last)) {

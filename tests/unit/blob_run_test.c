@@ -12,6 +12,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -528,6 +529,67 @@ static void test_set_tid(void **state)
 	rig_destroy(rig);
 }
 
+static pid_t pausing_child(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)alarm(60);
+		(void)pause();
+		_exit(0);
+	}
+	return pid;
+}
+
+/* Keeps a number that no task has, as that of a process group, until the blob makes threads. Tells
+ * it through the pipe. */
+static _Noreturn void hold_number(struct rig *rig, int told_fd)
+{
+	pid_t leader = pausing_child(), member = pausing_child();
+
+	(void)alarm(60);
+	if (leader < 0 || member < 0 || setpgid(leader, leader) < 0 || setpgid(member, leader) < 0)
+		_exit(1);
+	(void)kill(leader, SIGKILL);
+	(void)waitpid(leader, NULL, 0);
+	if (thump_write_full(told_fd, &leader, sizeof(leader)) < 0)
+		_exit(1);
+	while (__atomic_load_n(&rig->data.phase, __ATOMIC_ACQUIRE) < THUMP_PHASE_THREADS)
+		(void)sched_yield();
+	(void)kill(member, SIGKILL);
+	(void)waitpid(member, NULL, 0);
+	_exit(0);
+}
+
+static void test_a_number_about_to_be_free_is_waited_for(void **state)
+{
+	struct rig *rig = rig_create();
+	int fds[2], status;
+	pid_t holder, wanted;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	holder = fork();
+	assert_true(holder >= 0);
+	if (holder == 0)
+		hold_number(rig, fds[1]);
+	assert_int_equal(read(fds[0], &wanted, sizeof(wanted)), sizeof(wanted));
+	assert_int_equal(kill(wanted, 0), -1);
+	rig->data.tid_way = THUMP_TID_SET;
+	rig->data.nr_threads = 1;
+	rig->threads[0].wanted_tid = wanted;
+	run_blob(rig);
+	assert_int_equal(waitpid(holder, &status, 0), holder);
+	assert_int_equal(status, 0);
+	if (rig->data.failed) /* as above: for the privileged */
+		assert_true(rig->data.fail_result == -EPERM || rig->data.fail_result == -ENOSYS);
+	else
+		assert_int_equal(rig->threads[0].actual_tid, wanted);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	rig_destroy(rig);
+}
+
 static void test_timer_gets_its_id(void **state)
 {
 	struct rig *rig = rig_create();
@@ -597,6 +659,7 @@ int main(void)
 		cmocka_unit_test(test_spinning_is_bounded),
 		cmocka_unit_test(test_spinning_finds_the_tid),
 		cmocka_unit_test(test_set_tid),
+		cmocka_unit_test(test_a_number_about_to_be_free_is_waited_for),
 		cmocka_unit_test(test_timer_gets_its_id),
 		cmocka_unit_test(test_signals_stay_queued),
 	};
