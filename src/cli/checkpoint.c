@@ -13,13 +13,14 @@
  *   "image_bytes", "memory_bytes", "zero_bytes"       size of the image, of the content in it, and
  *                                                     of pages of zeros that were left out
  *   "times_ms"      object of numbers:
+ *        "hooks"    of the program, before all else, with the garbage collection of a JVM
  *        "before"   reading before the stop      "stop"    until every thread stood still
  *        "state"    /proc and our own calls      "remote"  calls made by the target for us
  *        "fds"      descriptors                  "maps"    smaps, files, shared memory
  *        "scan"     finding the pages to store   "write"   reading, hashing and writing them
  *        "sync"     the part of write that waited for the disk
  *        "freeze"   how long the process stood still
- *        "total"    all of it
+ *        "total"    all of it but the hooks
  */
 #include <poll.h>
 #include <signal.h>
@@ -28,6 +29,7 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "cli/cli.h"
 #include "cli/connections.h"
@@ -78,6 +80,7 @@ struct checkpoint {
 	bool dry_run;
 	bool no_hooks;
 	uint64_t drain_ns;
+	uint64_t hooks_ns;    /* how long the program prepared itself */
 	const char *policies; /* path, or NULL */
 	struct thump_fd_rules rules;
 	struct thump_arena arena; /* of the rules */
@@ -291,16 +294,18 @@ static double ms(uint64_t ns)
 	return (double)us / 1000.0;
 }
 
-static json_t *json_times(const struct thump_worker_result *result)
+static json_t *json_times(const struct checkpoint *checkpoint)
 {
+	const struct thump_worker_result *result = &checkpoint->result;
 	const struct thump_capture_times *times = &result->times;
 
-	return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "before",
-			 ms(times->before_ns), "stop", ms(times->stop_ns), "state",
-			 ms(times->state_ns), "remote", ms(times->remote_ns), "fds",
-			 ms(times->fds_ns), "maps", ms(times->maps_ns), "scan", ms(times->scan_ns),
-			 "write", ms(result->write_ns), "sync", ms(result->stats.sync_ns), "freeze",
-			 ms(result->freeze_ns), "total", ms(result->total_ns));
+	return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "hooks",
+			 ms(checkpoint->hooks_ns), "before", ms(times->before_ns), "stop",
+			 ms(times->stop_ns), "state", ms(times->state_ns), "remote",
+			 ms(times->remote_ns), "fds", ms(times->fds_ns), "maps", ms(times->maps_ns),
+			 "scan", ms(times->scan_ns), "write", ms(result->write_ns), "sync",
+			 ms(result->stats.sync_ns), "freeze", ms(result->freeze_ns), "total",
+			 ms(result->total_ns));
 }
 
 static int print_json(struct checkpoint *checkpoint, int status)
@@ -318,7 +323,7 @@ static int print_json(struct checkpoint *checkpoint, int status)
 			  "mappings", (int)result->nr_vmas, "descriptors", (int)result->nr_fds,
 			  "image_bytes", (json_int_t)result->stats.file_bytes, "memory_bytes",
 			  (json_int_t)result->stats.memory_bytes, "zero_bytes",
-			  (json_int_t)result->stats.zero_bytes, "times_ms", json_times(result)),
+			  (json_int_t)result->stats.zero_bytes, "times_ms", json_times(checkpoint)),
 		status);
 }
 
@@ -333,11 +338,13 @@ static void print_verbose(const struct checkpoint *checkpoint)
 		result->nr_threads, result->nr_vmas, result->nr_fds,
 		(double)result->stats.memory_bytes / 1e6, (double)result->stats.zero_bytes / 1e6);
 	fprintf(stderr,
-		"thump checkpoint: ms: before %.3f, stop %.3f, state %.3f, remote calls %.3f, "
+		"thump checkpoint: ms: hooks %.3f, before %.3f, stop %.3f, state %.3f, remote "
+		"calls %.3f, "
 		"descriptors %.3f, mappings %.3f, scan %.3f, write %.3f (sync %.3f); frozen %.3f\n",
-		ms(times->before_ns), ms(times->stop_ns), ms(times->state_ns), ms(times->remote_ns),
-		ms(times->fds_ns), ms(times->maps_ns), ms(times->scan_ns), ms(result->write_ns),
-		ms(result->stats.sync_ns), ms(result->freeze_ns));
+		ms(checkpoint->hooks_ns), ms(times->before_ns), ms(times->stop_ns),
+		ms(times->state_ns), ms(times->remote_ns), ms(times->fds_ns), ms(times->maps_ns),
+		ms(times->scan_ns), ms(result->write_ns), ms(result->stats.sync_ns),
+		ms(result->freeze_ns));
 }
 
 static void print_text(const struct checkpoint *checkpoint)
@@ -408,6 +415,21 @@ static int run_detached(struct checkpoint *checkpoint)
 	return err.code;
 }
 
+/* The program gets ready; one that does not listen takes no time for that. */
+static int ask_program(struct checkpoint *checkpoint, struct thump_err *err)
+{
+	const uint64_t start_ns = thump_now_ns();
+	int asked;
+
+	if (checkpoint->no_hooks)
+		return 0;
+	asked = thump_coord_ask(checkpoint->options.capture.pid, checkpoint->dry_run,
+				&checkpoint->options.coord_addr, err);
+	if (asked > 0)
+		checkpoint->hooks_ns = thump_now_ns() - start_ns;
+	return asked < 0 ? -1 : 0;
+}
+
 static int run_attached(struct checkpoint *checkpoint, struct thump_err *err)
 {
 	if (prepare_rules(checkpoint, err) < 0)
@@ -420,9 +442,7 @@ static int run_attached(struct checkpoint *checkpoint, struct thump_err *err)
 	if (checkpoint->drain_ns &&
 	    thump_drain(checkpoint->options.capture.pid, checkpoint->drain_ns, err) < 0)
 		return -1;
-	if (!checkpoint->no_hooks &&
-	    thump_coord_ask(checkpoint->options.capture.pid, checkpoint->dry_run,
-			    &checkpoint->options.coord_addr, err) < 0)
+	if (ask_program(checkpoint, err) < 0)
 		return -1;
 	if (run_worker(checkpoint, err) < 0)
 		return -1;

@@ -13,6 +13,8 @@
 #include "cli/coord.h"
 #include "coord/abi.h"
 
+#define PROGRESS_EVERY_NS ((uint64_t)100 * 1000 * 1000)
+
 struct worker {
 	const struct thump_worker_options *options;
 	int socket_fd;
@@ -26,7 +28,7 @@ struct worker {
 	struct thump_runtime runtime;
 	char runtime_name[sizeof(((struct thump_coord_page *)NULL)->runtime) + 1];
 	struct thump_worker_result result;
-	uint64_t start_ns, stopped_ns;
+	uint64_t start_ns, stopped_ns, told_ns; /* told_ns: progress was sent */
 };
 
 /* ---- talking to the verb ------------------------------------------------------------------- */
@@ -61,15 +63,20 @@ static void send_problems(const struct worker *worker)
 	}
 }
 
-/* Nobody waits for progress: it is dropped when the socket is full (the verb may be stopped). */
+/* Nobody waits for progress: it is dropped when the socket is full (the verb may be stopped). Each
+ * message wakes the verb up, which then takes a processor from those who write. */
 static void send_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
 {
-	const struct worker *worker = ctx;
+	struct worker *worker = ctx;
 	const struct thump_worker_message message = {
 		.type = THUMP_WORKER_PROGRESS,
 		.progress = { done_bytes, total_bytes },
 	};
+	const uint64_t now_ns = thump_now_ns();
 
+	if (now_ns - worker->told_ns < PROGRESS_EVERY_NS)
+		return;
+	worker->told_ns = now_ns;
 	send_message(worker, &message, MSG_DONTWAIT);
 }
 

@@ -452,5 +452,9 @@ int thump_remote_area(struct thump_target *target, struct remote_addr *area_ret,
 int thump_target_syscall_insn(struct thump_target *target, struct remote_addr *insn_ret,
 			      struct thump_err *err)
 {
+	if (target->inject && target->inject->gadgets.syscall) { /* found on the way to others */
+		insn_ret->addr = target->inject->gadgets.syscall;
+		return 0;
+	}
 	return thump_find_syscall_insn(target->proc_fd, target->mem_fd, insn_ret, err);
 }

@@ -3,6 +3,9 @@
  * Waiting for ptrace-stops with a deadline and without polling: SIGCHLD, which the kernel sends to
  * the tracer at every stop and end of a tracee, is blocked and taken with sigtimedwait(2). It is
  * blocked before the event is provoked, so no wake-up is lost.
+ *
+ * A thread that makes a call for us is back within microseconds, and to be woken up from a sleep
+ * takes longer than that: so the first microseconds are spent looking.
  */
 #ifndef THUMP_TRACE_WAIT_H
 #define THUMP_TRACE_WAIT_H
@@ -18,6 +21,7 @@ struct thump_waiter {
 	bool swallowed;	  /* a SIGCHLD was taken that may have been meant for the caller */
 	sigset_t awaited; /* SIGCHLD, and what ends all waiting */
 	int given_up_on;  /* the one of these that came, or 0 */
+	uint64_t spin_ns; /* for how long to look before sleeping; 0 with one processor */
 };
 
 THUMP_MUST_CHECK int thump_waiter_create(struct thump_waiter **waiter_ret, struct thump_err *err);
