@@ -10,7 +10,10 @@
 /* Small enough that threads share the work evenly, big enough that a call costs nothing. */
 #define JOB_BYTES      ((uint64_t)1 << 20)
 #define HUGE_JOB_BYTES (2 * THUMP_HUGE_PAGE_SIZE)
-#define JOB_IOVS       ((uint32_t)IOV_MAX)
+/* From so much content on it is worth a huge page: heaps of JVMs are regions of 1 MiB and more with
+ * some free pages at the end of each. */
+#define DENSE_BYTES (THUMP_HUGE_PAGE_SIZE / 8 * 7)
+#define JOB_IOVS    ((uint32_t)IOV_MAX)
 
 void thump_jobs_deinit(struct thump_jobs *jobs)
 {
@@ -18,92 +21,138 @@ void thump_jobs_deinit(struct thump_jobs *jobs)
 	jobs->count = jobs->room = 0;
 }
 
-static void add_segment(struct thump_jobs *jobs, uint64_t addr, uint64_t size_bytes,
-			uint64_t file_offset, bool huge)
+void thump_jobs_add(struct thump_jobs *jobs, uint64_t addr, uint64_t size_bytes,
+		    uint64_t file_offset, const struct thump_range *room)
 {
 	if (size_bytes == 0)
 		return;
 	if (jobs->count == jobs->room) {
-		size_t room = jobs->room ? 2 * jobs->room : 256;
+		size_t bigger = jobs->room ? 2 * jobs->room : 256;
 		struct thump_segment *grown =
-			reallocarray(jobs->segments, room, sizeof(*jobs->segments));
+			reallocarray(jobs->segments, bigger, sizeof(*jobs->segments));
 
 		if (!grown) {
 			jobs->failed = true;
 			return;
 		}
 		jobs->segments = grown;
-		jobs->room = room;
+		jobs->room = bigger;
 	}
 	jobs->segments[jobs->count++] = (struct thump_segment){
 		.addr = addr,
 		.size_bytes = size_bytes,
 		.file_offset = file_offset,
-		.huge = huge,
+		.room = room ? *room : (struct thump_range){ 0 },
 	};
 	jobs->total_bytes += size_bytes;
-}
-
-void thump_jobs_add(struct thump_jobs *jobs, uint64_t addr, uint64_t size_bytes,
-		    uint64_t file_offset, bool may_be_huge)
-{
-	uint64_t huge_start =
-		(addr + THUMP_HUGE_PAGE_SIZE - 1) & ~(uint64_t)(THUMP_HUGE_PAGE_SIZE - 1);
-	uint64_t huge_end = (addr + size_bytes) & ~(uint64_t)(THUMP_HUGE_PAGE_SIZE - 1);
-
-	if (!may_be_huge || huge_start >= huge_end) {
-		add_segment(jobs, addr, size_bytes, file_offset, false);
-		return;
-	}
-	add_segment(jobs, addr, huge_start - addr, file_offset, false);
-	add_segment(jobs, huge_start, huge_end - huge_start, file_offset + (huge_start - addr),
-		    true);
-	add_segment(jobs, huge_end, addr + size_bytes - huge_end, file_offset + (huge_end - addr),
-		    false);
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
 struct writer {
+	const struct thump_jobs *list;
 	struct thump_read_job *jobs;
 	uint32_t nr_jobs;
 	struct iovec *iovs;
 	uint64_t iovs_addr;
 	uint32_t nr_iovs;
+	uint64_t block; /* the last one looked at; no block has address 1 */
+	bool dense;	/* it becomes a huge page */
 };
 
-static uint64_t piece_of(const struct thump_segment *segment)
+static uint64_t block_of(uint64_t addr)
 {
-	return segment->huge ? HUGE_JOB_BYTES : JOB_BYTES;
+	return addr & ~(THUMP_HUGE_PAGE_SIZE - 1);
 }
 
-static bool fits_last(const struct writer *w, uint64_t file_offset, bool huge)
+static bool same_room(const struct thump_segment *a, const struct thump_segment *b)
+{
+	return a->room.start == b->room.start && a->room.end == b->room.end;
+}
+
+/*
+ * Is a block of the size of a huge page nearly full? Its content begins in segment `index` and must
+ * be one range of the file. What lies between is zero in a huge page, as it would be without.
+ */
+static bool is_dense(const struct thump_jobs *list, size_t index, uint64_t block)
+{
+	const struct thump_segment *first = &list->segments[index], *segment;
+	uint64_t end = block + THUMP_HUGE_PAGE_SIZE, content = 0, offset = 0;
+
+	if (block < first->room.start || end > first->room.end)
+		return false;
+	for (size_t i = index; i < list->count; i++) {
+		segment = &list->segments[i];
+		if (segment->addr >= end || !same_room(segment, first))
+			break;
+		if (i > index && segment->file_offset != offset)
+			return false;
+		content += thump_min_u64(segment->addr + segment->size_bytes, end) -
+			   (segment->addr > block ? segment->addr : block);
+		offset = segment->file_offset + segment->size_bytes;
+	}
+	return content >= DENSE_BYTES;
+}
+
+/* Does this piece of a dense block belong to the last job? */
+static bool fits_huge(const struct thump_read_job *last, uint64_t block)
+{
+	if (!(last->flags & THUMP_READ_HUGE))
+		return false;
+	return block + THUMP_HUGE_PAGE_SIZE == last->huge_end ||
+	       (block == last->huge_end && block - last->huge_start < HUGE_JOB_BYTES);
+}
+
+static bool fits_last(const struct writer *w, uint64_t file_offset)
 {
 	const struct thump_read_job *last = &w->jobs[w->nr_jobs ? w->nr_jobs - 1 : 0];
 
-	return w->nr_jobs > 0 && !huge && !(last->flags & THUMP_READ_HUGE) &&
-	       last->file_offset + last->size_bytes == file_offset &&
-	       last->size_bytes < JOB_BYTES && last->nr_iov < JOB_IOVS;
+	if (w->nr_jobs == 0 || last->file_offset + last->size_bytes != file_offset ||
+	    last->nr_iov == JOB_IOVS)
+		return false;
+	if (w->dense)
+		return fits_huge(last, w->block);
+	return !(last->flags & THUMP_READ_HUGE) && last->size_bytes < JOB_BYTES;
 }
 
-static void write_piece(struct writer *w, uint64_t addr, uint64_t size_bytes, uint64_t file_offset,
-			bool huge)
+static void write_piece(struct writer *w, uint64_t addr, uint64_t size_bytes, uint64_t file_offset)
 {
 	struct thump_read_job *job;
 
-	if (!fits_last(w, file_offset, huge)) {
+	if (!fits_last(w, file_offset)) {
 		w->jobs[w->nr_jobs++] = (struct thump_read_job){
 			.iov = w->iovs_addr + w->nr_iovs * sizeof(*w->iovs),
 			.file_offset = file_offset,
 			.fd_slot = thump_slot_image(),
-			.flags = huge ? THUMP_READ_HUGE : THUMP_READ_POPULATE,
+			.flags = w->dense ? THUMP_READ_HUGE : THUMP_READ_POPULATE,
+			.huge_start = w->dense ? w->block : 0,
 		};
 	}
 	job = &w->jobs[w->nr_jobs - 1];
 	job->nr_iov++;
 	job->size_bytes += size_bytes;
+	job->huge_end = w->dense ? w->block + THUMP_HUGE_PAGE_SIZE : 0;
 	w->iovs[w->nr_iovs++] =
 		(struct iovec){ .iov_base = (void *)(uintptr_t)addr, .iov_len = size_bytes };
+}
+
+/* Cut where blocks end: each is either a huge page or read like memory that has none. */
+static void write_segment(struct writer *w, size_t index)
+{
+	const struct thump_segment *segment = &w->list->segments[index];
+	uint64_t size;
+
+	for (uint64_t at = 0; at < segment->size_bytes; at += size) {
+		const uint64_t addr = segment->addr + at, block = block_of(addr);
+
+		size = thump_min_u64(segment->size_bytes - at, block + THUMP_HUGE_PAGE_SIZE - addr);
+		if (block != w->block)
+			w->dense = is_dense(w->list, index, block);
+		w->block = block;
+		if (!w->dense)
+			size = thump_min_u64(size, JOB_BYTES);
+		write_piece(w, addr, size, segment->file_offset + at);
+	}
 }
 
 static size_t count_pieces(const struct thump_jobs *jobs)
@@ -111,7 +160,7 @@ static size_t count_pieces(const struct thump_jobs *jobs)
 	size_t count = 0;
 
 	for (size_t i = 0; i < jobs->count; i++)
-		count += jobs->segments[i].size_bytes / piece_of(&jobs->segments[i]) + 1;
+		count += thump_jobs_pieces(jobs->segments[i].size_bytes);
 	return count;
 }
 
@@ -119,7 +168,7 @@ int thump_jobs_write(const struct thump_jobs *jobs, struct thump_region *region,
 		     struct thump_err *err)
 {
 	size_t nr_pieces = count_pieces(jobs);
-	struct writer w = { 0 };
+	struct writer w = { .list = jobs, .block = 1 };
 
 	if (jobs->failed)
 		return thump_fail(err, "no memory for %zu ranges to be read", jobs->count);
@@ -127,15 +176,8 @@ int thump_jobs_write(const struct thump_jobs *jobs, struct thump_region *region,
 	w.iovs = thump_region_alloc(region, nr_pieces * sizeof(*w.iovs), &w.iovs_addr);
 	if (thump_region_check(region, err) < 0)
 		return -1;
-	for (size_t i = 0; i < jobs->count; i++) {
-		const struct thump_segment *segment = &jobs->segments[i];
-		uint64_t piece = piece_of(segment);
-
-		for (uint64_t at = 0; at < segment->size_bytes; at += piece)
-			write_piece(&w, segment->addr + at,
-				    thump_min_u64(piece, segment->size_bytes - at),
-				    segment->file_offset + at, segment->huge);
-	}
+	for (size_t i = 0; i < jobs->count; i++)
+		write_segment(&w, i);
 	region->blob->nr_jobs = w.nr_jobs;
 	return 0;
 }

@@ -7,7 +7,7 @@
 
 struct thump_segment {
 	uint64_t addr, size_bytes, file_offset;
-	bool huge; /* whole huge pages */
+	struct thump_range room; /* where huge pages may be made; empty: nowhere */
 };
 
 /* A range of the image that is read into memory, to be verified. */
@@ -24,9 +24,17 @@ struct thump_jobs {
 
 void thump_jobs_deinit(struct thump_jobs *jobs);
 
-/* Content of the image to be read to addr. may_be_huge: where it covers whole huge pages. */
+/*
+ * Content of the image to be read to addr, in ascending order inside one room: the range around it
+ * that is anonymous memory, where huge pages may be made; NULL: nowhere.
+ */
 void thump_jobs_add(struct thump_jobs *jobs, uint64_t addr, uint64_t size_bytes,
-		    uint64_t file_offset, bool may_be_huge);
+		    uint64_t file_offset, const struct thump_range *room);
+/* How many pieces, at most, so many bytes in one range become: two for each huge page touched. */
+static inline uint64_t thump_jobs_pieces(uint64_t size_bytes)
+{
+	return 4 + (size_bytes >> 20);
+}
 
 /* Writes jobs and their iovecs into the region. */
 THUMP_MUST_CHECK int thump_jobs_write(const struct thump_jobs *jobs, struct thump_region *region,

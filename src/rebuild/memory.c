@@ -541,7 +541,8 @@ static void read_vmas(const struct thump_memory *memory, struct thump_jobs *jobs
 
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
 		const struct thump_vma *vma = &model->vmas[i];
-		bool huge = may_have_huge_pages(memory->plan, vma);
+		const bool huge = may_have_huge_pages(memory->plan, vma);
+		struct thump_range room = { vma->start, vma->end };
 		const struct thump_extent *extent;
 		struct piece piece;
 		uint32_t count;
@@ -552,9 +553,11 @@ static void read_vmas(const struct thump_memory *memory, struct thump_jobs *jobs
 		for (; count > 0; count--, extent++) {
 			for (uint64_t at = extent->start; at < extent->end; at = piece.end) {
 				piece = piece_at(memory, vma, extent, at);
+				if (memory->lazy[i]) /* others are mapped beside it */
+					room = (struct thump_range){ at, piece.end };
 				if (!piece.lazy)
 					thump_jobs_add(jobs, at, piece.end - at, piece.file_offset,
-						       huge);
+						       huge ? &room : NULL);
 			}
 		}
 	}
@@ -573,7 +576,7 @@ static void read_shared(const struct thump_memory *memory, struct thump_jobs *jo
 			const struct thump_extent *extent = &backing->extents[e];
 
 			thump_jobs_add(jobs, base + extent->start, extent->end - extent->start,
-				       extent->file_offset, false);
+				       extent->file_offset, NULL);
 		}
 	}
 }

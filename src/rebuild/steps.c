@@ -29,7 +29,7 @@ static size_t pool_of_thread(const struct thump_task *task)
 	       task->nr_affinity_words * sizeof(*task->affinity);
 }
 
-/* Content takes at most one piece per MiB and three per extent; reserved memory has none. */
+/* Reserved memory has none. */
 static uint64_t count_pieces(const struct thump_model *model)
 {
 	uint64_t pieces = 0;
@@ -38,13 +38,14 @@ static uint64_t count_pieces(const struct thump_model *model)
 		const struct thump_vma *vma = &model->vmas[i];
 
 		for (uint32_t e = 0; e < vma->nr_extents; e++)
-			pieces += 4 + ((vma->extents[e].end - vma->extents[e].start) >> 20);
+			pieces += thump_jobs_pieces(vma->extents[e].end - vma->extents[e].start);
 	}
 	for (uint32_t i = 0; i < model->nr_backings; i++) {
 		const struct thump_backing *backing = &model->backings[i];
 
 		for (uint32_t e = 0; e < backing->nr_extents; e++)
-			pieces += 4 + ((backing->extents[e].end - backing->extents[e].start) >> 20);
+			pieces += thump_jobs_pieces(backing->extents[e].end -
+						    backing->extents[e].start);
 	}
 	return pieces;
 }

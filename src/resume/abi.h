@@ -23,7 +23,7 @@
 
 #include <stdint.h>
 
-#define THUMP_BLOB_ABI 2
+#define THUMP_BLOB_ABI 3
 
 /* Bytes of stack that each thread of the blob needs (checked by the build: -Wframe-larger-than). */
 #define THUMP_BLOB_STACK_SIZE 2048
@@ -73,10 +73,11 @@ struct thump_read_job {
 	uint32_t fd_slot;
 	uint32_t flags; /* THUMP_READ_* */
 	uint32_t pad;
+	uint64_t huge_start, huge_end; /* for THUMP_READ_HUGE: whole huge pages around the ranges */
 };
 /*
- * The first range is made of whole huge pages: touch each of them and MADV_COLLAPSE before reading.
- * That gives huge pages where they are `madvise` only, without leaving VM_HUGEPAGE on the mapping.
+ * Touch each huge page and MADV_COLLAPSE before reading. That gives huge pages where they are
+ * `madvise` only, without leaving VM_HUGEPAGE on the mapping.
  */
 #define THUMP_READ_HUGE 1u
 /* MADV_POPULATE_WRITE of bigger ranges before reading: one call instead of a fault per page. */

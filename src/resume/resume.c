@@ -227,15 +227,13 @@ static bool run_steps(struct thump_blob_data *data, uint32_t first, uint32_t cou
 
 /* ---- filling memory ------------------------------------------------------------------- */
 
-static void collapse(const struct iovec *range)
+static void collapse(uint64_t start, uint64_t end)
 {
-	uint64_t base = (uint64_t)range->iov_base;
-
 	/* A huge page is made only where there is at least one small one. */
-	for (uint64_t at = base; at < base + range->iov_len; at += THUMP_HUGE_PAGE_SIZE)
+	for (uint64_t at = start; at < end; at += THUMP_HUGE_PAGE_SIZE)
 		*(volatile unsigned char *)at = 0;
 	/* Best effort: small pages are right, too. */
-	(void)arch_syscall4(__NR_madvise, base, range->iov_len, MADV_COLLAPSE, 0);
+	(void)arch_syscall4(__NR_madvise, start, end - start, MADV_COLLAPSE, 0);
 }
 
 /* Best effort, too: what is not there yet comes fault by fault, at nearly twice the cost. */
@@ -256,7 +254,7 @@ static long read_job(const struct thump_blob_data *data, const struct thump_read
 	uint64_t done = 0;
 
 	if (job->flags & THUMP_READ_HUGE)
-		collapse(iov);
+		collapse(job->huge_start, job->huge_end);
 	else if (job->flags & THUMP_READ_POPULATE)
 		populate(iov, nr_iov);
 	while (done < job->size_bytes) {

@@ -349,6 +349,8 @@ static void test_huge_pages(void **state)
 				      .expect = THUMP_EXPECT_VALUE,
 				      .value = at });
 	add_job(rig, fd, 0, (void *)at, THUMP_HUGE_PAGE_SIZE, THUMP_READ_HUGE);
+	rig->jobs[0].huge_start = at;
+	rig->jobs[0].huge_end = at + THUMP_HUGE_PAGE_SIZE;
 	/* Writing it out again shows what was read: into the file behind the output. */
 	rig->fds[1] = memfd_create("copy", MFD_CLOEXEC);
 	add_step(rig, 1,

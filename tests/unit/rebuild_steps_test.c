@@ -398,9 +398,9 @@ static void test_neighbours_in_the_file_are_one_job(void **state)
 {
 	struct rig *rig = *state;
 
-	thump_jobs_add(&rig->jobs, BASE, PAGE, 0x1000, false);
-	thump_jobs_add(&rig->jobs, BASE + 64 * PAGE, 2 * PAGE, 0x2000, false);
-	thump_jobs_add(&rig->jobs, BASE + 128 * PAGE, PAGE, 0x9000, false);
+	thump_jobs_add(&rig->jobs, BASE, PAGE, 0x1000, NULL);
+	thump_jobs_add(&rig->jobs, BASE + 64 * PAGE, 2 * PAGE, 0x2000, NULL);
+	thump_jobs_add(&rig->jobs, BASE + 128 * PAGE, PAGE, 0x9000, NULL);
 	write_jobs(rig);
 	assert_int_equal(rig->region.blob->nr_jobs, 2);
 	assert_int_equal(job_at(rig, 0)->nr_iov, 2);
@@ -414,7 +414,7 @@ static void test_big_ranges_are_shared_out(void **state)
 	struct rig *rig = *state;
 	uint64_t sum = 0, next = 0;
 
-	thump_jobs_add(&rig->jobs, BASE, UINT64_C(10) << 20, 0, false);
+	thump_jobs_add(&rig->jobs, BASE, UINT64_C(10) << 20, 0, NULL);
 	write_jobs(rig);
 	assert_true(rig->region.blob->nr_jobs >= 8);
 	for (uint32_t i = 0; i < rig->region.blob->nr_jobs; i++) {
@@ -425,25 +425,66 @@ static void test_big_ranges_are_shared_out(void **state)
 	assert_int_equal(sum, UINT64_C(10) << 20);
 }
 
+/* The job that is to make huge pages from start to end, and no other. */
+static const struct thump_read_job *only_huge_job(struct rig *rig, uint64_t start, uint64_t end)
+{
+	const struct thump_read_job *found = NULL;
+
+	for (uint32_t i = 0; i < rig->region.blob->nr_jobs; i++) {
+		if (!(job_at(rig, i)->flags & THUMP_READ_HUGE))
+			continue;
+		assert_null(found);
+		found = job_at(rig, i);
+	}
+	assert_non_null(found);
+	assert_int_equal(found->huge_start, start);
+	assert_int_equal(found->huge_end, end);
+	return found;
+}
+
 static void test_only_whole_huge_pages_are_huge(void **state)
 {
 	struct rig *rig = *state;
 	const uint64_t huge = THUMP_HUGE_PAGE_SIZE;
-	uint64_t start = 5 * huge - 3 * PAGE;
+	const struct thump_range room = { 5 * huge - 3 * PAGE, 6 * huge + 2 * PAGE };
 
-	thump_jobs_add(&rig->jobs, start, huge + 5 * PAGE, 0x1000, true);
-	assert_int_equal(rig->jobs.count, 3);
-	assert_false(rig->jobs.segments[0].huge);
-	assert_int_equal(rig->jobs.segments[0].size_bytes, 3 * PAGE);
-	assert_true(rig->jobs.segments[1].huge);
-	assert_int_equal(rig->jobs.segments[1].addr, 5 * huge);
-	assert_int_equal(rig->jobs.segments[1].size_bytes, huge);
-	assert_int_equal(rig->jobs.segments[2].size_bytes, 2 * PAGE);
+	thump_jobs_add(&rig->jobs, room.start, room.end - room.start, 0x1000, &room);
 	write_jobs(rig);
-	for (uint32_t i = 0; i < rig->region.blob->nr_jobs; i++) {
-		if (job_at(rig, i)->flags & THUMP_READ_HUGE)
-			assert_int_equal(job_at(rig, i)->nr_iov, 1);
-	}
+	assert_int_equal(rig->region.blob->nr_jobs, 3);
+	assert_int_equal(job_at(rig, 0)->size_bytes, 3 * PAGE);
+	assert_int_equal(only_huge_job(rig, 5 * huge, 6 * huge)->size_bytes, huge);
+	assert_int_equal(job_at(rig, 2)->size_bytes, 2 * PAGE);
+}
+
+/* As in the heap of a JVM: regions of 1 MiB with free pages at the end of each. */
+static void test_nearly_full_blocks_become_huge_pages(void **state)
+{
+	struct rig *rig = *state;
+	const uint64_t huge = THUMP_HUGE_PAGE_SIZE, half = huge / 2, part = half - 15 * PAGE;
+	const struct thump_range room = { 4 * huge, 7 * huge };
+	const struct thump_read_job *job;
+
+	for (uint64_t i = 0; i < 4; i++)
+		thump_jobs_add(&rig->jobs, room.start + i * half, part, i * part, &room);
+	thump_jobs_add(&rig->jobs, 6 * huge, half, 4 * part, &room);
+	write_jobs(rig);
+	job = only_huge_job(rig, 4 * huge, 6 * huge);
+	assert_int_equal(job->nr_iov, 4);
+	assert_int_equal(job->size_bytes, 4 * part);
+	assert_int_equal(rig->region.blob->nr_jobs, 2);
+}
+
+static void test_content_from_several_places_makes_no_huge_page(void **state)
+{
+	struct rig *rig = *state;
+	const uint64_t huge = THUMP_HUGE_PAGE_SIZE, half = huge / 2;
+	const struct thump_range room = { 4 * huge, 5 * huge };
+
+	thump_jobs_add(&rig->jobs, room.start, half, 0, &room);
+	thump_jobs_add(&rig->jobs, room.start + half, half, huge, &room);
+	write_jobs(rig);
+	for (uint32_t i = 0; i < rig->region.blob->nr_jobs; i++)
+		assert_false(job_at(rig, i)->flags & THUMP_READ_HUGE);
 }
 
 static void test_no_job_has_too_many_ranges(void **state)
@@ -452,7 +493,7 @@ static void test_no_job_has_too_many_ranges(void **state)
 	uint64_t ranges = 0;
 
 	for (uint64_t i = 0; i < 3000; i++)
-		thump_jobs_add(&rig->jobs, BASE + 2 * i * PAGE, 64, i * 64, false);
+		thump_jobs_add(&rig->jobs, BASE + 2 * i * PAGE, 64, i * 64, NULL);
 	write_jobs(rig);
 	for (uint32_t i = 0; i < rig->region.blob->nr_jobs; i++) {
 		assert_true(job_at(rig, i)->nr_iov <= 1024);
@@ -467,9 +508,9 @@ static void test_ranges_to_verify(void **state)
 	struct thump_file_range *ranges;
 	size_t count;
 
-	thump_jobs_add(&rig->jobs, BASE, 2 * PAGE, 0x8000, false);
-	thump_jobs_add(&rig->jobs, BASE + 64 * PAGE, PAGE, 0x1000, false);
-	thump_jobs_add(&rig->jobs, BASE + 96 * PAGE, PAGE, 0x2000, false);
+	thump_jobs_add(&rig->jobs, BASE, 2 * PAGE, 0x8000, NULL);
+	thump_jobs_add(&rig->jobs, BASE + 64 * PAGE, PAGE, 0x1000, NULL);
+	thump_jobs_add(&rig->jobs, BASE + 96 * PAGE, PAGE, 0x2000, NULL);
 	assert_int_equal(thump_jobs_ranges(&rig->jobs, &ranges, &count, &rig->err), 0);
 	assert_int_equal(count, 2);
 	assert_int_equal(ranges[0].offset, 0x1000);
@@ -672,6 +713,8 @@ int main(void)
 		TEST(test_neighbours_in_the_file_are_one_job),
 		TEST(test_big_ranges_are_shared_out),
 		TEST(test_only_whole_huge_pages_are_huge),
+		TEST(test_nearly_full_blocks_become_huge_pages),
+		TEST(test_content_from_several_places_makes_no_huge_page),
 		TEST(test_no_job_has_too_many_ranges),
 		TEST(test_ranges_to_verify),
 		TEST(test_descriptors_of_ours_are_closed),
