@@ -17,7 +17,7 @@ configure = mkdir -p $(BUILD) && \
 	{ cat $(BUILD)/configure.log; exit 1; }; }
 build = cmake --build $(BUILD) -j $(JOBS)
 
-.PHONY: all demo check check-long build-tests bench install format tidy completions clean
+.PHONY: all demo check check-long build-tests bench bench-applications install format tidy completions clean
 
 all:
 	@tools/install-deps --check build
@@ -47,6 +47,13 @@ bench:
 	@$(MAKE) all
 	@$(build) --target bench_helpers
 	@bench/bench --build $(BUILD) --json $(BUILD)/bench.json
+
+# Takes minutes for each service and JDK: JDKS="/usr/lib/jvm/A /usr/lib/jvm/B".
+bench-applications: build-tests
+	@tools/install-deps bench
+	@$(build) --target bench_helpers --target apps
+	@bench/applications --build $(BUILD) --libraries $(BUILD)/jvm-libraries \
+		$(if $(JDKS),--jdk $(JDKS)) --json $(BUILD)/applications.json
 
 install: all
 	@$(build) --target man
