@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 
 #include "base/fd.h"
+#include "kinds/flight.h"
 #include "proc/maps.h"
 #include "trace/target.h"
 
@@ -22,7 +23,7 @@ int thump_access_open(struct thump_target *target, bool dup_fd, int fd,
 	struct remote_addr area;
 
 	if (dup_fd) {
-		access.fd = thump_target_dup_fd(target, fd);
+		access.fd = thump_facts_dup(target, fd);
 		if (access.fd < 0)
 			return thump_fail_errno(err, "duplicate fd %d of process %d", fd,
 						target->pid);
@@ -155,10 +156,7 @@ int thump_access_poll(struct thump_access *access, short events, short *revents_
 
 int thump_target_reopen(const struct thump_target *target, int fd, int flags)
 {
-	char path[32];
-
-	(void)snprintf(path, sizeof(path), "fd/%d", fd);
-	return openat(target->proc_fd, path, flags | O_CLOEXEC);
+	return openat(target->proc_fd, thump_fd_path("fd", fd).text, flags | O_CLOEXEC);
 }
 
 int thump_target_stat(const struct thump_target *target, const char *path, struct stat *st_ret)

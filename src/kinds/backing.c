@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kinds/flight.h"
 #include "kinds/backing.h"
 
 #include <errno.h>
@@ -138,7 +139,7 @@ static void open_for_reading(struct thump_fd_capture *cap, const struct thump_fd
 						 O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	if (opened->fd < 0 && cap->have_dup_fd && !(facts->open_flags & O_PATH) &&
 	    thump_facts_access_mode(facts) != O_WRONLY) {
-		opened->fd = thump_target_dup_fd(cap->target, facts->fd);
+		opened->fd = thump_facts_dup(cap->target, facts->fd);
 		opened->duplicate = true;
 	}
 }

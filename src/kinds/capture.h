@@ -16,6 +16,11 @@ THUMP_MUST_CHECK int thump_facts_collect(struct thump_target *target, bool dup_f
 					 struct thump_fd_facts **facts_ret, size_t *count_ret,
 					 struct thump_err *err);
 
+/* All about the descriptor facts->fd. */
+THUMP_MUST_CHECK int thump_facts_read(struct thump_target *target, bool dup_fd,
+				      struct thump_arena *arena, struct thump_fd_facts *facts,
+				      struct thump_err *err);
+
 /* /proc/PID/fdinfo/FD, parsed, and its text on the heap. */
 THUMP_MUST_CHECK int thump_fdinfo_read(struct thump_target *target, int fd,
 				       struct thump_fdinfo *info_ret, char **text_ret,
@@ -120,12 +125,10 @@ static inline bool thump_same_inode(const struct thump_fd_facts *a, const struct
 }
 
 /* Lists "fd N: ..." as something that cannot be saved. `word` is short and stable, for scripts. */
-#define thump_refuse_fd(cap, facts, word, fmt, ...)                                                \
-	thump_problem_add((cap)->problems, false, (facts)->fd, (word), "fd %d: " fmt, (facts)->fd, \
-			  ##__VA_ARGS__)
-#define thump_warn_fd(cap, facts, word, fmt, ...)                                                  \
-	thump_problem_add((cap)->problems, true, (facts)->fd, (word), "fd %d: " fmt, (facts)->fd,  \
-			  ##__VA_ARGS__)
+void thump_refuse_fd(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		     const char *word, const char *fmt, ...) THUMP_PRINTF(4, 5);
+void thump_warn_fd(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		   const char *word, const char *fmt, ...) THUMP_PRINTF(4, 5);
 
 /* ofd->text = printf; out of memory is a failure. */
 THUMP_MUST_CHECK int thump_ofd_describe(struct thump_fd_capture *cap, struct thump_ofd *ofd,

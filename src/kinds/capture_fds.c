@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 
 #include "base/fd.h"
-#include "kinds/capture.h"
+#include "kinds/flight.h"
 #include "kinds/registry.h"
 #include "proc/status.h"
 #include "trace/target.h"
@@ -94,6 +94,13 @@ static int capture_owner(struct thump_fd_capture *cap, const struct thump_fd_fac
 		}
 		if (result < 0 || !dup_fd || owner.pid == 0)
 			break;
+		if (thump_is_in_flight(facts->fd)) {
+			thump_refuse_fd(cap, facts, "owner",
+					"%s: with an owner for signals (F_SETOWN), which nobody "
+					"can be asked for: cannot be saved",
+					facts->link);
+			return 0;
+		}
 		thump_access_close(&access);
 	}
 	if (result < 0)
@@ -161,6 +168,9 @@ static int choose_kind(struct thump_fd_capture *cap, const struct thump_fd_facts
 
 	*kind_ret = find_kind(facts);
 	cap->ending = THUMP_END_NOT;
+	/* What it watches is told by the numbers that the descriptors once had. */
+	if (*kind_ret == &thump_kind_epoll && thump_is_in_flight(facts->fd))
+		thump_refuse_fd(cap, facts, "epoll", "epoll: cannot be saved");
 	if (thump_rule_find(cap, facts, &rule, err) < 0)
 		return -1;
 	if (rule)
@@ -235,36 +245,49 @@ static int32_t parent_of(struct thump_target *target)
 	return stat.ppid;
 }
 
-/* Gives every description a place in model->ofds and every descriptor one in model->fds. */
+/* Fills the place of every description in model->ofds, and gives every descriptor one in
+ * model->fds; to what is in flight only the records of sockets refer. */
 static int capture_all(struct thump_fd_capture *cap, const size_t *first, struct thump_err *err)
 {
 	struct thump_model *model = cap->model;
-	auto_free uint32_t *ofd_ids = calloc(cap->nr_all + 1, sizeof(*ofd_ids));
 	int32_t ppid = parent_of(cap->target);
+
+	for (size_t i = 0; i < cap->nr_all; i++) {
+		const struct thump_fd_facts *facts = &cap->all[i];
+
+		if (first[i] == i &&
+		    capture_one(cap, facts, &model->ofds[cap->ofd_ids[i]], err) < 0) {
+			thump_err_context(err, "fd %d", facts->fd);
+			if (cannot_ask(cap, facts->fd, err) < 0)
+				return -1;
+		}
+		if (thump_is_in_flight(facts->fd))
+			continue;
+		model->fds[model->nr_fds++] = (struct thump_fd){
+			.fd = facts->fd,
+			.cloexec = facts->cloexec,
+			.ofd_id = cap->ofd_ids[i],
+		};
+		warn_if_inherited(cap, facts, ppid);
+	}
+	return 0;
+}
+
+/* Before anything is captured, as what is in flight refers to descriptions that come later. */
+static int number_all(struct thump_fd_capture *cap, const size_t *first, struct thump_arena *arena,
+		      struct thump_err *err)
+{
+	struct thump_model *model = cap->model;
+	uint32_t *ofd_ids = thump_arena_alloc(arena, cap->nr_all + 1, sizeof(*ofd_ids));
 
 	model->ofds = thump_arena_alloc(&model->arena, cap->nr_all + 1, sizeof(*model->ofds));
 	model->fds = thump_arena_alloc(&model->arena, cap->nr_all + 1, sizeof(*model->fds));
 	if (!ofd_ids || !model->ofds || !model->fds)
 		return thump_fail(err, "out of memory");
 	model->nr_ofds = model->nr_fds = 0;
-	for (size_t i = 0; i < cap->nr_all; i++) {
-		const struct thump_fd_facts *facts = &cap->all[i];
-
-		if (first[i] == i) {
-			ofd_ids[i] = model->nr_ofds++;
-			if (capture_one(cap, facts, &model->ofds[ofd_ids[i]], err) < 0) {
-				thump_err_context(err, "fd %d", facts->fd);
-				if (cannot_ask(cap, facts->fd, err) < 0)
-					return -1;
-			}
-		}
-		model->fds[model->nr_fds++] = (struct thump_fd){
-			.fd = facts->fd,
-			.cloexec = facts->cloexec,
-			.ofd_id = ofd_ids[first[i]],
-		};
-		warn_if_inherited(cap, facts, ppid);
-	}
+	for (size_t i = 0; i < cap->nr_all; i++)
+		ofd_ids[i] = first[i] == i ? model->nr_ofds++ : ofd_ids[first[i]];
+	cap->ofd_ids = ofd_ids;
 	return 0;
 }
 
@@ -279,6 +302,8 @@ static int capture_with(struct thump_fd_capture *cap, struct thump_arena *arena,
 	cap->tmpdir = target_env(cap->target, arena, "TMPDIR");
 	if (thump_facts_collect(cap->target, cap->have_dup_fd, arena, &facts, &count, err) < 0)
 		return -1;
+	if (thump_flights_collect(cap, arena, &facts, &count, err) < 0)
+		return -1;
 	cap->all = facts;
 	cap->nr_all = count;
 	first = thump_arena_alloc(arena, count + 1, sizeof(*first));
@@ -287,6 +312,8 @@ static int capture_with(struct thump_fd_capture *cap, struct thump_arena *arena,
 	way = count ? thump_share_probe(cap->target, facts[0].fd) : THUMP_SHARE_KCMP;
 	if (thump_share_find(cap->target, way, facts, count, first, err) < 0 &&
 	    cannot_ask(cap, -1, err) < 0)
+		return -1;
+	if (number_all(cap, first, arena, err) < 0)
 		return -1;
 	return capture_all(cap, first, err);
 }
@@ -308,6 +335,7 @@ int thump_capture_fds(struct thump_target *target, struct thump_model *model,
 
 	thump_arena_init(&arena);
 	status = capture_with(&cap, &arena, err);
+	thump_flights_close(&cap);
 	thump_arena_deinit(&arena);
 	return status;
 }

@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 
 #include "base/fd.h"
+#include "kinds/flight.h"
 #include "proc/fdinfo.h"
 #include "proc/text.h"
 #include "trace/target.h"
@@ -22,13 +23,12 @@ static int read_link(struct thump_target *target, struct thump_arena *arena,
 		     struct thump_fd_facts *facts, struct thump_err *err)
 {
 	const size_t suffix_len = sizeof(deleted_suffix) - 1;
-	char path[32], link[4096 + sizeof(deleted_suffix)];
-	ssize_t len;
+	const struct thump_fd_path path = thump_fd_path("fd", facts->fd);
+	char link[4096 + sizeof(deleted_suffix)];
+	ssize_t len = readlinkat(target->proc_fd, path.text, link, sizeof(link));
 
-	(void)snprintf(path, sizeof(path), "fd/%d", facts->fd);
-	len = readlinkat(target->proc_fd, path, link, sizeof(link));
 	if (len < 0 || (size_t)len == sizeof(link))
-		return thump_fail_errno(err, "readlink /proc/%d/%s", target->pid, path);
+		return thump_fail_errno(err, "readlink %s of process %d", path.text, target->pid);
 	if ((size_t)len > suffix_len &&
 	    memcmp(link + len - suffix_len, deleted_suffix, suffix_len) == 0) {
 		facts->deleted = true;
@@ -37,8 +37,8 @@ static int read_link(struct thump_target *target, struct thump_arena *arena,
 	facts->link = thump_arena_strndup(arena, link, (size_t)len);
 	if (!facts->link)
 		return thump_fail(err, "out of memory");
-	if (fstatat(target->proc_fd, path, &facts->st, 0) < 0)
-		return thump_fail_errno(err, "stat /proc/%d/%s", target->pid, path);
+	if (fstatat(target->proc_fd, path.text, &facts->st, 0) < 0)
+		return thump_fail_errno(err, "stat %s of process %d", path.text, target->pid);
 	/* A file whose name ends in " (deleted)" is not deleted: its name leads to it. */
 	if (facts->deleted && facts->st.st_nlink > 0 && facts->link[0] == '/') {
 		char *whole = thump_arena_printf(arena, "%s%s", facts->link, deleted_suffix);
@@ -68,13 +68,12 @@ int thump_fdinfo_read(struct thump_target *target, int fd, struct thump_fdinfo *
 		      char **text_ret, struct thump_err *err)
 {
 	auto_free char *text = NULL;
-	char path[32];
+	const struct thump_fd_path path = thump_fd_path("fdinfo", fd);
 
-	(void)snprintf(path, sizeof(path), "fdinfo/%d", fd);
-	if (thump_slurp(target->proc_fd, path, &text, NULL) < 0)
-		return thump_fail_errno(err, "read /proc/%d/%s", target->pid, path);
+	if (thump_slurp(target->proc_fd, path.text, &text, NULL) < 0)
+		return thump_fail_errno(err, "read %s of process %d", path.text, target->pid);
 	if (thump_fdinfo_parse(text, info_ret, err) < 0)
-		return thump_add_context(err, "/proc/%d/%s", target->pid, path);
+		return thump_add_context(err, "%s of process %d", path.text, target->pid);
 	*text_ret = text;
 	text = NULL;
 	return 0;
@@ -125,8 +124,8 @@ static int read_socket(struct thump_target *target, bool dup_fd, struct thump_fd
 	return get_int_option(&access, SO_PROTOCOL, &facts->sock_protocol, err);
 }
 
-static int read_facts(struct thump_target *target, bool dup_fd, struct thump_arena *arena,
-		      struct thump_fd_facts *facts, struct thump_err *err)
+int thump_facts_read(struct thump_target *target, bool dup_fd, struct thump_arena *arena,
+		     struct thump_fd_facts *facts, struct thump_err *err)
 {
 	facts->sock_domain = facts->sock_type = facts->sock_protocol = -1;
 	if (read_link(target, arena, facts, err) < 0 ||
@@ -195,7 +194,7 @@ int thump_facts_collect(struct thump_target *target, bool dup_fd, struct thump_a
 	if (list_fds(target, arena, &facts, &count, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++)
-		if (read_facts(target, dup_fd, arena, &facts[i], err) < 0)
+		if (thump_facts_read(target, dup_fd, arena, &facts[i], err) < 0)
 			return thump_add_context(err, "fd %d", facts[i].fd);
 	*facts_ret = facts;
 	*count_ret = count;

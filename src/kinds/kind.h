@@ -91,7 +91,9 @@ struct thump_fd_capture {
 	enum thump_ending { THUMP_END_NOT, THUMP_END_CONNECTION, THUMP_END_SOCKET } ending;
 	uint16_t *listening; /* TCP ports, found when first asked for; else NULL */
 	size_t nr_listening;
-	bool refusal_listed; /* that the target makes no calls for us is listed */
+	bool refusal_listed;	 /* that the target makes no calls for us is listed */
+	bool sees_flights;	 /* descriptors in flight are in `all`, after those of the target */
+	const uint32_t *ofd_ids; /* [index in all] */
 };
 
 /*

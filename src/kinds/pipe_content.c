@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kinds/flight.h"
 #include "kinds/pipe_content.h"
 
 #include <fcntl.h>
@@ -14,7 +15,7 @@
 
 static int open_pipe(struct thump_fd_capture *cap, const struct thump_fd_facts *facts)
 {
-	int fd = cap->have_dup_fd ? thump_target_dup_fd(cap->target, facts->fd) : -1;
+	int fd = cap->have_dup_fd ? thump_facts_dup(cap->target, facts->fd) : -1;
 
 	if (fd < 0)
 		fd = thump_target_reopen(cap->target, facts->fd,

@@ -5,10 +5,12 @@
  * Order: (1) content is read from the image while its descriptor still has its old number; (2) what
  * is ours moves above the target's numbers; (3) all there is becomes CLOEXEC; (4) descriptions in
  * the order of their lowest descriptor, each put into place at once, so that from then on a number
- * of the target is either free or final; (5) connect, for kinds that refer to others by number.
+ * of the target is either free or final; (5) those that have no descriptor, but are in flight
+ * between sockets; (6) connect, for kinds that refer to others.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/close_range.h>
 #include <stdio.h>
 #include <string.h>
@@ -165,20 +167,29 @@ static int put_callers(struct thump_fd_rebuild *rb, const struct thump_fd *place
 	return 0;
 }
 
-static int rebuild_one(struct thump_fd_rebuild *rb, const struct thump_fd *place,
-		       struct thump_err *err)
+static int make_one(struct thump_fd_rebuild *rb, uint32_t ofd_id, int *fd_ret,
+		    struct thump_err *err)
 {
-	const struct thump_ofd *ofd = &rb->model->ofds[place->ofd_id];
+	const struct thump_ofd *ofd = &rb->model->ofds[ofd_id];
 	const struct thump_kind *kind = thump_kind_by_id(ofd->kind_id);
 	int wanted = (int)ofd->open_flags & SETFL_FLAGS;
 	auto_close int fd = -1;
 
-	if (kind->rebuild(rb, place->ofd_id, rb->objects[place->ofd_id], &fd, err) < 0)
+	if (kind->rebuild(rb, ofd_id, rb->objects[ofd_id], &fd, err) < 0)
 		return thump_add_context(err, "%s", kind->name);
 	if (wanted && !(ofd->open_flags & O_PATH) && fcntl(fd, F_SETFL, wanted) < 0)
 		return thump_fail_errno(err, "%s: fcntl(F_SETFL, %#x)", kind->name,
 					(unsigned)wanted);
-	if (put_at(fd, place->fd, err) < 0)
+	*fd_ret = thump_take_fd(&fd);
+	return 0;
+}
+
+static int rebuild_one(struct thump_fd_rebuild *rb, const struct thump_fd *place,
+		       struct thump_err *err)
+{
+	auto_close int fd = -1;
+
+	if (make_one(rb, place->ofd_id, &fd, err) < 0 || put_at(fd, place->fd, err) < 0)
 		return -1;
 	if (fd == place->fd)
 		(void)thump_take_fd(&fd);
@@ -204,6 +215,36 @@ static int put_all(struct thump_fd_rebuild *rb, struct thump_err *err)
 	return 0;
 }
 
+/* What only waits to be received: anywhere out of the way; the exec closes it. */
+static int make_flying(struct thump_fd_rebuild *rb, uint32_t ofd_id, struct thump_err *err)
+{
+	auto_close int fd = -1;
+	int away;
+	bool borrowed;
+
+	if (thump_ofd_is_callers(rb, ofd_id)) {
+		int callers = callers_fd(rb, ofd_id, INT_MAX, &borrowed);
+
+		fd = callers < 0 || !borrowed ? callers : fcntl(callers, F_DUPFD_CLOEXEC, 0);
+		if (fd < 0)
+			return thump_fail_errno(err, "duplicate the caller's descriptor");
+	} else if (make_one(rb, ofd_id, &fd, err) < 0) {
+		return -1;
+	}
+	if (thump_move_away(rb, thump_take_fd(&fd), &away, err) < 0)
+		return -1;
+	rb->ofd_fds[ofd_id] = away;
+	return 0;
+}
+
+static int make_all_flying(struct thump_fd_rebuild *rb, struct thump_err *err)
+{
+	for (uint32_t i = 0; i < rb->model->nr_ofds; i++)
+		if (rb->ofd_fds[i] < 0 && make_flying(rb, i, err) < 0)
+			return thump_add_context(err, "descriptor in flight");
+	return 0;
+}
+
 static int connect_all(struct thump_fd_rebuild *rb, struct thump_err *err)
 {
 	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {
@@ -225,7 +266,8 @@ int thump_rebuild_fds(struct thump_fd_rebuild *rb, int *keep, size_t nr_keep, st
 	if (rb->safe_fd < 3)
 		rb->safe_fd = 3;
 	if (raise_limit(err) < 0 || thump_make_backings(rb, err) < 0 ||
-	    move_ours(rb, keep, nr_keep, err) < 0 || put_all(rb, err) < 0)
+	    move_ours(rb, keep, nr_keep, err) < 0 || put_all(rb, err) < 0 ||
+	    make_all_flying(rb, err) < 0)
 		return -1;
 	thump_stash_close(rb);
 	/* Before connect: closing any descriptor of a file ends the POSIX locks that it takes. */

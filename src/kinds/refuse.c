@@ -1,11 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names for what cannot be saved, so that a refusal says more than a number. */
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 
-#include "kinds/capture.h"
+#include "base/fd.h"
+#include "kinds/flight.h"
+
+static void THUMP_PRINTF(5, 0)
+	list(struct thump_fd_capture *cap, const struct thump_fd_facts *facts, bool warning,
+	     const char *word, const char *fmt, va_list args)
+{
+	auto_free char *text = NULL;
+
+	if (vasprintf(&text, fmt, args) < 0)
+		text = NULL;
+	if (thump_is_in_flight(facts->fd))
+		thump_problem_add(cap->problems, warning, -1, word,
+				  "descriptor in flight through a unix socket: %s",
+				  text ? text : "(out of memory)");
+	else
+		thump_problem_add(cap->problems, warning, facts->fd, word, "fd %d: %s", facts->fd,
+				  text ? text : "(out of memory)");
+}
+
+void thump_refuse_fd(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		     const char *word, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	list(cap, facts, false, word, fmt, args);
+	va_end(args);
+}
+
+void thump_warn_fd(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		   const char *word, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	list(cap, facts, true, word, fmt, args);
+	va_end(args);
+}
 
 static const char *file_type(mode_t mode)
 {

@@ -46,8 +46,13 @@ static void THUMP_PRINTF(6, 0) add_misfit(const struct thump_fd_rebuild *rb, uin
 
 	if (vasprintf(&text, fmt, args) < 0)
 		text = NULL;
-	thump_problem_add(problems, warning, fd, word, "fd %d: %s", fd,
-			  text ? text : "(out of memory)");
+	if (fd < 0)
+		thump_problem_add(problems, warning, fd, word,
+				  "descriptor in flight through a unix socket: %s",
+				  text ? text : "(out of memory)");
+	else
+		thump_problem_add(problems, warning, fd, word, "fd %d: %s", fd,
+				  text ? text : "(out of memory)");
 	free(text);
 }
 

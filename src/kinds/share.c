@@ -15,7 +15,7 @@
  * Never needed: a socket's inode is one description (it cannot be opened again), and eventfds show
  * an id of their own in fdinfo.
  */
-#include "kinds/capture.h"
+#include "kinds/flight.h"
 
 #include <fcntl.h>
 #include <linux/kcmp.h>
@@ -34,13 +34,16 @@
 struct candidate {
 	const struct thump_fd_facts *facts;
 	size_t index;
-	pid_t pid;
+	pid_t pid; /* who has it, and under which number: the target, or for what is in flight, we
+		    */
+	int fd;
 	uint64_t eventfd_id;
 };
 
-static long kcmp_file(pid_t pid, int a, int b)
+static long kcmp_file(const struct candidate *a, const struct candidate *b)
 {
-	return syscall(SYS_kcmp, pid, pid, KCMP_FILE, (unsigned long)a, (unsigned long)b);
+	return syscall(SYS_kcmp, a->pid, b->pid, KCMP_FILE, (unsigned long)a->fd,
+		       (unsigned long)b->fd);
 }
 
 static int remote_fcntl(struct thump_target *target, int fd, int cmd, uint64_t arg,
@@ -53,10 +56,11 @@ static int remote_fcntl(struct thump_target *target, int fd, int cmd, uint64_t a
 
 enum thump_share_way thump_share_probe(struct thump_target *target, int fd)
 {
+	const struct candidate it = { .pid = target->pid, .fd = fd };
 	struct thump_err err = THUMP_ERR_INIT;
 	long result;
 
-	if (kcmp_file(target->pid, fd, fd) == 0)
+	if (kcmp_file(&it, &it) == 0)
 		return THUMP_SHARE_KCMP;
 	if (remote_fcntl(target, fd, F_DUPFD_QUERY, (uint64_t)fd, &result, &err) == 0 &&
 	    result == 1)
@@ -99,7 +103,7 @@ static int compare_by_kcmp(const void *left, const void *right)
 {
 	const struct candidate *a = left, *b = right;
 
-	switch (kcmp_file(a->pid, a->facts->fd, b->facts->fd)) {
+	switch (kcmp_file(a, b)) {
 	case 1:
 		return -1;
 	case 2:
@@ -127,7 +131,7 @@ static void find_by_kcmp(struct candidate *alike, size_t count, size_t *first)
 {
 	qsort(alike, count, sizeof(*alike), compare_by_kcmp);
 	for (size_t i = 1; i < count; i++)
-		if (kcmp_file(alike[i].pid, alike[i - 1].facts->fd, alike[i].facts->fd) == 0)
+		if (kcmp_file(&alike[i - 1], &alike[i]) == 0)
 			join(first, &alike[i - 1], &alike[i]);
 }
 
@@ -233,8 +237,15 @@ int thump_share_find(struct thump_target *target, enum thump_share_way way,
 	if (!all)
 		return thump_fail(err, "out of memory");
 	for (size_t i = 0; i < count; i++) {
+		bool flying = thump_is_in_flight(facts[i].fd);
+
 		first_ret[i] = i;
-		all[i] = (struct candidate){ .facts = &facts[i], .index = i, .pid = target->pid };
+		all[i] = (struct candidate){
+			.facts = &facts[i],
+			.index = i,
+			.pid = flying ? getpid() : target->pid,
+			.fd = flying ? facts[i].fd - THUMP_FLIGHT_FIRST_FD : facts[i].fd,
+		};
 		/* ids count from 0 (eventfd_ida); 0 is left for "none" */
 		if (thump_text_value_u64(facts[i].fdinfo, "eventfd-id", 10, &all[i].eventfd_id))
 			all[i].eventfd_id++;

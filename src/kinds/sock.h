@@ -78,31 +78,6 @@ THUMP_MUST_CHECK int thump_unix_diag(const struct thump_target *target, uint64_t
 size_t thump_unix_pending(const struct thump_target *target, uint64_t ino, uint32_t *clients,
 			  size_t room);
 
-/* ---- what lies in a unix socket (unix_queue.c) --------------------------------------------- */
-
-struct thump_unix_message {
-	const void *bytes;
-	size_t size_bytes;
-};
-
-struct thump_unix_queue {
-	struct thump_unix_message *list;
-	uint32_t count;
-};
-
-/* Appends u32 count, count times blob: messages, or for streams pieces, without taking them out.
- * Refuses descriptors in flight. `peer`: the other end where it is in the process, or NULL. */
-THUMP_MUST_CHECK int thump_unix_capture_queue(struct thump_fd_capture *cap,
-					      const struct thump_fd_facts *facts,
-					      const struct thump_fd_facts *peer,
-					      struct thump_access *access, struct thump_buf *record,
-					      struct thump_err *err);
-void thump_unix_decode_queue(struct thump_reader *r, struct thump_arena *arena,
-			     struct thump_unix_queue *queue_ret);
-/* Sends it all through the other end. */
-THUMP_MUST_CHECK int thump_unix_fill_queue(int peer_fd, const struct thump_unix_queue *queue,
-					   struct thump_err *err);
-
 /* ---- for --port ---------------------------------------------------------------------------- */
 
 /* Is this inet socket one that listens on TCP port `port` in the image? */

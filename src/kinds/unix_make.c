@@ -11,11 +11,11 @@
 #include "base/fd.h"
 #include "kinds/registry.h"
 
-static socklen_t to_address(const struct thump_unix_name *name, struct sockaddr_un *address)
+socklen_t thump_unix_address(const struct thump_unix_name *name, struct sockaddr_un *address_ret)
 {
-	memset(address, 0, sizeof(*address));
-	address->sun_family = AF_UNIX;
-	memcpy(address->sun_path, name->bytes, name->len);
+	memset(address_ret, 0, sizeof(*address_ret));
+	address_ret->sun_family = AF_UNIX;
+	memcpy(address_ret->sun_path, name->bytes, name->len);
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + name->len);
 }
 
@@ -61,7 +61,7 @@ static int bind_path(struct thump_fd_rebuild *rb, const struct thump_unix_socket
 		     int fd)
 {
 	struct sockaddr_un address;
-	socklen_t len = to_address(&sock->name, &address);
+	socklen_t len = thump_unix_address(&sock->name, &address);
 	auto_close int here = -1;
 	struct stat st;
 	struct thump_made_file *made;
@@ -95,7 +95,7 @@ static int bind_name(struct thump_fd_rebuild *rb, const struct thump_unix_socket
 	if (sock->name.len == 0)
 		return 0;
 	if (!thump_unix_is_path(&sock->name)) {
-		len = to_address(&sock->name, &address);
+		len = thump_unix_address(&sock->name, &address);
 		return bind(fd, (const struct sockaddr *)&address, len);
 	}
 	if (bind_path(rb, sock, sock->mode, fd) < 0)
@@ -131,11 +131,6 @@ static struct thump_unix_socket *find_peer(const struct thump_fd_rebuild *rb,
 		       : NULL;
 }
 
-static bool same_name(const struct thump_unix_name *a, const struct thump_unix_name *b)
-{
-	return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
-}
-
 /* The socket of the process that listens under the name of `sock`. */
 static uint32_t find_listener(const struct thump_fd_rebuild *rb,
 			      const struct thump_unix_socket *sock)
@@ -145,7 +140,7 @@ static uint32_t find_listener(const struct thump_fd_rebuild *rb,
 
 		if (rb->model->ofds[i].kind_id == thump_kind_unix_socket.kind_id &&
 		    other->state == THUMP_UNIX_LISTENING && other->type == sock->type &&
-		    same_name(&other->name, &sock->name))
+		    thump_unix_same_name(&other->name, &sock->name))
 			return i;
 	}
 	return THUMP_NO_ID;
@@ -264,6 +259,8 @@ int thump_unix_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object,
 	if (sock->state == THUMP_UNIX_PAIR && check_pair(rb, ofd_id, sock, problems, err) < 0)
 		return -1;
 	check_single(rb, ofd_id, sock, problems);
+	if (thump_unix_check_queue(rb, sock, err) < 0)
+		return -1;
 	return check_pending(rb, sock, err);
 }
 
@@ -290,7 +287,7 @@ static int connect_to(const struct thump_unix_socket *sock, int fd)
 {
 	int flags = fcntl(fd, F_GETFL), status;
 	struct sockaddr_un address;
-	socklen_t len = to_address(&sock->name, &address);
+	socklen_t len = thump_unix_address(&sock->name, &address);
 	auto_close int file = -1;
 
 	if (thump_unix_is_path(&sock->name)) {
@@ -422,8 +419,8 @@ static int make_ends(struct thump_fd_rebuild *rb, const struct thump_unix_socket
 	return 0;
 }
 
-static int rebuild_pair(struct thump_fd_rebuild *rb, const struct thump_unix_socket *sock,
-			int *fd_ret, struct thump_err *err)
+static int rebuild_pair(struct thump_fd_rebuild *rb, struct thump_unix_socket *sock, int *fd_ret,
+			struct thump_err *err)
 {
 	auto_close int fd = thump_stash_take(rb, thump_kind_unix_socket.kind_id, sock->id);
 	auto_close int other = -1;
@@ -439,9 +436,10 @@ static int rebuild_pair(struct thump_fd_rebuild *rb, const struct thump_unix_soc
 	if (thump_sock_apply_options(fd, &sock->options, &failed) < 0)
 		return thump_fail_errno(err, "%s", failed);
 	if (sock->peer_id == 0) {
-		if (other < 0 || thump_unix_fill_queue(other, &sock->queue, err) < 0)
-			return other < 0 ? thump_damaged(err, "unix socket: peer of a closed end")
-					 : -1;
+		if (other < 0)
+			return thump_damaged(err, "unix socket: peer of a closed end");
+		if (thump_move_away(rb, thump_take_fd(&other), &sock->closing_fd, err) < 0)
+			return -1;
 	} else if (other >= 0 && thump_stash_put(rb, thump_kind_unix_socket.kind_id, sock->peer_id,
 						 thump_take_fd(&other), err) < 0) {
 		return -1;
@@ -453,7 +451,7 @@ static int rebuild_pair(struct thump_fd_rebuild *rb, const struct thump_unix_soc
 int thump_unix_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object, int *fd_ret,
 		       struct thump_err *err)
 {
-	const struct thump_unix_socket *sock = object;
+	struct thump_unix_socket *sock = object;
 
 	(void)ofd_id;
 	return sock->state == THUMP_UNIX_PAIR ? rebuild_pair(rb, sock, fd_ret, err)
@@ -476,7 +474,7 @@ static int shut_down(int fd, uint8_t how, struct thump_err *err)
 static void connect_to_name(const struct thump_unix_socket *sock, int fd)
 {
 	struct sockaddr_un address;
-	socklen_t len = to_address(&sock->peer_name, &address);
+	socklen_t len = thump_unix_address(&sock->peer_name, &address);
 
 	(void)connect(fd, (const struct sockaddr *)&address, len);
 }
@@ -507,7 +505,7 @@ static int connect_pair(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
 
 	if (peer == THUMP_NO_ID || rb->ofd_fds[peer] < 0)
 		return thump_damaged(err, "unix socket: its other end is not there");
-	if (thump_unix_fill_queue(rb->ofd_fds[peer], &sock->queue, err) < 0)
+	if (thump_unix_put_back(rb, sock, fd, rb->ofd_fds[peer], err) < 0)
 		return -1;
 	other = rb->objects[peer];
 	if (peer > ofd_id)
@@ -517,21 +515,33 @@ static int connect_pair(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
 	return shut_down(rb->ofd_fds[peer], other->shutdown, err);
 }
 
+/* Of a pair whose other end was closed: after it has sent what it had to. */
+static int close_other_end(const struct thump_fd_rebuild *rb, struct thump_unix_socket *sock,
+			   int fd, struct thump_err *err)
+{
+	int status = thump_unix_put_back(rb, sock, fd, sock->closing_fd, err);
+
+	thump_close_fd(&sock->closing_fd);
+	return status;
+}
+
 int thump_unix_connect(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object, int fd,
 		       struct thump_err *err)
 {
-	const struct thump_unix_socket *sock = object;
+	struct thump_unix_socket *sock = object;
 
 	switch ((enum thump_unix_state)sock->state) {
 	case THUMP_UNIX_TO_NAME:
 		connect_to_name(sock, fd);
-		return 0;
+		return thump_unix_put_back(rb, sock, fd, -1, err);
+	case THUMP_UNIX_BOUND:
+		return thump_unix_put_back(rb, sock, fd, -1, err);
 	case THUMP_UNIX_LISTENING:
 		return connect_pending(rb, sock, err);
 	case THUMP_UNIX_PAIR:
-		return sock->peer_id ? connect_pair(rb, ofd_id, sock, fd, err) : 0;
+		return sock->peer_id ? connect_pair(rb, ofd_id, sock, fd, err)
+				     : close_other_end(rb, sock, fd, err);
 	case THUMP_UNIX_FRESH:
-	case THUMP_UNIX_BOUND:
 	case THUMP_UNIX_LAUNCHER:
 	case THUMP_UNIX_PENDING: /* by the one that listens */
 		break;

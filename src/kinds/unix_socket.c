@@ -48,26 +48,51 @@ static bool unix_matches(const struct thump_fd_facts *facts)
 		facts->sock_type == SOCK_SEQPACKET);
 }
 
-/* A path in sun_path may or may not end with a NUL (unix(7)); here it never does. */
+void thump_unix_name_of(const void *address, size_t size_bytes, struct thump_unix_name *name_ret)
+{
+	const size_t path_at = offsetof(struct sockaddr_un, sun_path);
+	const char *path = (const char *)address + path_at;
+
+	memset(name_ret, 0, sizeof(*name_ret));
+	if (size_bytes <= path_at || size_bytes - path_at > THUMP_UNIX_NAME_MAX_BYTES)
+		return;
+	name_ret->len = (uint32_t)(size_bytes - path_at);
+	if (path[0])
+		name_ret->len = (uint32_t)strnlen(path, name_ret->len);
+	memcpy(name_ret->bytes, path, name_ret->len);
+}
+
 static int get_name(struct thump_access *access, long nr, struct thump_unix_name *name_ret,
 		    bool *there_ret, struct thump_err *err)
 {
-	const uint32_t path_at = offsetof(struct sockaddr_un, sun_path);
 	struct sockaddr_storage room;
-	const unsigned char *path = (const unsigned char *)&room + path_at;
 	uint32_t len = 0;
 	long result;
 
-	memset(name_ret, 0, sizeof(*name_ret));
 	if (thump_sock_name(access, nr, &room, &len, &result, err) < 0)
 		return -1;
 	*there_ret = result == 0;
-	if (result < 0 || len <= path_at || len - path_at > THUMP_UNIX_NAME_MAX_BYTES)
-		return 0;
-	name_ret->len = len - path_at;
-	if (path[0])
-		name_ret->len = (uint32_t)strnlen((const char *)path, name_ret->len);
-	memcpy(name_ret->bytes, path, name_ret->len);
+	thump_unix_name_of(&room, result < 0 ? 0 : len, name_ret);
+	return 0;
+}
+
+int thump_unix_is_own_name(struct thump_fd_capture *cap, const struct thump_unix_name *name,
+			   bool *own_ret, struct thump_err *err)
+{
+	*own_ret = false;
+	for (size_t i = 0; i < cap->nr_all && !*own_ret; i++) {
+		const struct thump_fd_facts *facts = &cap->all[i];
+		auto_access struct thump_access access = THUMP_ACCESS_INIT;
+		struct thump_unix_name other;
+		bool there;
+
+		if (facts->sock_domain != AF_UNIX || facts->sock_type != SOCK_DGRAM)
+			continue;
+		if (thump_access_open(cap->target, cap->have_dup_fd, facts->fd, &access, err) < 0 ||
+		    get_name(&access, SYS_getsockname, &other, &there, err) < 0)
+			return -1;
+		*own_ret = thump_unix_same_name(&other, name);
+	}
 	return 0;
 }
 
@@ -254,21 +279,27 @@ static int refuse_sent(struct thump_fd_capture *cap, const struct thump_fd_facts
 
 static int capture_queue(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 			 struct thump_access *access, const struct unix_facts *unix_,
-			 enum thump_unix_state state, struct thump_buf *record,
+			 enum thump_unix_state state, uint32_t mode, struct thump_buf *record,
 			 struct thump_err *err)
 {
-	short revents = 0;
+	short revents;
 
 	if (state == THUMP_UNIX_PAIR)
 		return thump_unix_capture_queue(cap, facts, unix_->peer, access, record, err);
 	if (state == THUMP_UNIX_PENDING && refuse_sent(cap, facts, access, unix_, err) < 0)
 		return -1;
-	if (state != THUMP_UNIX_LAUNCHER && thump_access_poll(access, POLLIN, &revents, err) < 0)
-		return -1;
-	if (state != THUMP_UNIX_LISTENING && (revents & POLLIN))
-		thump_refuse_fd(cap, facts, "unix-socket",
-				"unix socket %s: messages of other processes wait to be read",
-				thump_unix_show(&unix_->name).text);
+	/* Without a peer, everybody may have sent, also without a name. */
+	if ((state == THUMP_UNIX_BOUND || state == THUMP_UNIX_TO_NAME) &&
+	    facts->sock_type == SOCK_DGRAM) {
+		if (thump_access_poll(access, POLLIN, &revents, err) < 0)
+			return -1;
+		if ((revents & POLLIN) && mode == 0 && thump_unix_is_path(&unix_->name))
+			thump_refuse_fd(cap, facts, "unix-socket",
+					"unix socket %s: messages wait to be read, but its file is "
+					"gone: cannot be saved",
+					thump_unix_show(&unix_->name).text);
+		return thump_unix_capture_queue(cap, facts, NULL, access, record, err);
+	}
 	thump_buf_put_u32(record, 0);
 	return 0;
 }
@@ -376,7 +407,7 @@ static int put_record(struct thump_fd_capture *cap, const struct thump_fd_facts 
 	thump_buf_put_blob(record, unix_->name.bytes, unix_->name.len);
 	thump_buf_put_str(record, path);
 	thump_buf_put_blob(record, unix_->peer_name.bytes, unix_->peer_name.len);
-	if (capture_queue(cap, facts, access, unix_, state, record, err) < 0)
+	if (capture_queue(cap, facts, access, unix_, state, mode, record, err) < 0)
 		return -1;
 	if (thump_sock_capture_options(cap, facts, access, record, err) < 0)
 		return -1;
@@ -406,7 +437,7 @@ static int unix_capture(struct thump_fd_capture *cap, const struct thump_fd_fact
 
 /* ---- restore ---------------------------------------------------------------------------- */
 
-static void decode_name(struct thump_reader *r, struct thump_unix_name *name)
+void thump_unix_decode_name(struct thump_reader *r, struct thump_unix_name *name)
 {
 	size_t len;
 	const void *bytes = thump_get_blob(r, THUMP_UNIX_NAME_MAX_BYTES, &len);
@@ -486,10 +517,10 @@ static int unix_decode(const struct thump_ofd *ofd, struct thump_arena *arena, v
 	sock->id = thump_get_u64(&r);
 	sock->peer_id = thump_get_u64(&r);
 	sock->mode = thump_get_u32(&r);
-	decode_name(&r, &sock->name);
+	thump_unix_decode_name(&r, &sock->name);
 	sock->path = thump_get_str(&r, arena, PATH_MAX + THUMP_UNIX_NAME_MAX_BYTES);
-	decode_name(&r, &sock->peer_name);
-	thump_unix_decode_queue(&r, arena, &sock->queue);
+	thump_unix_decode_name(&r, &sock->peer_name);
+	thump_unix_decode_queue(&r, arena, ofd->version, &sock->queue);
 	thump_sock_decode_options(&r, arena, &sock->options);
 	if (ofd->version >= 2)
 		decode_pending(&r, arena, sock);
@@ -511,7 +542,7 @@ static int unix_launcher_fd(const void *object)
 const struct thump_kind thump_kind_unix_socket = {
 	.name = "unix socket",
 	.kind_id = 13,
-	.version = 2,
+	.version = 3,
 	.matches = unix_matches,
 	.capture = unix_capture,
 	.decode = unix_decode,

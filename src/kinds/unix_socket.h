@@ -3,14 +3,12 @@
 #ifndef THUMP_KINDS_UNIX_SOCKET_H
 #define THUMP_KINDS_UNIX_SOCKET_H
 
-#include <stddef.h>
-#include <sys/un.h>
+#include <string.h>
 
 #include "kinds/restore.h"
 #include "kinds/sock.h"
+#include "kinds/unix_queue.h"
 
-#define THUMP_UNIX_NAME_MAX_BYTES                                                                  \
-	(sizeof(struct sockaddr_un) - offsetof(struct sockaddr_un, sun_path))
 #define THUMP_UNIX_SHUT_READ  1U
 #define THUMP_UNIX_SHUT_WRITE 2U
 
@@ -26,11 +24,6 @@ enum thump_unix_state {
 	THUMP_UNIX_PENDING = 6,	 /* waits to be accepted by `peer`, which listens */
 };
 
-struct thump_unix_name {
-	unsigned char bytes[THUMP_UNIX_NAME_MAX_BYTES];
-	uint32_t len; /* 0: none; bytes[0] is 0: abstract */
-};
-
 struct thump_unix_socket {
 	uint8_t state; /* enum thump_unix_state */
 	int type;
@@ -43,7 +36,8 @@ struct thump_unix_socket {
 	struct thump_sock_options options;
 	uint64_t *pending; /* ids of those that wait to be accepted, the first one first */
 	uint32_t nr_pending;
-	bool nameless; /* the name of this pair is not to be had here: set by check */
+	int closing_fd; /* the other end until it is closed, between rebuild and connect */
+	bool nameless;	/* the name of this pair is not to be had here: set by check */
 };
 
 struct thump_unix_shown {
@@ -57,6 +51,27 @@ static inline bool thump_unix_is_path(const struct thump_unix_name *name)
 {
 	return name->len > 0 && name->bytes[0] != '\0';
 }
+
+static inline bool thump_unix_same_name(const struct thump_unix_name *a,
+					const struct thump_unix_name *b)
+{
+	return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+socklen_t thump_unix_address(const struct thump_unix_name *name, struct sockaddr_un *address_ret);
+
+/*
+ * Sends all that waited to be read in `sock`, whose descriptor is `fd`, once more: through
+ * `peer_fd`, or, where that is -1, from whoever has the names of the senders.
+ */
+THUMP_MUST_CHECK int thump_unix_put_back(const struct thump_fd_rebuild *rb,
+					 const struct thump_unix_socket *sock, int fd, int peer_fd,
+					 struct thump_err *err);
+
+/* Do the descriptors that travel in it exist? */
+THUMP_MUST_CHECK int thump_unix_check_queue(const struct thump_fd_rebuild *rb,
+					    const struct thump_unix_socket *sock,
+					    struct thump_err *err);
 
 /* See struct thump_kind. */
 THUMP_MUST_CHECK int thump_unix_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object,

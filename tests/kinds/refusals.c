@@ -288,29 +288,6 @@ static void make_packet(int given)
 	refuse(fd, "packet");
 }
 
-static void make_passed_descriptor(int given)
-{
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
-				  .cmsg_level = SOL_SOCKET,
-				  .cmsg_type = SCM_RIGHTS } };
-	char byte = 'x';
-	struct iovec iov = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &iov,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof(control) };
-	int fds[2], sent = (int)MUST(eventfd(0, EFD_CLOEXEC));
-
-	(void)given;
-	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
-	memcpy(CMSG_DATA(&control.header), &sent, sizeof(sent));
-	MUST(sendmsg(fds[0], &message, 0));
-	refuse(fds[1], "descriptor");
-}
-
 static void make_aio(int given)
 {
 	aio_context_t context = 0;
@@ -630,7 +607,6 @@ static const struct {
 	{ "pty", make_pty },
 	{ "netlink", make_netlink },
 	{ "packet", make_packet },
-	{ "passed_descriptor", make_passed_descriptor },
 	{ "aio", make_aio },
 	{ "large_deleted_file", make_large_deleted_file },
 	{ "seccomp", make_seccomp },

@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -128,7 +129,8 @@ static void pair_whose_other_end_is_closed_stays_so(void **state)
 	assert_trip(&(struct trip){ .make = half_pair_make, .verify = half_pair_verify });
 }
 
-static void rights_make(void)
+/* 4 gets `fd`. */
+static void pass(int fd)
 {
 	union {
 		struct cmsghdr header;
@@ -143,15 +145,61 @@ static void rights_make(void)
 				  .msg_controllen = sizeof(control) };
 	int ends[2];
 
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 && ends[1] == 4);
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
 	CHECK(sendmsg(3, &message, 0) == 1);
 }
 
-static void descriptors_in_flight_are_refused(void **state)
+static void rights_make(void)
+{
+	CHECK(eventfd(0, 0) == 3 && dup2(3, 9) == 9 && close(3) == 0);
+	pass(9);
+}
+
+static void epoll_rights_make(void)
+{
+	CHECK(epoll_create1(0) == 3 && dup2(3, 9) == 9 && close(3) == 0);
+	pass(9);
+	CHECK(close(9) == 0);
+}
+
+static void rights_verify(void)
+{
+	char byte;
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec piece = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &piece,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	int fd;
+
+	CHECK(recvmsg(4, &message, 0) == 1 && byte == 'x' &&
+	      control.header.cmsg_type == SCM_RIGHTS);
+	memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
+	CHECK(share_flags(9, fd));
+}
+
+/* Nothing may look into the queue without pidfd_getfd(2): the target would get the descriptor. */
+static void descriptors_in_flight_need_a_look_from_outside(void **state)
 {
 	(void)state;
-	assert_trip(&(struct trip){ .make = rights_make,
-				    .refused = "fd 4: unix socket: descriptors or credentials" });
+	assert_trip_as(&(struct trip){ .make = rights_make, .verify = rights_verify }, false);
+	assert_trip_as(&(struct trip){ .make = rights_make,
+				       .refused = "fd 4: unix socket: descriptors in flight" },
+		       true);
+}
+
+static void epoll_in_flight_is_refused(void **state)
+{
+	(void)state;
+	assert_trip_as(
+		&(struct trip){ .make = epoll_rights_make,
+				.refused = "descriptor in flight through a unix socket: epoll" },
+		false);
 }
 
 static void outside_make(void)
@@ -606,7 +654,8 @@ int main(void)
 		cmocka_unit_test(pairs_keep_their_queues),
 		cmocka_unit_test(simple_queues_are_read_without_changing_the_socket),
 		cmocka_unit_test(pair_whose_other_end_is_closed_stays_so),
-		cmocka_unit_test(descriptors_in_flight_are_refused),
+		cmocka_unit_test(descriptors_in_flight_need_a_look_from_outside),
+		cmocka_unit_test(epoll_in_flight_is_refused),
 		cmocka_unit_test(pair_with_an_end_outside_is_refused),
 		cmocka_unit_test(names_are_bound_again),
 		cmocka_unit_test(connection_that_the_client_has_closed_keeps_what_it_sent),
