@@ -98,9 +98,9 @@ void server_resume(struct agent *agent);
 /* True on the server thread while it serves a request. */
 bool server_is_serving(const struct agent *agent);
 /* Tells the thump that asked through the socket that the page is ready, and closes the connection.
- * Returns thump's pid, 0 when that is in a pid namespace above ours. On any thread, while the
- * server's own one serves the request. */
-pid_t server_hand_over(struct agent *agent);
+ * *asker_ret is thump's pid, 0 when that is in a pid namespace above ours. False: it is gone. On
+ * any thread, while the server's own one serves the request. */
+bool server_hand_over(struct agent *agent, pid_t *asker_ret);
 
 /* Ends HotSpot's attach listener, if there is one: an image that held its socket could be restored
  * once at a time, and HotSpot makes another when jcmd or jstack wants it. Waits 2 s at most. */

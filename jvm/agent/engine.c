@@ -26,20 +26,26 @@ extern char **environ;
 
 /*
  * So many looks (30 s in which nobody has stopped us: a stop ends a look) are given to an engine
- * that has not said who it is, because it did not get so far or is in a pid namespace above ours.
+ * that has not said who it is, because it did not get so far or is in a pid namespace above ours,
+ * and to one that has. One that is only late finds that nobody waits for it any more.
  */
-#define PATIENCE_CHECKS 600
+#define PATIENCE_CHECKS	      600
+#define PATIENCE_CHECKS_BEGUN 1200
 
 static uint32_t load_state(const struct thump_coord_page *page)
 {
 	return __atomic_load_n(&page->state, __ATOMIC_ACQUIRE);
 }
 
+/* Unless there is an outcome: the engine may have it, or saved us right here. */
 static void fail_page(struct thump_coord_page *page, const char *what, const char *why)
 {
+	uint32_t waiting = THUMP_COORD_WAITING;
+
 	page->code = 1;
 	(void)snprintf(page->text, sizeof(page->text), "%s: %s", what, why);
-	__atomic_store_n(&page->state, THUMP_COORD_FAILED, __ATOMIC_RELEASE);
+	(void)__atomic_compare_exchange_n(&page->state, &waiting, THUMP_COORD_FAILED, false,
+					  __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
 /*
@@ -95,17 +101,38 @@ static int start_engine(const struct agent *agent, bool dry_run)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
-/* True while the engine is known to be alive, or may still be expected. */
-static bool engine_alive(const struct thump_coord_page *page, int nr_checks)
+/*
+ * Whether a process has ended, reaped or not: a zombie has no executable any more
+ * (proc_pid_exe(5)). Without a descriptor, which might be in the image. False where it cannot be
+ * known: of another user's zombies, and of whatever a /proc with hidepid=2 does not show.
+ */
+static bool has_ended(pid_t pid)
 {
-	uint32_t pid = __atomic_load_n(&page->helper_pid, __ATOMIC_ACQUIRE);
+	char path[40], target[1];
 
-	if (pid == 0)
-		return nr_checks < PATIENCE_CHECKS;
-	return kill((pid_t)pid, 0) == 0 || errno == EPERM;
+	if (kill(pid, 0) != 0 && errno == ESRCH)
+		return true;
+	(void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	if (access(path, F_OK) != 0)
+		return false;
+	(void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	return readlink(path, target, sizeof(target)) < 0 && errno == ENOENT;
 }
 
-static void wait_for_outcome(struct thump_coord_page *page)
+/* Why the engine is not to be waited for any more, or NULL. */
+static const char *engine_lost(const struct thump_coord_page *page, pid_t asker, int nr_checks)
+{
+	pid_t pid = (pid_t)__atomic_load_n(&page->helper_pid, __ATOMIC_ACQUIRE);
+
+	if ((pid && has_ended(pid)) || (!pid && asker && has_ended(asker)))
+		return "it ended before it had answered";
+	if (nr_checks >= (pid ? PATIENCE_CHECKS_BEGUN : PATIENCE_CHECKS))
+		return "it did nothing for too long";
+	return NULL;
+}
+
+/* asker: who is expected to start the engine, or 0. */
+static void wait_for_outcome(struct thump_coord_page *page, pid_t asker)
 {
 	const struct timespec pause = { .tv_nsec = LIVENESS_CHECK_NS };
 	int nr_checks = 0;
@@ -113,10 +140,12 @@ static void wait_for_outcome(struct thump_coord_page *page)
 	while (load_state(page) == THUMP_COORD_WAITING) {
 		long rc = syscall(SYS_futex, &page->state, FUTEX_WAIT_PRIVATE, THUMP_COORD_WAITING,
 				  &pause, NULL, 0);
+		const char *why = NULL;
 
-		if (rc < 0 && errno == ETIMEDOUT && !engine_alive(page, nr_checks++) &&
-		    load_state(page) == THUMP_COORD_WAITING)
-			fail_page(page, "thump checkpoint", "it ended before it had answered");
+		if (rc < 0 && errno == ETIMEDOUT)
+			why = engine_lost(page, asker, nr_checks++);
+		if (why)
+			fail_page(page, "thump checkpoint", why);
 	}
 }
 
@@ -127,22 +156,25 @@ struct call {
 	bool asked; /* through the socket */
 };
 
-/* Who captures: the thump that asked through the socket, or one that is started now. */
-static void call_engine(const struct call *call)
+/* Who captures: the thump that asked through the socket, or one that is started now. Returns who
+ * asked, 0 for nobody whom we can see. */
+static pid_t call_engine(const struct call *call)
 {
 	struct agent *agent = call->agent;
-	struct thump_coord_page *page = agent->page;
+	pid_t asker = 0;
 	int rc;
 
 	if (call->asked) {
-		__atomic_store_n(&page->helper_pid, (uint32_t)server_hand_over(agent),
-				 __ATOMIC_RELEASE);
-		return;
+		if (!server_hand_over(agent, &asker))
+			fail_page(agent->page, "thump checkpoint",
+				  "it ended before the process was ready");
+		return asker;
 	}
 	rc = start_engine(agent, call->dry_run);
-	if (rc != 0 && load_state(page) == THUMP_COORD_WAITING)
-		fail_page(page, agent->options.thump,
+	if (rc != 0)
+		fail_page(agent->page, agent->options.thump,
 			  rc < 0 ? "it could not start its worker" : strerror(rc));
+	return 0;
 }
 
 const char *engine_text(const struct agent *agent)
@@ -211,8 +243,7 @@ static void capture_here(void *arg)
 		stand_here(call);
 		return;
 	}
-	call_engine(call);
-	wait_for_outcome(call->agent->page);
+	wait_for_outcome(call->agent->page, call_engine(call));
 }
 
 /* On the VM thread, at a safepoint: what is free in the heap stays free. */

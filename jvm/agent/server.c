@@ -330,16 +330,18 @@ void server_resume(struct agent *agent)
 	(void)pthread_mutex_unlock(&server->lock);
 }
 
-pid_t server_hand_over(struct agent *agent)
+bool server_hand_over(struct agent *agent, pid_t *asker_ret)
 {
 	struct server *server = agent->server;
 	char line[64];
+	bool heard;
 
 	(void)snprintf(line, sizeof(line), THUMP_COORD_SAY_READY " %lx\n",
 		       (unsigned long)agent->page);
-	(void)server_send(server->client_fd, line);
+	heard = server_send(server->client_fd, line);
 	close_client(server);
-	return server->client_pid;
+	*asker_ret = server->client_pid;
+	return heard;
 }
 
 bool server_say_standing(struct agent *agent)

@@ -125,6 +125,18 @@ static int read_backing(void *ctx, uint32_t backing_id, uint64_t offset, void *b
 /* ---- steps -------------------------------------------------------------------------------------
  */
 
+/* The program stands still now. One that gave us up before is in the middle of something else, and
+ * what it told of its memory is not true any more. */
+static int check_waiting(const struct worker *worker, struct thump_err *err)
+{
+	struct thump_coord_page page;
+
+	if (!worker->options->coord_addr)
+		return 0;
+	return thump_coord_read(worker->options->capture.pid, worker->options->coord_addr, &page,
+				err);
+}
+
 static int capture(struct worker *worker, struct thump_err *err)
 {
 	struct thump_worker_result *result = &worker->result;
@@ -150,7 +162,7 @@ static int capture(struct worker *worker, struct thump_err *err)
 		worker->stopped_ns = worker->start_ns + times->before_ns;
 	}
 	send_problems(worker);
-	if (status < 0)
+	if (status < 0 || check_waiting(worker, err) < 0)
 		return -1;
 	(void)snprintf(what, sizeof(what), "process %d", (int)worker->options->capture.pid);
 	return thump_problems_check(&worker->problems, what, err);

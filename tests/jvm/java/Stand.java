@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 import java.io.BufferedReader;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.util.Arrays;
@@ -17,7 +18,7 @@ import thump.Priority;
 /**
  * A program that another engine saves. It says which hook is called, and takes commands on standard input, one a line:
  * "nano" and "uuid" say what they are, "litter" makes garbage, "veto" and "break" have hooks fail, before or afterwards, until "fine", "hold"
- * has one wait for the next line.
+ * has one wait for the next line, "until FILE" has the single-threaded one wait for a file.
  */
 public final class Stand {
 
@@ -34,6 +35,12 @@ public final class Stand {
         System.out.println(line);
     }
 
+    private static void awaitFile(File file) {
+        while (!file.exists()) {
+            Thread.onSpinWait();
+        }
+    }
+
     private static final class Part implements Hook, Resource {
 
         private final String name;
@@ -45,6 +52,9 @@ public final class Stand {
         @Override
         public boolean beforeCheckpoint() throws Exception {
             say("before " + name);
+            if (name.equals("alone") && mood.startsWith("until ")) {
+                awaitFile(new File(mood.substring("until ".length())));
+            }
             if (mood.equals("veto")) {
                 throw new IllegalStateException(name + " cannot now", new IOException("the disk is busy"));
             }

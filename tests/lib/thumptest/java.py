@@ -94,14 +94,19 @@ def expect_end(process, status=0):
     return output
 
 
-def child_of(process, world):
-    """The pid of the program that `thump run` or `thump restore` has started."""
+def children_of(process):
+    """The pids of what a process has started."""
     path = f"/proc/{process.pid}/task/{process.pid}/children"
     with open(path, encoding="ascii") as file:
-        children = file.read().split()
+        return [int(pid) for pid in file.read().split()]
+
+
+def child_of(process, world):
+    """The pid of the program that `thump run` or `thump restore` has started."""
+    children = children_of(process)
     if len(children) != 1:
         raise Failure(f"{process.name} has the children {children} in {world.directory}")
-    return int(children[0])
+    return children[0]
 
 
 def resident_bytes(pid):
