@@ -37,8 +37,8 @@
 /* linux/prctl.h since 6.16; without it ids are found by trying. */
 #define RESUME_PR_TIMER_CREATE_RESTORE_IDS 77
 
-/* 20 ms in all, for what takes the kernel some microseconds on a processor of its own. */
-#define RESUME_SET_TID_TRIES	100
+/* Half a second in all, for what takes microseconds unless the ending thread is not let run. */
+#define RESUME_SET_TID_TRIES	2500
 #define RESUME_SET_TID_PAUSE_NS 200000
 
 /* The kernel hands out timer ids in ascending order; more tries than this are not reasonable. */
@@ -354,15 +354,21 @@ static long start_with_set_tid(uint64_t sp, int32_t wanted_tid)
 /*
  * The number of a thread that has ended may be free only in a moment: since Linux 6.15 it is given
  * back after whoever waits for the process was woken (release_task() in kernel/exit.c), and a
- * service that is ended and restored finds itself in the way. Nobody has such a number.
+ * service that is ended and restored finds itself in the way. Such a number is nobody's.
  */
+static bool is_nobodys(int32_t tid)
+{
+	return arch_syscall2(__NR_tkill, (uint64_t)tid, 0) == -RESUME_ESRCH &&
+	       arch_syscall2(__NR_kill, (uint64_t) - (int64_t)tid, 0) == -RESUME_ESRCH;
+}
+
 static long start_when_free(uint64_t sp, int32_t wanted_tid)
 {
 	struct __kernel_timespec pause = { .tv_nsec = RESUME_SET_TID_PAUSE_NS };
 	long result = start_with_set_tid(sp, wanted_tid);
 
 	for (int i = 0; i < RESUME_SET_TID_TRIES && result == -RESUME_EEXIST; i++) {
-		if (arch_syscall2(__NR_tkill, (uint64_t)wanted_tid, 0) != -RESUME_ESRCH)
+		if (!is_nobodys(wanted_tid))
 			break;
 		(void)arch_syscall2(__NR_nanosleep, (uint64_t)&pause, 0);
 		result = start_with_set_tid(sp, wanted_tid);

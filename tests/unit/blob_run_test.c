@@ -531,43 +531,42 @@ static void test_set_tid(void **state)
 	rig_destroy(rig);
 }
 
-static pid_t pausing_child(void)
+static _Noreturn void lead_session(const struct rig *rig)
 {
-	pid_t pid = fork();
+	pid_t member = setsid() < 0 ? -1 : fork();
 
-	if (pid == 0) {
-		(void)alarm(60);
-		(void)pause();
-		_exit(0);
-	}
-	return pid;
-}
-
-/* Keeps a number that no task has, as that of a process group, until the blob makes threads. Tells
- * it through the pipe. */
-static _Noreturn void hold_number(struct rig *rig, int told_fd)
-{
-	pid_t leader = pausing_child(), member = pausing_child();
-
+	if (member != 0)
+		_exit(member < 0 || setpgid(member, member) < 0);
 	(void)alarm(60);
-	if (leader < 0 || member < 0 || setpgid(leader, leader) < 0 || setpgid(member, leader) < 0)
-		_exit(1);
-	(void)kill(leader, SIGKILL);
-	(void)waitpid(leader, NULL, 0);
-	if (thump_write_full(told_fd, &leader, sizeof(leader)) < 0)
-		_exit(1);
 	while (__atomic_load_n(&rig->data.phase, __ATOMIC_ACQUIRE) < THUMP_PHASE_THREADS)
 		(void)sched_yield();
-	(void)kill(member, SIGKILL);
-	(void)waitpid(member, NULL, 0);
+	_exit(0);
+}
+
+/* The number of a session whose leader has ended is taken, but no task's and no group's. Tells it
+ * through the pipe; it is free when its last member has ended, as the blob makes threads. */
+static _Noreturn void hold_number(const struct rig *rig, int told_fd)
+{
+	pid_t leader;
+	int status;
+
+	(void)alarm(60);
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	leader = fork();
+	if (leader == 0)
+		lead_session(rig);
+	if (leader < 0 || waitpid(leader, &status, 0) != leader || status != 0 ||
+	    thump_write_full(told_fd, &leader, sizeof(leader)) < 0)
+		_exit(1);
+	(void)waitpid(-1, NULL, 0);
 	_exit(0);
 }
 
 static void test_a_number_about_to_be_free_is_waited_for(void **state)
 {
 	struct rig *rig = rig_create();
-	int fds[2], status;
 	pid_t holder, wanted;
+	int fds[2], status;
 
 	(void)state;
 	assert_int_equal(pipe(fds), 0);
@@ -576,7 +575,6 @@ static void test_a_number_about_to_be_free_is_waited_for(void **state)
 	if (holder == 0)
 		hold_number(rig, fds[1]);
 	assert_int_equal(read(fds[0], &wanted, sizeof(wanted)), sizeof(wanted));
-	assert_int_equal(kill(wanted, 0), -1);
 	rig->data.tid_way = THUMP_TID_SET;
 	rig->data.nr_threads = 1;
 	rig->threads[0].wanted_tid = wanted;
