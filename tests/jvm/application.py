@@ -25,7 +25,6 @@ from thumptest import java, postgres, web
 from thumptest.events import Failure, Skip, free_port, poll_until
 
 REQUESTS, CLIENTS = 200, 4
-NOT_LISTENING, NO_SUCCESS = 7, 22  # exit statuses of curl(1)
 
 
 def greeting(answer):
@@ -167,16 +166,12 @@ class Service:
              self.world.thump_path, "restore", image], name, cwd=self.folder,
             stdout=self._log(name))
 
-    def ask_apart(self, process, path, early=(NOT_LISTENING,)):
-        """The answer; None when curl's status is one of a service that is not there yet."""
-        done = subprocess.run(
-            ["nsenter", f"--net=/proc/{process.pid}/ns/net", "curl", "-sSf", "--max-time", "20",
-             f"http://127.0.0.1:{self.port}{path}"], check=False, capture_output=True, text=True)
+    def ask_apart(self, process, path, *early):
+        """As soon as it answers; None before."""
         if process.has_ended():
             raise Failure(f"{process.name} ended: {process.stderr_text()}")
-        if done.returncode not in (0, *early):
-            raise Failure(f"{process.name}: {done.stderr}")
-        return done.stdout if done.returncode == 0 else None
+        return web.ask_inside(["nsenter", f"--net=/proc/{process.pid}/ns/net"],
+                              f"http://127.0.0.1:{self.port}{path}", (web.NOT_LISTENING, *early))
 
 
 def drain(descriptor):
@@ -232,7 +227,7 @@ def restore_at_once(service, image, count):
         if not service.warm:
             poll_until(service.deadline, f"{process.name} to be ready",
                        lambda: service.ask_apart(process, service.app.readiness(),
-                                                 (NOT_LISTENING, NO_SUCCESS)), pause=0.05)
+                                                 web.NO_SUCCESS), pause=0.05)
         answer = poll_until(service.deadline, f"an answer of {process.name}",
                             lambda: service.ask_apart(process, service.app.path), pause=0.05)
         if not service.app.is_right(json.loads(answer)):

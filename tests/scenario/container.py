@@ -13,6 +13,7 @@ import shutil
 import subprocess
 
 from jdk import SOURCE
+from thumptest import containers as engine
 from thumptest import scenario
 from thumptest.events import Failure, Skip, poll_until
 from thumptest.java import find_jdk
@@ -20,9 +21,6 @@ from thumptest.workload import wait_ready
 
 HARDENED = ["--user", "1000", "--cap-drop=all", "--security-opt=no-new-privileges", "--read-only",
             "--ulimit", "nofile=1024:20000", "--ulimit", "nproc=1000:1000", "--network=none"]
-PODMAN = ["podman", "--runtime", "runc", "--cgroup-manager", "cgroupfs"]
-HERE = pathlib.Path(__file__).resolve().parent
-DOCKER_PROFILE = scenario.ROOT.parent / "shared" / "data" / "docker-default-seccomp.json"
 ASK = "import sys, urllib.request; sys.stdout.write(urllib.request.urlopen(" \
       "'http://127.0.0.1:' + sys.argv[1] + sys.argv[2]).read().decode())"
 
@@ -32,17 +30,14 @@ class Containers:
 
     def __init__(self, world, options):
         self.world, self.names = world, []
-        self.root = world.run([HERE / "container-root", options.cache], "container-root",
-                              as_user=False)[1].strip()
+        self.root = engine.debian_root(world)
         self.volume = world.path("volume")
         self.volume.mkdir()
         self.volume.chmod(0o777)
         self.mounts = [(self.volume, "/volume", "rw"), (world.thump_path, "/thump", "ro")]
         self.security = []
         if options.seccomp == "docker":
-            profile = DOCKER_PROFILE if DOCKER_PROFILE.exists() else \
-                HERE / "docker-like-seccomp.json"
-            self.security = [f"--security-opt=seccomp={profile}"]
+            self.security = [f"--security-opt=seccomp={engine.docker_profile()}"]
 
     def start(self, *command):
         """A fresh container with thump as its first process."""
@@ -50,19 +45,20 @@ class Containers:
         self.names.append(name)
         mounts = [word for source, target, mode in self.mounts
                   for word in ("--volume", f"{source}:{target}:{mode}")]
-        return name, self.world.start([*PODMAN, "run", "--rm", "--name", name, *HARDENED,
+        return name, self.world.start([*engine.PODMAN, "run", "--rm", "--name", name, *HARDENED,
                                        *self.security, *mounts, "--rootfs", self.root, *command],
                                       name)
 
     def execute(self, name, *command):
-        return self.world.run([*PODMAN, "exec", name, *command], f"exec-{len(self.names)}")[1]
+        return self.world.run([*engine.PODMAN, "exec", name, *command],
+                              f"exec-{len(self.names)}")[1]
 
     def kill(self, name, signal):
-        self.world.run([*PODMAN, "kill", "--signal", signal, name], "podman-kill")
+        self.world.run([*engine.PODMAN, "kill", "--signal", signal, name], "podman-kill")
 
     def remove(self):
         for name in self.names:
-            subprocess.run([*PODMAN, "rm", "--force", "--ignore", name], check=False,
+            subprocess.run([*engine.PODMAN, "rm", "--force", "--ignore", name], check=False,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -185,8 +181,9 @@ KINDS = {"c": Workload, "redis": Redis}
 def checkpoint(containers, name, pid, image):
     """As soon as the connections of the last requests are closed."""
     def attempt():
-        result = subprocess.run([*PODMAN, "exec", name, "/thump", "checkpoint", str(pid), "-o",
-                                 f"/volume/{image}"], check=False, capture_output=True, text=True)
+        result = subprocess.run([*engine.PODMAN, "exec", name, "/thump", "checkpoint", str(pid),
+                                 "-o", f"/volume/{image}"], check=False, capture_output=True,
+                                text=True)
         # The container ends with its first process, and takes what was executed in it along.
         if result.returncode == 0 or (containers.volume / image).exists():
             return True
@@ -220,9 +217,7 @@ def run_in(containers, program):
 
 
 def test(world, options):
-    for tool in ("podman", "runc", "debootstrap"):
-        if shutil.which(tool) is None:
-            raise Skip(f"{tool} is not installed")
+    engine.need_tools()
     containers = Containers(world, options)
     try:
         kind = KINDS.get(options.program, Service)
@@ -235,6 +230,4 @@ if __name__ == "__main__":
     scenario.run("container", test, 300,
                  workload={"type": pathlib.Path, "required": True},
                  program={"choices": ("c", "python3", "node", "redis", "java17", "java"), "required": True},
-                 seccomp={"choices": ("default", "docker"), "required": True},
-                 cache={"default": os.environ.get("THUMP_TEST_CACHE",
-                                                  "/var/tmp/thump-test-cache")})
+                 seccomp={"choices": ("default", "docker"), "required": True})

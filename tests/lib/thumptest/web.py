@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients of the web services under test."""
 import http.client
+import subprocess
 import threading
 
 from thumptest.events import Failure, connect
+
+NOT_LISTENING, NO_SUCCESS = 7, 22  # exit statuses of curl(1)
 
 
 def get_status(port, path, deadline, process):
@@ -32,6 +35,16 @@ def exchange(port, path, method, body, deadline, process):
     finally:
         connection.close()
     return answer.status, content
+
+
+def ask_inside(prefix, url, early=(NOT_LISTENING,)):
+    """The answer to a GET by curl(1) in another place, where the words of `prefix` lead; None when
+    its status is one of a service that is not there yet."""
+    done = subprocess.run([*prefix, "curl", "-sSf", "--max-time", "20", url], check=False,
+                          capture_output=True, text=True)
+    if done.returncode not in (0, *early):
+        raise Failure(f"{url}: {done.stderr}")
+    return done.stdout if done.returncode == 0 else None
 
 
 def put_under_load(port, path, wanted, deadline, requests, clients=4):
