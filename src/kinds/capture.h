@@ -96,6 +96,10 @@ THUMP_MUST_CHECK int thump_access_poll(struct thump_access *access, short events
 THUMP_MUST_CHECK int thump_target_stat(const struct thump_target *target, const char *path,
 				       struct stat *st_ret);
 
+/* Value of NAME= in the target's environment as it was at its start, in `arena`, or NULL. */
+const char *thump_target_env(struct thump_target *target, struct thump_arena *arena,
+			     const char *name);
+
 /* A new description in this process of what /proc/PID/fd/N refers to; CLOEXEC. -1 with errno. */
 THUMP_MUST_CHECK int thump_target_reopen(const struct thump_target *target, int fd, int flags);
 

@@ -34,9 +34,8 @@ static bool can_dup_fds(struct thump_target *target)
 	return false;
 }
 
-/* Value of NAME= in the target's environment as it was at its start, in `arena`, or NULL. */
-static const char *target_env(struct thump_target *target, struct thump_arena *arena,
-			      const char *name)
+const char *thump_target_env(struct thump_target *target, struct thump_arena *arena,
+			     const char *name)
 {
 	auto_free char *text = NULL;
 	size_t size, len = strlen(name);
@@ -299,7 +298,7 @@ static int capture_with(struct thump_fd_capture *cap, struct thump_arena *arena,
 	size_t count, *first;
 
 	cap->have_dup_fd = can_dup_fds(cap->target);
-	cap->tmpdir = target_env(cap->target, arena, "TMPDIR");
+	cap->tmpdir = thump_target_env(cap->target, arena, "TMPDIR");
 	if (thump_facts_collect(cap->target, cap->have_dup_fd, arena, &facts, &count, err) < 0)
 		return -1;
 	if (thump_flights_collect(cap, arena, &facts, &count, err) < 0)

@@ -178,10 +178,14 @@ static void make_sysv_shm(int given)
 static void make_inotify(int given)
 {
 	int fd = (int)MUST(inotify_init1(IN_CLOEXEC));
+	char path[32];
 
 	(void)given;
-	MUST(inotify_add_watch(fd, ".", IN_CREATE));
-	refuse(fd, "inotify");
+	/* It has no path: nowhere to be found. */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d",
+		       (int)MUST(memfd_create("watched", MFD_CLOEXEC)));
+	MUST(inotify_add_watch(fd, path, IN_MODIFY));
+	refuse(fd, "inotify\tpath of watch 1 cannot be found");
 }
 
 static void make_fanotify(int given)

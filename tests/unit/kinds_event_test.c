@@ -128,18 +128,74 @@ static void inotify_verify(void)
 	CHECK(close(open("/", O_RDONLY)) == 0 && read(3, buf, sizeof(buf)) > 0);
 }
 
-static void watching_make(void)
-{
-	inotify_make();
-	CHECK(inotify_add_watch(3, "/", IN_CREATE) == 1 && inotify_add_watch(3, "/tmp", IN_CREATE));
-}
-
 static void inotify_without_watches_is_kept(void **state)
 {
 	(void)state;
 	assert_trip(&(struct trip){ .make = inotify_make, .verify = inotify_verify });
-	assert_trip(
-		&(struct trip){ .make = watching_make, .refused = "fd 3: inotify with 2 watches" });
+}
+
+static char watched[] = "/tmp/thump-watched-XXXXXX";
+
+static void make_watched(void)
+{
+	CHECK(mkdir(watched, 0777) == 0 || errno == EEXIST);
+	CHECK(chmod(watched, 0777) == 0 || errno == EPERM);
+}
+
+static void watching_make(void)
+{
+	inotify_make();
+	CHECK(inotify_add_watch(3, watched, IN_ATTRIB) == 1);
+	CHECK(inotify_add_watch(3, "/tmp", IN_MOVED_FROM) == 2);
+}
+
+static void remove_watched(void)
+{
+	CHECK(rmdir(watched) == 0);
+}
+
+/* It ends as if its folder were deleted now; the other one stays. */
+static void gone_verify(void)
+{
+	struct inotify_event event;
+
+	CHECK(read(3, &event, sizeof(event)) == sizeof(event));
+	CHECK(event.wd == 1 && event.mask == IN_IGNORED);
+	CHECK(read(3, &event, sizeof(event)) < 0 && errno == EAGAIN);
+	CHECK(inotify_rm_watch(3, 2) == 0);
+}
+
+static void watch_of_a_folder_that_is_gone_ends(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .prepare = make_watched,
+				    .make = watching_make,
+				    .between = remove_watched,
+				    .verify = gone_verify,
+				    .warning = "will be told that its watch is gone" });
+}
+
+static void waiting_make(void)
+{
+	watching_make();
+	CHECK(chmod(watched, 0777) == 0);
+}
+
+static void waiting_verify(void)
+{
+	struct inotify_event event;
+
+	CHECK(read(3, &event, sizeof(event)) < 0 && errno == EAGAIN);
+	CHECK(inotify_rm_watch(3, 1) == 0 && rmdir(watched) == 0);
+}
+
+static void events_that_wait_are_lost_with_a_warning(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .prepare = make_watched,
+				    .make = waiting_make,
+				    .verify = waiting_verify,
+				    .warning = "16 bytes of events that wait are lost" });
 }
 
 static void pidfd_make(void)
@@ -249,10 +305,14 @@ int main(void)
 		cmocka_unit_test(timerfds_keep_what_remains),
 		cmocka_unit_test(signalfds_keep_their_mask),
 		cmocka_unit_test(inotify_without_watches_is_kept),
+		cmocka_unit_test(watch_of_a_folder_that_is_gone_ends),
+		cmocka_unit_test(events_that_wait_are_lost_with_a_warning),
 		cmocka_unit_test(pidfd_of_the_process_itself_is_kept),
 		cmocka_unit_test(what_is_not_supported_is_refused_by_name),
 		cmocka_unit_test(fifos_keep_their_content),
 	};
 
+	(void)!mkdtemp(watched);
+	(void)rmdir(watched);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
