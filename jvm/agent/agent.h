@@ -235,6 +235,8 @@ const char *refusals_text(const struct agent *agent);
 /* The answer to THUMP_COORD_ASK_HOLDERS. */
 const char *refusals_chains(const struct agent *agent);
 
+/* Lets our classes use the package of a class of the JDK. */
+void management_export(struct agent *agent, JNIEnv *jni, jclass class);
 jclass management_define(struct agent *agent, JNIEnv *jni);
 void management_add(JNIEnv *jni, jstring object_name, jobject component);
 

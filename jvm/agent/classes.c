@@ -161,6 +161,12 @@ static jboolean native_ends_on_failure(JNIEnv *jni, jclass self)
 	return agent_get()->ends_on_failure ? JNI_TRUE : JNI_FALSE;
 }
 
+static void native_export_package(JNIEnv *jni, jclass self, jclass type)
+{
+	(void)self;
+	management_export(agent_get(), jni, type);
+}
+
 static jclass native_define_management(JNIEnv *jni, jclass self)
 {
 	(void)self;
@@ -199,6 +205,7 @@ static bool register_natives(JNIEnv *jni)
 		METHOD("properties", "()Ljava/util/Map;", properties_get),
 		METHOD("setProperties", "(Ljava/util/concurrent/ConcurrentHashMap;)V",
 		       properties_set),
+		METHOD("exportPackage", "(Ljava/lang/Class;)V", native_export_package),
 		METHOD("defineManagementComponent", "()Ljava/lang/Class;",
 		       native_define_management),
 		METHOD("addPlatformComponent", "(Ljava/lang/String;Ljava/lang/Object;)V",

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
+ * Classes of the JDK that its modules keep to themselves.
+ *
  * A platform MXBean on a stock JDK: the list behind ManagementFactory.getPlatformMXBean is a map in
  * ManagementFactory.PlatformMBeanFinder; JNI may put a component into it (same names on 17 to 25).
  */
+#include <string.h>
+
 #include "agent.h"
 
 #define FINDER "java/lang/management/ManagementFactory$PlatformMBeanFinder"
@@ -17,24 +21,45 @@ static jobject module_of(JNIEnv *jni, jclass class)
 	return get_module ? (*jni)->CallObjectMethod(jni, class, get_module) : NULL;
 }
 
+/* Lets our classes use a package of the module that a class is in. */
+static bool export_package(struct agent *agent, JNIEnv *jni, jclass class, const char *package)
+{
+	jobject theirs = module_of(jni, class);
+	jobject ours = theirs ? module_of(jni, agent->coordinator) : NULL;
+	jvmtiError error;
+
+	if (!ours)
+		return false;
+	error = (*agent->jvmti)->AddModuleExports(agent->jvmti, theirs, package, ours);
+	if (error != JVMTI_ERROR_NONE)
+		agent_complain(agent, "AddModuleExports", error);
+	return error == JVMTI_ERROR_NONE;
+}
+
+void management_export(struct agent *agent, JNIEnv *jni, jclass class)
+{
+	char *signature = NULL, *end;
+
+	if ((*agent->jvmti)->GetClassSignature(agent->jvmti, class, &signature, NULL) !=
+	    JVMTI_ERROR_NONE)
+		return;
+	/* "Lsun/misc/Name;" */
+	end = strrchr(signature, '/');
+	if (end) {
+		*end = '\0';
+		for (char *at = signature; (at = strchr(at, '/'));)
+			*at = '.';
+		(void)export_package(agent, jni, class, signature + 1);
+	}
+	(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)signature);
+}
+
 jclass management_define(struct agent *agent, JNIEnv *jni)
 {
 	jclass factory = (*jni)->FindClass(jni, "java/lang/management/ManagementFactory");
-	jobject management = factory ? module_of(jni, factory) : NULL;
-	jobject ours = module_of(jni, agent->coordinator);
-	jvmtiError error;
-	jclass bean;
 
-	if (!management || !ours)
-		return NULL;
-	error = (*agent->jvmti)
-			->AddModuleExports(agent->jvmti, management, "sun.management.spi", ours);
-	if (error != JVMTI_ERROR_NONE) {
-		agent_complain(agent, "AddModuleExports", error);
-		return NULL;
-	}
-	bean = classes_define_named(jni, "thump/jvm/ManagementComponent$Bean");
-	if (!bean)
+	if (!factory || !export_package(agent, jni, factory, "sun.management.spi") ||
+	    !classes_define_named(jni, "thump/jvm/ManagementComponent$Bean"))
 		return NULL;
 	return classes_define_named(jni, "thump/jvm/ManagementComponent");
 }

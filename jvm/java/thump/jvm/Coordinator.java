@@ -73,10 +73,14 @@ public final class Coordinator {
             outcome = Outcome.of(refused, Native.capture(true, Failures.lines(refused)));
         } else {
             Secrets.warn();
+            Recordings recordings = dryRun ? null : Recordings.stop();
             SingleThreaded part = SingleThreaded.run(dryRun);
             outcome = part.outcome();
             failed = part.failed();
             words = part.words();
+            if (recordings != null) {
+                recordings.start(words != null);
+            }
         }
         if (words != null) {
             Management.restored();

@@ -82,6 +82,9 @@ final class Native {
     /** Replaces that map. */
     static native void setProperties(ConcurrentHashMap<Object, Object> map);
 
+    /** Lets us use the package of a class of the JDK that its module does not export. */
+    static native void exportPackage(Class<?> type);
+
     /** Defines {@link ManagementComponent}, after java.management exports what it implements. */
     static native Class<?> defineManagementComponent();
 
