@@ -226,6 +226,8 @@ jboolean properties_time_zone_given(JNIEnv *jni, jclass self);
  * them fresh state (in the restored one); see random.c. */
 void random_find(struct agent *agent, JNIEnv *jni);
 void random_renew(struct agent *agent, JNIEnv *jni);
+/* The same for OpenSSL, wherever it is loaded; see openssl.c. */
+void openssl_renew(void);
 
 /* Finds out what holds each descriptor named in `text`; see refusals.c. */
 void refusals_explain(struct agent *agent, JNIEnv *jni, const char *text);

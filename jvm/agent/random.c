@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clones of one image must not draw the same numbers. Every generator that the program did not
+ * Clones of one image must not draw the same numbers, nor use the same keys of JSSE for new session
+ * tickets. Every generator that the program did not
  * seed itself is found before the capture, by one pass over the heap while all other threads are
  * suspended, and held weakly. In the restored process only fields are written: no Java code runs,
  * so no lock that a suspended thread holds can be in the way.
@@ -14,7 +15,7 @@
 #include "agent.h"
 
 enum write_kind {
-	WRITE_ZERO_INT,	    /* forget what is buffered */
+	WRITE_ZERO_INT,	    /* forget what is buffered, or which key is used */
 	WRITE_RANDOM_LONG,  /* a new seed */
 	WRITE_RANDOM_BYTES, /* a new state: the content of a byte[] */
 };
@@ -38,6 +39,14 @@ static const struct random_field instance_fields[] = {
 	{ "sun/security/provider/HmacDrbg", "v", "[B", WRITE_RANDOM_BYTES },
 	{ "sun/security/provider/CtrDrbg", "k", "[B", WRITE_RANDOM_BYTES },
 	{ "sun/security/provider/CtrDrbg", "v", "[B", WRITE_RANDOM_BYTES },
+	{ "sun/security/pkcs11/P11SecureRandom", "ibuffered", "I", WRITE_ZERO_INT },
+	{ "sun/security/pkcs11/P11SecureRandom", "buffered", "I", WRITE_ZERO_INT },
+	/* JSSE: key 0 is none, and another one is made for the next session ticket. */
+	{ "sun/security/ssl/SSLSessionContextImpl", "currentKeyID", "I", WRITE_ZERO_INT },
+	{ "sun/security/ssl/HelloCookieManager$T13HelloCookieManager", "cookieSecret", "[B",
+	  WRITE_RANDOM_BYTES },
+	{ "sun/security/ssl/HelloCookieManager$D10HelloCookieManager", "cookieSecret", "[B",
+	  WRITE_RANDOM_BYTES },
 	{ "java/lang/VirtualThread", "threadLocalRandomSeed", "J", WRITE_RANDOM_LONG },
 };
 enum { NR_INSTANCE_FIELDS = sizeof(instance_fields) / sizeof(instance_fields[0]) };
@@ -359,4 +368,5 @@ void random_renew(struct agent *agent, JNIEnv *jni)
 			renew(jni, object, write);
 		(*jni)->DeleteLocalRef(jni, object);
 	}
+	openssl_renew();
 }

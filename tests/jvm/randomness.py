@@ -11,6 +11,8 @@ import time
 from thumptest import java
 from thumptest.events import Failure
 
+GENERATORS = 16
+
 
 def drawn_after(text, cut_ms, in_flight):
     """{(kind, number)} drawn after the restore; without the draw of each thread that may have been
@@ -37,7 +39,7 @@ def test(world, options):
     for clone in range(options.clones):
         process, _ = java.restore(world, image, f"clone-{clone}")
         numbers = drawn_after(java.expect_end(process), cut_ms, options.in_flight)
-        if len({kind for kind, _ in numbers}) < 13:
+        if len({kind for kind, _ in numbers}) < GENERATORS:
             raise Failure(f"clone {clone} drew only {numbers}")
         for number in numbers:
             owners[number].append(clone)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 import java.security.NoSuchAlgorithmException;
 import java.security.SecureRandom;
+import java.security.Security;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -34,9 +35,17 @@ public final class Draws implements Resource {
 
     private Draws() throws NoSuchAlgorithmException {
         SecureRandom standard = new SecureRandom();
-        for (String algorithm : List.of("NativePRNG", "NativePRNGNonBlocking", "SHA1PRNG", "DRBG")) {
+        for (String algorithm : List.of("NativePRNG", "NativePRNGBlocking", "NativePRNGNonBlocking", "SHA1PRNG")) {
             SecureRandom random = SecureRandom.getInstance(algorithm);
             generators.put(algorithm, random::nextLong);
+        }
+        for (String mechanism : List.of("Hash_DRBG", "HMAC_DRBG", "CTR_DRBG")) {
+            Security.setProperty("securerandom.drbg.config", mechanism);
+            SecureRandom random = SecureRandom.getInstance("DRBG");
+            if (!random.toString().startsWith(mechanism)) {
+                throw new AssertionError(random + " is no " + mechanism);
+            }
+            generators.put(mechanism, random::nextLong);
         }
         generators.put("SecureRandom", standard::nextLong);
         generators.put("new SecureRandom", () -> new SecureRandom().nextLong());
