@@ -30,22 +30,25 @@ _thump()
 		-o|--output) compopt -o default; return ;;
 		--drain) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--resource-policies) compopt -o default; return ;;
+		--close-fd|--ignore-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="-o --output --leave-running --drain --resource-policies --no-hooks --dry-run --mode --json -v --verbose -h --help --version"
+		options="-o --output --leave-running --drain --resource-policies --close-fd --ignore-fd --no-hooks --dry-run --mode --json -v --verbose -h --help --version"
 		positional=pid
 		;;
 	restore)
 		case $previous in
 		--pid-file) compopt -o default; return ;;
 		--port) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--resource-policies) compopt -o default; return ;;
+		--close-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--memory) COMPREPLY=($(compgen -W "auto eager lazy-unsafe" -- "$current")); return ;;
 		--on-restore-failure) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--env) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--clock) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--spin-limit) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="--dry-run --detach --pid-file --keep-stdio --port --memory --verify --on-restore-failure --env --clock --allow-clock-jump --trust-any-owner --spin-limit --json -v --verbose -h --help --version"
+		options="--dry-run --detach --pid-file --keep-stdio --port --resource-policies --close-fd --memory --verify --on-restore-failure --env --clock --allow-clock-jump --trust-any-owner --spin-limit --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	hooks)

@@ -50,6 +50,8 @@ static const char usage[] =
 	"                         has accepted are idle, then end them in the image\n"
 	"      --resource-policies FILE\n"
 	"                         what is to become of open files, pipes and sockets\n"
+	"      --close-fd N       descriptor N is closed in the image; may be given again\n"
+	"      --ignore-fd N      no policy counts for descriptor N; may be given again\n"
 	"      --no-hooks         run no hooks of a JVM: a picture of it as it is, to look into\n"
 	"      --dry-run          list everything that would be refused; change nothing\n"
 	"      --mode MODE        permissions of the image, octal (default 0400)\n"
@@ -67,6 +69,8 @@ enum {
 	OPT_MODE,
 	OPT_DRAIN,
 	OPT_POLICIES,
+	OPT_CLOSE_FD,
+	OPT_IGNORE_FD,
 	OPT_NO_HOOKS,
 	/* For programs that ask for their own checkpoint (coord/abi.h), not for people: the page
 	 * at this address is waiting. The verb ends as soon as its worker is at work, so that the
@@ -95,6 +99,18 @@ struct checkpoint {
 /* ---- options -----------------------------------------------------------------------------------
  */
 
+/* Before the rules of files, which are read later. */
+static int add_fd_rule(struct checkpoint *checkpoint, enum thump_rule_action action,
+		       const char *option)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+
+	if (thump_policies_add_fd(&checkpoint->arena, action, option, optarg, &checkpoint->rules,
+				  &err) < 0)
+		return thump_usage_error(&checkpoint->common, "%s", err.text);
+	return -1;
+}
+
 static int take_option(void *ctx, int opt)
 {
 	struct checkpoint *checkpoint = ctx;
@@ -120,6 +136,10 @@ static int take_option(void *ctx, int opt)
 	case OPT_POLICIES:
 		checkpoint->policies = optarg;
 		return -1;
+	case OPT_CLOSE_FD:
+		return add_fd_rule(checkpoint, THUMP_RULE_CLOSE, "--close-fd");
+	case OPT_IGNORE_FD:
+		return add_fd_rule(checkpoint, THUMP_RULE_IGNORE, "--ignore-fd");
 	case OPT_NO_HOOKS:
 		checkpoint->no_hooks = true;
 		return -1;
@@ -162,6 +182,8 @@ static int parse(struct checkpoint *checkpoint, int argc, char **argv)
 		{ "mode", required_argument, NULL, OPT_MODE },
 		{ "drain", required_argument, NULL, OPT_DRAIN },
 		{ "resource-policies", required_argument, NULL, OPT_POLICIES },
+		{ "close-fd", required_argument, NULL, OPT_CLOSE_FD },
+		{ "ignore-fd", required_argument, NULL, OPT_IGNORE_FD },
 		{ "no-hooks", no_argument, NULL, OPT_NO_HOOKS },
 		{ "coord", required_argument, NULL, OPT_COORD },
 		THUMP_COMMON_OPTIONS,
@@ -458,11 +480,14 @@ static int run(int argc, char **argv)
 		.options = { .mode = 0400 },
 	};
 	struct thump_err err = THUMP_ERR_INIT;
-	int status = parse(&checkpoint, argc, argv);
+	int status;
 
-	if (status >= 0)
-		return status;
 	thump_arena_init(&checkpoint.arena);
+	status = parse(&checkpoint, argc, argv);
+	if (status >= 0) {
+		thump_arena_deinit(&checkpoint.arena);
+		return status;
+	}
 	if (checkpoint.options.detached) {
 		status = run_detached(&checkpoint);
 		thump_arena_deinit(&checkpoint.arena);

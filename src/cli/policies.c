@@ -9,12 +9,13 @@
 #include <sys/socket.h>
 
 #include "base/fd.h"
+#include "cli/report.h"
 
 #define JVM_PROPERTY "-Djdk.crac.resource-policies="
 
 struct parse {
 	const char *path;
-	unsigned line;
+	unsigned line, rule_line; /* rule_line: where the rule that is being read begins */
 	struct thump_arena *arena;
 	struct thump_fd_rule *list;
 	size_t count;
@@ -188,7 +189,9 @@ static int end_rule(struct parse *parse)
 		return refuse(parse, "the rule that ends here has no %s",
 			      parse->rule.type ? "action" : "type");
 	list = thump_arena_grow(parse->arena, parse->list, parse->count, sizeof(*list));
-	if (!list)
+	parse->rule.source =
+		thump_arena_printf(parse->arena, "%s:%u", parse->path, parse->rule_line);
+	if (!list || !parse->rule.source)
 		return thump_fail(parse->err, "out of memory");
 	parse->list = list;
 	list[parse->count++] = parse->rule;
@@ -210,6 +213,8 @@ static int take_line(struct parse *parse, char *line)
 	if (!colon)
 		return refuse(parse, "\"key: value\" is expected, not \"%s\"", line);
 	*colon = '\0';
+	if (!parse->any_key)
+		parse->rule_line = parse->line;
 	parse->any_key = true;
 	return take_pair(parse, trim(line), trim(colon + 1));
 }
@@ -217,7 +222,12 @@ static int take_line(struct parse *parse, char *line)
 int thump_policies_parse(const char *text, const char *path, struct thump_arena *arena,
 			 struct thump_fd_rules *rules_ret, struct thump_err *err)
 {
-	struct parse parse = { .path = path, .arena = arena, .rule = empty_rule(), .err = err };
+	struct parse parse = { .path = path,
+			       .arena = arena,
+			       .list = rules_ret->list,
+			       .count = rules_ret->count,
+			       .rule = empty_rule(),
+			       .err = err };
 	char *copy = thump_arena_strdup(arena, text), *line;
 
 	if (!copy)
@@ -242,6 +252,27 @@ int thump_policies_read(const char *path, struct thump_arena *arena,
 	if (thump_slurp(AT_FDCWD, path, &text, NULL) < 0)
 		return thump_refuse(err, "resource policies %s: %s", path, strerror(errno));
 	return thump_policies_parse(text, path, arena, rules_ret, err);
+}
+
+int thump_policies_add_fd(struct thump_arena *arena, enum thump_rule_action action,
+			  const char *option, const char *text, struct thump_fd_rules *rules,
+			  struct thump_err *err)
+{
+	struct thump_fd_rule rule = empty_rule(), *list;
+	uint64_t fd;
+
+	if (thump_parse_number(text, INT32_MAX, &fd) < 0)
+		return thump_fail(err, "%s takes the number of a descriptor, not %s", option, text);
+	rule.type = THUMP_RULE_DESCRIPTOR;
+	rule.action = action;
+	rule.fd = (int32_t)fd;
+	rule.source = thump_arena_printf(arena, "%s %s", option, text);
+	list = thump_arena_grow(arena, rules->list, rules->count, sizeof(*list));
+	if (!list || !rule.source)
+		return thump_fail(err, "out of memory");
+	rules->list = list;
+	list[rules->count++] = rule;
+	return 0;
 }
 
 const char *thump_policies_of_jvm(pid_t pid, struct thump_arena *arena)

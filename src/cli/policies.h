@@ -21,7 +21,7 @@
 #include "base/err.h"
 #include "kinds/rules.h"
 
-/* `path` is for messages. */
+/* Adds the rules of a text; `path` is for messages. The list may be moved. */
 THUMP_MUST_CHECK int thump_policies_parse(const char *text, const char *path,
 					  struct thump_arena *arena,
 					  struct thump_fd_rules *rules_ret, struct thump_err *err);
@@ -29,6 +29,11 @@ THUMP_MUST_CHECK int thump_policies_parse(const char *text, const char *path,
 /* Adds the rules of a file. */
 THUMP_MUST_CHECK int thump_policies_read(const char *path, struct thump_arena *arena,
 					 struct thump_fd_rules *rules_ret, struct thump_err *err);
+
+/* Adds a rule for the descriptor whose number is `text`, the value of an option. */
+THUMP_MUST_CHECK int thump_policies_add_fd(struct thump_arena *arena, enum thump_rule_action action,
+					   const char *option, const char *text,
+					   struct thump_fd_rules *rules, struct thump_err *err);
 
 /*
  * The file that a JVM was given with -Djdk.crac.resource-policies=, as a path that leads there from

@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "cli/cli.h"
+#include "cli/policies.h"
 #include "cli/report.h"
 #include "cli/restoring.h"
 #include "cli/supervise.h"
@@ -26,6 +27,9 @@ static const char usage[] =
 	"      --pid-file FILE      write the program's pid, as seen here, to FILE\n"
 	"      --keep-stdio         do not give the program our stdin, stdout and stderr\n"
 	"      --port OLD:NEW       listen on port NEW instead of OLD; may be repeated\n"
+	"      --resource-policies FILE\n"
+	"                           what is to become of files, pipes and sockets of the image\n"
+	"      --close-fd N         descriptor N comes back closed; may be repeated\n"
 	"      --memory MODE        auto (default), eager, or lazy-unsafe: mapped from FILE\n"
 	"      --verify             check all memory before the program runs, again if need be\n"
 	"      --on-restore-failure ACTION\n"
@@ -61,6 +65,8 @@ enum {
 	OPT_CLOCK_JUMP,
 	OPT_ANY_OWNER,
 	OPT_SPIN_LIMIT,
+	OPT_POLICIES,
+	OPT_CLOSE_FD,
 };
 
 #define MAX_PORTS 64
@@ -72,6 +78,9 @@ struct restore {
 	bool dry_run;
 	struct thump_rebuild_options options;
 	struct thump_port_map ports[MAX_PORTS];
+	struct thump_arena arena; /* of the rules */
+	struct thump_fd_rules rules;
+	const char *policies; /* path, or NULL */
 	struct thump_restore_words words;
 	struct thump_supervise sup;
 	/* The pid file under a temporary name, made before anything is started. */
@@ -164,6 +173,16 @@ static int parse_spin_limit(struct restore *restore, const char *text)
 	return -1;
 }
 
+static int close_fd(struct restore *restore)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+
+	if (thump_policies_add_fd(&restore->arena, THUMP_RULE_CLOSE, "--close-fd", optarg,
+				  &restore->rules, &err) < 0)
+		return thump_usage_error(&restore->common, "%s", err.text);
+	return -1;
+}
+
 static int take_option(void *ctx, int opt)
 {
 	struct restore *restore = ctx;
@@ -200,6 +219,11 @@ static int take_option(void *ctx, int opt)
 		return -1;
 	case OPT_SPIN_LIMIT:
 		return parse_spin_limit(restore, optarg);
+	case OPT_POLICIES:
+		restore->policies = optarg;
+		return -1;
+	case OPT_CLOSE_FD:
+		return close_fd(restore);
 	default:
 		return thump_common_option(&restore->common, opt);
 	}
@@ -233,6 +257,8 @@ static int parse(struct restore *restore, int argc, char **argv)
 		{ "allow-clock-jump", no_argument, NULL, OPT_CLOCK_JUMP },
 		{ "trust-any-owner", no_argument, NULL, OPT_ANY_OWNER },
 		{ "spin-limit", required_argument, NULL, OPT_SPIN_LIMIT },
+		{ "resource-policies", required_argument, NULL, OPT_POLICIES },
+		{ "close-fd", required_argument, NULL, OPT_CLOSE_FD },
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
@@ -330,6 +356,10 @@ static void end_program(struct thump_restoring *restoring)
 
 static int start(struct restore *restore, struct thump_restoring *restoring, struct thump_err *err)
 {
+	if (restore->policies &&
+	    thump_policies_read(restore->policies, &restore->arena, &restore->rules, err) < 0)
+		return -1;
+	restore->options.rules = restore->rules.count ? &restore->rules : NULL;
 	restore->options.assume_namespaces = !restore->dry_run;
 	if (thump_supervisor_init(&restore->sup, false, err) < 0)
 		return -1;
@@ -392,9 +422,13 @@ static int verb_restore(int argc, char **argv)
 		.sup = { .signal_fd = -1, .control_fd = -1, .program_fd = -1 },
 		.pid_fd = -1,
 	};
-	int status = parse(&restore, argc, argv);
+	int status;
 
-	return status >= 0 ? own_status(&restore, status) : do_restore(&restore);
+	thump_arena_init(&restore.arena);
+	status = parse(&restore, argc, argv);
+	status = status >= 0 ? own_status(&restore, status) : do_restore(&restore);
+	thump_arena_deinit(&restore.arena);
+	return status;
 }
 
 const struct thump_verb thump_verb_restore = {

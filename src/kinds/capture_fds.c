@@ -142,14 +142,14 @@ static const struct thump_kind *apply_rule(struct thump_fd_capture *cap,
 {
 	switch (rule->action) {
 	case THUMP_RULE_ERROR:
-		thump_refuse_fd(cap, facts, "policy", "%s: refused by a resource policy",
-				facts->link);
+		thump_refuse_fd(cap, facts, "policy", "%s: refused by the policy of %s",
+				facts->link, rule->source);
 		return kind;
 	case THUMP_RULE_CLOSE:
 		if (!rule->quiet)
 			thump_warn_fd(cap, facts, "policy",
-				      "%s: closed in the restored program by a resource policy",
-				      facts->link);
+				      "%s: closed in the restored program by the policy of %s",
+				      facts->link, rule->source);
 		return closed_kind(cap, facts, kind, THUMP_END_SOCKET);
 	case THUMP_RULE_REOPEN:
 		return closed_kind(cap, facts, kind, THUMP_END_CONNECTION);

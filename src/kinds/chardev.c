@@ -129,6 +129,14 @@ static int chardev_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *o
 	return 0;
 }
 
+static const char *chardev_path(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
+				const void *object)
+{
+	(void)rb;
+	(void)ofd_id;
+	return ((const struct chardev *)object)->path;
+}
+
 const struct thump_kind thump_kind_chardev = {
 	.name = "chardev",
 	.kind_id = 3,
@@ -138,4 +146,5 @@ const struct thump_kind thump_kind_chardev = {
 	.decode = chardev_decode,
 	.check = chardev_check,
 	.rebuild = chardev_rebuild,
+	.path = chardev_path,
 };

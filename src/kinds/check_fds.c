@@ -17,7 +17,10 @@ static int make_arrays(struct thump_fd_rebuild *rb, struct thump_err *err)
 	rb->backing_fds = thump_arena_alloc(rb->arena, nr_backings + 1, sizeof(*rb->backing_fds));
 	rb->plans = thump_arena_alloc(rb->arena, nr_backings + 1, sizeof(*rb->plans));
 	rb->kept_fds = thump_arena_alloc(rb->arena, nr_ofds + 1, sizeof(*rb->kept_fds));
-	if (!rb->objects || !rb->ofd_fds || !rb->kept_fds || !rb->backing_fds || !rb->plans)
+	rb->closed = thump_arena_alloc(rb->arena, nr_ofds + 1, sizeof(*rb->closed));
+	rb->any_file = thump_arena_alloc(rb->arena, nr_ofds + 1, sizeof(*rb->any_file));
+	if (!rb->objects || !rb->ofd_fds || !rb->kept_fds || !rb->backing_fds || !rb->plans ||
+	    !rb->closed || !rb->any_file)
 		return thump_fail(err, "out of memory");
 	for (uint32_t i = 0; i < nr_ofds; i++)
 		rb->ofd_fds[i] = rb->kept_fds[i] = -1;
@@ -79,7 +82,7 @@ static int check_limit(const struct thump_fd_rebuild *rb, struct thump_problems 
 static bool port_is_mapped_from(const struct thump_fd_rebuild *rb, uint16_t port)
 {
 	for (uint32_t i = 0; i < rb->model->nr_ofds; i++)
-		if (rb->model->ofds[i].kind_id == thump_kind_inet_socket.kind_id &&
+		if (thump_ofd_kind(rb, i) == &thump_kind_inet_socket &&
 		    thump_inet_listens_on(rb->objects[i], port))
 			return true;
 	return false;
@@ -100,11 +103,12 @@ int thump_check_fds(struct thump_fd_rebuild *rb, struct thump_problems *problems
 {
 	if (check_references(rb->model, err) < 0 || make_arrays(rb, err) < 0 ||
 	    decode_all(rb, err) < 0 || check_limit(rb, problems, err) < 0 ||
+	    thump_apply_restore_rules(rb, problems, err) < 0 ||
 	    thump_check_backings(rb, problems, err) < 0)
 		return -1;
 	check_ports(rb, problems);
 	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {
-		const struct thump_kind *kind = thump_kind_by_id(rb->model->ofds[i].kind_id);
+		const struct thump_kind *kind = thump_ofd_kind(rb, i);
 
 		if (!kind->check || thump_ofd_is_callers(rb, i))
 			continue;

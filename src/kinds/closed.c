@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "kinds/capture.h"
+#include "kinds/closed.h"
 #include "kinds/registry.h"
 
 enum closed_form {
@@ -27,15 +28,13 @@ static bool closed_matches(const struct thump_fd_facts *facts)
 }
 
 /* What cannot be in an epoll set becomes dead; the rest must be something that can. */
-static uint8_t form_of(const struct thump_fd_facts *facts)
+static uint8_t form_of(mode_t type, uint32_t open_flags)
 {
-	uint32_t access_mode = thump_facts_access_mode(facts);
-
-	if (S_ISREG(facts->st.st_mode) || S_ISDIR(facts->st.st_mode))
+	if (S_ISREG(type) || S_ISDIR(type))
 		return CLOSED_DEAD;
-	if (S_ISFIFO(facts->st.st_mode) && access_mode == O_RDONLY)
+	if (S_ISFIFO(type) && (open_flags & O_ACCMODE) == O_RDONLY)
 		return CLOSED_PIPE_READ;
-	if (S_ISFIFO(facts->st.st_mode) && access_mode == O_WRONLY)
+	if (S_ISFIFO(type) && (open_flags & O_ACCMODE) == O_WRONLY)
 		return CLOSED_PIPE_WRITE;
 	return CLOSED_SOCKET;
 }
@@ -43,10 +42,19 @@ static uint8_t form_of(const struct thump_fd_facts *facts)
 static int closed_capture(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 			  struct thump_ofd *ofd, struct thump_buf *record, struct thump_err *err)
 {
-	thump_buf_put_u8(record, form_of(facts));
+	thump_buf_put_u8(record, form_of(facts->st.st_mode, facts->open_flags));
 	ofd->open_flags &= O_NONBLOCK;
 	ofd->pos = 0;
 	return thump_ofd_describe(cap, ofd, err, "%s (closed)", facts->link);
+}
+
+void *thump_closed_object(struct thump_arena *arena, mode_t type, uint32_t open_flags)
+{
+	uint8_t *form = thump_arena_alloc(arena, 1, sizeof(*form));
+
+	if (form)
+		*form = form_of(type, open_flags);
+	return form;
 }
 
 static int closed_decode(const struct thump_ofd *ofd, struct thump_arena *arena, void **object_ret,

@@ -91,6 +91,14 @@ static int directory_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void 
 	return 0;
 }
 
+static const char *directory_path(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
+				  const void *object)
+{
+	(void)rb;
+	(void)ofd_id;
+	return ((const struct directory *)object)->path;
+}
+
 const struct thump_kind thump_kind_directory = {
 	.name = "directory",
 	.kind_id = 2,
@@ -100,4 +108,5 @@ const struct thump_kind thump_kind_directory = {
 	.decode = directory_decode,
 	.check = directory_check,
 	.rebuild = directory_rebuild,
+	.path = directory_path,
 };

@@ -144,6 +144,13 @@ static int fifo_launcher_fd(const void *object)
 	return fifo->launcher == NO_LAUNCHER ? -1 : fifo->launcher;
 }
 
+static const char *fifo_path(const struct thump_fd_rebuild *rb, uint32_t ofd_id, const void *object)
+{
+	(void)rb;
+	(void)ofd_id;
+	return ((const struct fifo *)object)->path;
+}
+
 const struct thump_kind thump_kind_fifo = {
 	.name = "FIFO",
 	.kind_id = 14,
@@ -154,4 +161,5 @@ const struct thump_kind thump_kind_fifo = {
 	.check = fifo_check,
 	.rebuild = fifo_rebuild,
 	.launcher_fd = fifo_launcher_fd,
+	.path = fifo_path,
 };

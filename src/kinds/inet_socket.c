@@ -591,6 +591,21 @@ static int inet_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obje
 	return 0;
 }
 
+static void inet_names(const void *object, struct thump_rule_names *names_ret)
+{
+	const struct inet *inet = object;
+	const union inet_address *const addresses[] = { &inet->local, &inet->peer };
+
+	names_ret->family = inet->v6 ? AF_INET6 : AF_INET;
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_storage address = { 0 };
+
+		memcpy(&address, addresses[i], sizeof(*addresses[i]));
+		if (address.ss_family == names_ret->family)
+			thump_rule_take_name(names_ret, i, &address, sizeof(*addresses[i]));
+	}
+}
+
 const struct thump_kind thump_kind_inet_socket = {
 	.name = "inet socket",
 	.kind_id = 12,
@@ -600,4 +615,5 @@ const struct thump_kind thump_kind_inet_socket = {
 	.decode = inet_decode,
 	.check = inet_check,
 	.rebuild = inet_rebuild,
+	.names = inet_names,
 };

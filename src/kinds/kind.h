@@ -72,6 +72,12 @@ struct thump_kind {
 	 * restoring command's own takes its place; -1: none. Pure. May be NULL: none.
 	 */
 	int (*launcher_fd)(const void *object);
+	/*
+	 * What resource policies of a restore go by: its path, and, of sockets, names. Pure. May be
+	 * NULL: only its number and the name of the kind.
+	 */
+	const char *(*path)(const struct thump_fd_rebuild *rb, uint32_t ofd_id, const void *object);
+	void (*names)(const void *object, struct thump_rule_names *names_ret);
 };
 
 /* ---- capture side --------------------------------------------------------------------- */
@@ -123,13 +129,16 @@ struct thump_fd_rebuild {
 	int *backing_fds; /* [backing_id], opened by the check stage or made, else -1 */
 	const struct thump_port_map *ports;
 	size_t nr_ports;
-	bool keep_stdio;	    /* --keep-stdio: do not take the caller's 0, 1, 2 */
+	bool keep_stdio;		    /* --keep-stdio: do not take the caller's 0, 1, 2 */
+	const struct thump_fd_rules *rules; /* asked before anything else; or NULL */
 	int64_t monotonic_shift_ns; /* clock here minus clock at the capture; 0 in a time namespace
 				     */
 	int64_t boottime_shift_ns;
 	/* From here on private to src/kinds; zero at the beginning. */
 	struct thump_backing_plan *plans; /* [backing_id], made by thump_check_fds */
 	int *kept_fds;		   /* [ofd_id] made by check because the child may not, else -1 */
+	bool *closed, *any_file;   /* [ofd_id] what a rule says: it comes back closed; the file at
+				    * its path will do, whatever became of it */
 	struct thump_stash *stash; /* ends of pipes and pairs whose turn has not come */
 	size_t nr_stash;
 	int caller_stdio[3];	 /* the caller's 0 to 2, out of the way; -1 when closed */

@@ -98,8 +98,7 @@ static int move_ours(struct thump_fd_rebuild *rb, int *keep, size_t nr_keep, str
  * has none. */
 static int callers_fd(struct thump_fd_rebuild *rb, uint32_t ofd_id, int number, bool *borrowed_ret)
 {
-	const struct thump_ofd *ofd = &rb->model->ofds[ofd_id];
-	const struct thump_kind *kind = thump_kind_by_id(ofd->kind_id);
+	const struct thump_kind *kind = thump_ofd_kind(rb, ofd_id);
 	int launcher_fd = number <= 2 ? number : kind->launcher_fd(rb->objects[ofd_id]);
 
 	*borrowed_ret = rb->caller_stdio[launcher_fd] >= 0;
@@ -171,7 +170,7 @@ static int make_one(struct thump_fd_rebuild *rb, uint32_t ofd_id, int *fd_ret,
 		    struct thump_err *err)
 {
 	const struct thump_ofd *ofd = &rb->model->ofds[ofd_id];
-	const struct thump_kind *kind = thump_kind_by_id(ofd->kind_id);
+	const struct thump_kind *kind = thump_ofd_kind(rb, ofd_id);
 	int wanted = (int)ofd->open_flags & SETFL_FLAGS;
 	auto_close int fd = -1;
 
@@ -248,7 +247,7 @@ static int make_all_flying(struct thump_fd_rebuild *rb, struct thump_err *err)
 static int connect_all(struct thump_fd_rebuild *rb, struct thump_err *err)
 {
 	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {
-		const struct thump_kind *kind = thump_kind_by_id(rb->model->ofds[i].kind_id);
+		const struct thump_kind *kind = thump_ofd_kind(rb, i);
 
 		if (!kind->connect || rb->ofd_fds[i] < 0 || thump_ofd_is_callers(rb, i))
 			continue;

@@ -209,6 +209,15 @@ static int regular_launcher_fd(const void *object)
 	return regular->launcher == NO_LAUNCHER ? -1 : regular->launcher;
 }
 
+static const char *regular_path(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
+				const void *object)
+{
+	const uint32_t id = rb->model->ofds[ofd_id].backing_id;
+
+	(void)object;
+	return id < rb->model->nr_backings ? rb->model->backings[id].path : NULL;
+}
+
 const struct thump_kind thump_kind_regular = {
 	.name = "file",
 	.kind_id = 1,
@@ -220,4 +229,5 @@ const struct thump_kind thump_kind_regular = {
 	.rebuild = regular_rebuild,
 	.connect = regular_connect,
 	.launcher_fd = regular_launcher_fd,
+	.path = regular_path,
 };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "kinds/registry.h"
 
 struct thump_stash {
 	uint64_t key;
@@ -23,9 +24,16 @@ int thump_ofd_first_fd(const struct thump_model *model, uint32_t ofd_id)
 	return -1;
 }
 
+const struct thump_kind *thump_ofd_kind(const struct thump_fd_rebuild *rb, uint32_t ofd_id)
+{
+	if (rb->closed && rb->closed[ofd_id])
+		return &thump_kind_closed;
+	return thump_kind_by_id(rb->model->ofds[ofd_id].kind_id);
+}
+
 int thump_ofd_launcher_fd(const struct thump_fd_rebuild *rb, uint32_t ofd_id)
 {
-	const struct thump_kind *kind = thump_kind_by_id(rb->model->ofds[ofd_id].kind_id);
+	const struct thump_kind *kind = thump_ofd_kind(rb, ofd_id);
 
 	if (!kind || !kind->launcher_fd || !rb->objects[ofd_id])
 		return -1;

@@ -16,6 +16,14 @@ int thump_ofd_launcher_fd(const struct thump_fd_rebuild *rb, uint32_t ofd_id);
 /* The restoring command's own stdin, stdout or stderr takes the place of this description. */
 bool thump_ofd_is_callers(const struct thump_fd_rebuild *rb, uint32_t ofd_id);
 
+/* The kind that makes it: its own, or `closed` where a rule says so. */
+const struct thump_kind *thump_ofd_kind(const struct thump_fd_rebuild *rb, uint32_t ofd_id);
+
+/* Finds the rule for each description and notes in rb what it says (restore_rules.c). */
+THUMP_MUST_CHECK int thump_apply_restore_rules(struct thump_fd_rebuild *rb,
+					       struct thump_problems *problems,
+					       struct thump_err *err);
+
 /* Adds a misfit "fd N: ..." about the first descriptor of ofd_id. */
 void thump_misfit(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
 		  struct thump_problems *problems, const char *word, const char *fmt, ...)
@@ -73,7 +81,8 @@ struct thump_backing_plan {
 	enum thump_backing_how how;
 	bool mapped; /* a mapping needs it: open until the end */
 	bool mapped_for_write;
-	bool written; /* the program may write to it */
+	bool written;  /* the program may write to it */
+	bool any_file; /* a policy: whatever file is at its path now */
 	bool is_log; /* only ever written at its end: by O_APPEND, or as a launcher's output file */
 	uint32_t ofd_id;   /* the first description that refers to it, or THUMP_NO_ID */
 	uint64_t dev, ino; /* of the file that was checked */

@@ -67,9 +67,11 @@ static void note_descriptors(struct thump_fd_rebuild *rb)
 		const struct thump_ofd *ofd = &rb->model->ofds[i];
 		struct thump_backing_plan *plan;
 
-		if (ofd->backing_id >= rb->model->nr_backings || thump_ofd_is_callers(rb, i))
+		if (ofd->backing_id >= rb->model->nr_backings || thump_ofd_is_callers(rb, i) ||
+		    rb->closed[i])
 			continue;
 		plan = &rb->plans[ofd->backing_id];
+		plan->any_file |= rb->any_file[i] && !plan->mapped;
 		if (plan->ofd_id == THUMP_NO_ID)
 			plan->ofd_id = i;
 		if (!(ofd->open_flags & O_PATH) && (ofd->open_flags & O_ACCMODE) != O_RDONLY)
@@ -227,7 +229,8 @@ static int check_opened(struct thump_fd_rebuild *rb, uint32_t id, int fd,
 	plan->ino = st.st_ino;
 	if (carried)
 		check_carried(rb, id, fd, same, problems);
-	else if (same == SAME || (same == GROWN && plan->is_log))
+	else if (same == SAME || (same == GROWN && plan->is_log) ||
+		 (plan->any_file && S_ISREG(st.st_mode)))
 		return 0;
 	else if (plan->is_log && S_ISREG(st.st_mode))
 		backing_problem(rb, id, true, problems, "changed-file",

@@ -95,14 +95,8 @@ bool thump_glob_matches(const char *glob, const char *text)
 
 /* ---- what a descriptor is --------------------------------------------------------------- */
 
-struct socket_names {
-	int family;				  /* AF_UNSPEC: not known */
-	char text[2][sizeof(struct sockaddr_un)]; /* address or path; "" when there is none */
-	uint16_t port[2];
-};
-
-static void take_name(const struct sockaddr_storage *name, uint32_t len, int which,
-		      struct socket_names *names)
+void thump_rule_take_name(struct thump_rule_names *names, int which,
+			  const struct sockaddr_storage *name, uint32_t len)
 {
 	const struct sockaddr_in *v4 = (const void *)name;
 	const struct sockaddr_in6 *v6 = (const void *)name;
@@ -129,11 +123,11 @@ static void take_name(const struct sockaddr_storage *name, uint32_t len, int whi
 }
 
 static int get_names(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
-		     struct socket_names *names_ret, struct thump_err *err)
+		     struct thump_rule_names *names_ret, struct thump_err *err)
 {
 	static const int calls[] = { SYS_getsockname, SYS_getpeername };
 	auto_access struct thump_access access = THUMP_ACCESS_INIT;
-	struct socket_names names = { .family = facts->sock_domain };
+	struct thump_rule_names names = { .family = facts->sock_domain };
 
 	if (thump_access_open(cap->target, cap->have_dup_fd, facts->fd, &access, err) < 0)
 		return -1;
@@ -145,7 +139,7 @@ static int get_names(struct thump_fd_capture *cap, const struct thump_fd_facts *
 		if (thump_sock_name(&access, calls[i], &name, &len, &result, err) < 0)
 			return -1;
 		if (result == 0)
-			take_name(&name, len, i, &names);
+			thump_rule_take_name(&names, i, &name, len);
 	}
 	*names_ret = names;
 	return 0;
@@ -171,7 +165,7 @@ static bool family_matches(int wanted, int family)
 	return wanted == family;
 }
 
-static bool names_match(const struct thump_fd_rule *rule, const struct socket_names *names)
+bool thump_rule_fits_names(const struct thump_fd_rule *rule, const struct thump_rule_names *names)
 {
 	if (!family_matches(rule->family, names->family))
 		return false;
@@ -206,38 +200,38 @@ static bool regex_matches(const char *pattern, const char *text)
 	return matches;
 }
 
-/* Without the names of a socket, which cost calls. */
-static bool facts_match(const struct thump_fd_rule *rule, const struct thump_fd_facts *facts)
+bool thump_rule_fits(const struct thump_fd_rule *rule, enum thump_rule_type type, int fd,
+		     const char *name)
 {
-	if (rule->fd >= 0 && rule->fd != facts->fd)
+	if (rule->fd >= 0 && rule->fd != fd)
 		return false;
 	/* The launcher's are meant only where they are named. */
-	if (rule->fd < 0 && facts->fd <= STDERR_FILENO)
+	if (rule->fd < 0 && fd <= STDERR_FILENO)
 		return false;
-	if (rule->type != type_of(facts) &&
+	if (rule->type != type &&
 	    !(rule->type == THUMP_RULE_DESCRIPTOR && (rule->fd >= 0 || rule->regex)))
 		return false;
-	if (rule->path && !thump_glob_matches(rule->path, facts->link))
+	if (rule->path && !thump_glob_matches(rule->path, name))
 		return false;
-	return !rule->regex || regex_matches(rule->regex, facts->link);
+	return !rule->regex || regex_matches(rule->regex, name);
 }
 
 int thump_rule_find(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 		    const struct thump_fd_rule **rule_ret, struct thump_err *err)
 {
-	struct socket_names names = { .family = AF_UNSPEC };
+	struct thump_rule_names names = { .family = AF_UNSPEC };
 	size_t count = cap->rules ? cap->rules->count : 0;
 
 	*rule_ret = NULL;
 	for (size_t i = 0; i < count; i++) {
 		const struct thump_fd_rule *rule = &cap->rules->list[i];
 
-		if (!facts_match(rule, facts))
+		if (!thump_rule_fits(rule, type_of(facts), facts->fd, facts->link))
 			continue;
 		if (rule->type == THUMP_RULE_SOCKET) {
 			if (names.family == AF_UNSPEC && get_names(cap, facts, &names, err) < 0)
 				return -1;
-			if (!names_match(rule, &names))
+			if (!thump_rule_fits_names(rule, &names))
 				continue;
 		}
 		*rule_ret = rule;
@@ -253,7 +247,7 @@ static int listening_port(struct thump_fd_capture *cap, const struct thump_fd_fa
 			  uint16_t *port_ret, struct thump_err *err)
 {
 	auto_access struct thump_access access = THUMP_ACCESS_INIT;
-	struct socket_names names = { .family = AF_UNSPEC };
+	struct thump_rule_names names = { .family = AF_UNSPEC };
 	struct sockaddr_storage name = { 0 };
 	uint32_t len = sizeof(int);
 	int listens = 0;
@@ -269,7 +263,7 @@ static int listening_port(struct thump_fd_capture *cap, const struct thump_fd_fa
 	if (thump_sock_name(&access, SYS_getsockname, &name, &len, &result, err) < 0)
 		return -1;
 	if (result == 0)
-		take_name(&name, len, 0, &names);
+		thump_rule_take_name(&names, 0, &name, len);
 	*port_ret = names.port[0];
 	return 0;
 }

@@ -12,6 +12,9 @@
 
 struct thump_fd_capture;
 struct thump_fd_facts;
+struct thump_fd_rebuild;
+struct thump_problems;
+struct sockaddr_storage;
 
 enum thump_rule_type {
 	THUMP_RULE_FILE = 1, /* or directory, or FIFO with a name */
@@ -27,12 +30,16 @@ enum thump_rule_action {
 	THUMP_RULE_REOPEN,    /* files: opened again by path, as always; connections: as CLOSE */
 };
 
+/* Room for an address of any family, ended by a zero. */
+#define THUMP_RULE_NAME_BYTES 112
+
 /* Families of sockets: AF_INET, AF_INET6, AF_UNIX, or these. */
 #define THUMP_RULE_ANY_FAMILY (-1)
 #define THUMP_RULE_ANY_IP     (-2)
 
 /* A NULL or -1 matches everything. */
 struct thump_fd_rule {
+	const char *source; /* for messages: "FILE:LINE" where the rule begins, or an option */
 	enum thump_rule_type type;
 	enum thump_rule_action action;
 	bool quiet;	   /* no warning */
@@ -46,7 +53,7 @@ struct thump_fd_rule {
 };
 
 struct thump_fd_rules {
-	const struct thump_fd_rule *list;
+	struct thump_fd_rule *list;
 	size_t count;
 	/* --drain: connections that a socket of the program has accepted, which goes on listening,
 	 * are at their end in the restored program. */
@@ -55,6 +62,22 @@ struct thump_fd_rules {
 
 /* "*" crosses no '/', "**" does; ?, [abc] and {one,two}. */
 bool thump_glob_matches(const char *glob, const char *text);
+
+/* ---- matching ---------------------------------------------------------------------------- */
+
+/* The names of a socket: [0] its own, [1] of the other end. */
+struct thump_rule_names {
+	int family;			     /* AF_UNSPEC: not known */
+	char text[2][THUMP_RULE_NAME_BYTES]; /* address or path; "" when there is none */
+	uint16_t port[2];
+};
+
+/* Without the names of a socket, which cost calls. `name`: as in /proc/PID/fd. */
+bool thump_rule_fits(const struct thump_fd_rule *rule, enum thump_rule_type type, int fd,
+		     const char *name);
+bool thump_rule_fits_names(const struct thump_fd_rule *rule, const struct thump_rule_names *names);
+void thump_rule_take_name(struct thump_rule_names *names, int which,
+			  const struct sockaddr_storage *address, uint32_t len);
 
 /* ---- for capture_fds.c and kinds -------------------------------------------------------- */
 

@@ -539,6 +539,22 @@ static int unix_launcher_fd(const void *object)
 	return sock->state == THUMP_UNIX_LAUNCHER ? sock->launcher : -1;
 }
 
+static void unix_names(const void *object, struct thump_rule_names *names_ret)
+{
+	const struct thump_unix_socket *sock = object;
+	const struct thump_unix_name *const names[] = { &sock->name, &sock->peer_name };
+
+	names_ret->family = AF_UNIX;
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_storage address = { 0 };
+		struct sockaddr_un local;
+		const socklen_t len = thump_unix_address(names[i], &local);
+
+		memcpy(&address, &local, sizeof(local));
+		thump_rule_take_name(names_ret, i, &address, len);
+	}
+}
+
 const struct thump_kind thump_kind_unix_socket = {
 	.name = "unix socket",
 	.kind_id = 13,
@@ -550,4 +566,5 @@ const struct thump_kind thump_kind_unix_socket = {
 	.rebuild = thump_unix_rebuild,
 	.connect = thump_unix_connect,
 	.launcher_fd = unix_launcher_fd,
+	.names = unix_names,
 };

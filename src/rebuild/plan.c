@@ -68,6 +68,7 @@ int thump_plan_create(struct thump_image *image, const struct thump_rebuild_opti
 		.ports = options->ports,
 		.nr_ports = options->nr_ports,
 		.keep_stdio = options->keep_stdio,
+		.rules = options->rules,
 	};
 	if (check_all(plan, problems, err) < 0) {
 		thump_plan_destroy(plan);

@@ -43,6 +43,7 @@ struct thump_rebuild_options {
 	bool assume_namespaces;
 	const struct thump_port_map *ports;
 	size_t nr_ports;
+	const struct thump_fd_rules *rules; /* resource policies; or NULL */
 	bool trust_any_owner; /* restore an image that somebody else may have written */
 	bool new_session;     /* the restored process leads a session of its own */
 	bool detach;	      /* it leaves thump's session and group for good */

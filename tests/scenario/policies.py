@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Resource policies: what cannot be saved is closed in the restored program, whose numbers stay
-taken; the original keeps everything; a rule that refuses does; wrong files are named by line."""
+taken; the original keeps everything; a rule that refuses does; wrong files are named by line. Those
+of a restore are asked before anything is looked at here."""
 import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
@@ -38,7 +39,7 @@ def state(fd):
     except OSError as error:
         return errno.errorcode[error.errno]
 
-print("ready", flush=True)
+print("ready", *numbers, flush=True)
 for line in sys.stdin:
     with open("/dev/null") as another:
         if another.fileno() in numbers:
@@ -82,6 +83,33 @@ def refused(world, pid, policies, *wanted):
             raise Failure(f"'{text}' is not in {texts}")
 
 
+def restore_by_policies(world, image, numbers):
+    """Of an image that holds them all: a file that is another by now, and a pipe."""
+    path = world.path("of-restore.yaml")
+    refusal = world.thump_json("restore", image, "--dry-run", statuses=(REFUSED,))[1]
+    if [problem["kind"] for problem in refusal["problems"]] != ["changed-file"]:
+        raise Failure(f"without policies: {refusal['problems']}")
+    path.write_text("type: file\npath: **/data.txt\naction: error\n")
+    texts = [problem["text"] for problem in world.thump_json(
+        "restore", image, "--dry-run", "--resource-policies", path, statuses=(REFUSED,))[1]["problems"]]
+    if not any(f"refused by the policy of {path}:1" in text for text in texts):
+        raise Failure(f"the rule that refuses is not named: {texts}")
+    for action, wanted in (("reopen", "end end end end data end"),
+                           ("close", "end end end end EBADF end")):
+        path.write_text(f"# comment\ntype: file\npath: **/data.txt\naction: {action}\n")
+        process, report = world.restore(image, "--resource-policies", path,
+                                        name=f"with-{action}", stdin=subprocess.PIPE)
+        expect_states(process, wanted)
+        texts = [problem["text"] for problem in report["problems"]]
+        if (action == "close") != any(f"{path}:2" in text for text in texts):
+            raise Failure(f"{action}: {texts}")
+        scenario.end(process, report["pid"])
+    process, report = world.restore(image, "--close-fd", numbers[4], name="closed-by-number",
+                                    stdin=subprocess.PIPE)
+    expect_states(process, "end end end end EBADF end")
+    scenario.end(process, report["pid"])
+
+
 def expect_states(process, wanted):
     process.popen.stdin.write(b"?\n")
     process.popen.stdin.flush()
@@ -99,10 +127,10 @@ def test(world, _options):
     process = world.start(["/usr/bin/python3", "-c", PROGRAM, one, two, world.path("data.txt"),
                            local_path, other_end.stdout.fileno()], "program",
                           stdin=subprocess.PIPE, pass_fds=(other_end.stdout.fileno(),))
-    process.expect_line("ready")
+    numbers = process.line("its descriptors").split()[1:]
 
     refused(world, process.pid, POLICIES.format(one=one, file="error"),
-            "refused by a resource policy")
+            "refused by the policy of")
     refused(world, process.pid, "type: file\n", "wrong.yaml:2: the rule that ends here has no action")
     refused(world, process.pid, "type: file\naction: explode\n", "wrong.yaml:2: action: explode")
     refused(world, process.pid, "kind: file\n", "wrong.yaml:1: kind is not known")
@@ -110,6 +138,10 @@ def test(world, _options):
     path.write_text(POLICIES.format(one=one, file="close"))
     image = world.path("image")
     world.checkpoint(process.pid, image, "--leave-running", "--resource-policies", path)
+    # The file is closed in the one image by a file of policies, kept in the other by its number.
+    with_file = world.path("with-file")
+    world.checkpoint(process.pid, with_file, "--leave-running", "--resource-policies", path,
+                     "--ignore-fd", numbers[4], "--close-fd", numbers[0])
     expect_states(process, "EAGAIN EAGAIN EAGAIN EAGAIN data EAGAIN")
     process.popen.kill()
     process.status()
@@ -120,6 +152,8 @@ def test(world, _options):
         process, report = world.restore(image, name=f"restore-{number}", stdin=subprocess.PIPE)
         expect_states(process, "end end end end EBADF end")
         scenario.end(process, report["pid"])
+    world.path("data.txt").write_text("other data")
+    restore_by_policies(world, with_file, numbers)
 
 
 if __name__ == "__main__":
