@@ -28,6 +28,7 @@ struct thump_capture_options {
 	const struct thump_range *vouched;
 	size_t nr_vouched;
 	struct thump_runtime runtime; /* in the target; owned by the caller, copied */
+	int32_t tid_from_self;	      /* as in coord/abi.h; 0: other tids are not for the target */
 };
 
 struct thump_capture_times {

@@ -68,6 +68,8 @@ void thump_capture_grow_view(struct thump_capture *cap, const struct thump_map *
 			     uint32_t backing_id);
 THUMP_MUST_CHECK int thump_capture_shared_content(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_pages(struct thump_capture *cap, struct thump_err *err);
+/* Who remembers tids, where a program stands others. tids.c */
+THUMP_MUST_CHECK int thump_capture_tid_words(struct thump_capture *cap, struct thump_err *err);
 
 /* One thread's share of thump_capture_remote_tasks. modes.c */
 THUMP_MUST_CHECK int thump_capture_thread_modes(struct thump_capture *cap, size_t index,

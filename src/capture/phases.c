@@ -78,6 +78,7 @@ static const struct phase {
 	{ "read shared memory of", thump_capture_shared_content, NULL, TIME(maps_ns), true },
 	{ "finish remote calls in", finish_remote_calls, NULL, TIME(remote_ns), false },
 	{ "scan memory of", thump_capture_pages, NULL, TIME(scan_ns), false },
+	{ "look for tids in the memory of", thump_capture_tid_words, NULL, TIME(scan_ns), false },
 #undef TIME
 };
 

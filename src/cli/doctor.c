@@ -94,7 +94,9 @@ static void examine_namespaces(struct doctor *doctor)
 		FOUND(finding, "no: %s", can->user_namespace_reason);
 	MEANS(finding, "%s",
 	      good ? "any number of restores of one image at once, each with the same pids inside"
-		   : "one restore of an image at a time, and none of a program that was pid 1");
+		   : "one restore of an image at a time, but for JVMs (way 4), and none of a "
+		     "program "
+		     "that was pid 1");
 	if (!good)
 		return;
 	finding = add(doctor, "own_proc", "a /proc of its own",
@@ -134,6 +136,15 @@ static void examine_spinning(struct doctor *doctor)
 	MEANS(finding, "%s",
 	      small ? "pids a little above come up quickly (start the program with `thump run`)"
 		    : "works only for pids a little above the last one");
+}
+
+/* It is up to the program. */
+static void examine_other(struct doctor *doctor)
+{
+	struct finding *finding = add(doctor, "other", "other pids (way 4)", GRADE_OK);
+
+	FOUND(finding, "yes, for programs whose runtime vouches for it (`thump inspect` says so)");
+	MEANS(finding, "any number of restores of a JVM at once, where its pids cannot be kept");
 }
 
 /* ---- tracing ------------------------------------------------------------------------------ */
@@ -375,6 +386,7 @@ static int examine(struct doctor *doctor)
 	examine_namespaces(doctor);
 	examine_clock(doctor);
 	examine_spinning(doctor);
+	examine_other(doctor);
 	examine_ptrace(doctor);
 	examine_pagemap(doctor);
 	examine_fd_sharing(doctor);

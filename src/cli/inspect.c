@@ -156,8 +156,16 @@ static void print_origin(const struct inspect *inspect)
 	putchar('\n');
 }
 
+/* Why a restore must give the program the pids that it had; NULL: it need not. */
+static const char *why_same_pids(const struct thump_model *model)
+{
+	return model->process.user_vouched ? model->tid_obstacle
+					   : "no runtime vouches that the program stands others";
+}
+
 static void print_program(const struct inspect *inspect)
 {
+	const char *reason = why_same_pids(inspect->model);
 	const struct thump_process *process = &inspect->model->process;
 
 	put_line("program", process->cmdline);
@@ -168,6 +176,12 @@ static void print_program(const struct inspect *inspect)
 		printf(" (%" PRId32 " outside its pid namespace)", process->pid_host);
 	printf(", %" PRIu32 " thread%s\n", inspect->model->nr_tasks,
 	       inspect->model->nr_tasks == 1 ? "" : "s");
+	if (reason)
+		printf("%-12s kept, or no restore: ", "pids");
+	else
+		printf("%-12s kept, or others", "pids");
+	put_text(reason ? reason : "");
+	putchar('\n');
 	printf("%-12s uid %" PRIu32 ", gid %" PRIu32 "%s\n", "user", process->creds.uid,
 	       process->creds.gid, process->creds.cap_permitted ? ", with capabilities" : "");
 }
@@ -363,13 +377,17 @@ static json_t *json_origin(const struct thump_machine *machine)
 			 integer(machine->boottime_ns), "boot_id", text_or_null(machine->boot_id));
 }
 
-static json_t *json_program(const struct thump_process *process)
+static json_t *json_program(const struct thump_model *model)
 {
-	return json_pack("{s:o, s:o, s:o, s:i, s:i, s:o, s:o}", "command",
+	const struct thump_process *process = &model->process;
+
+	return json_pack("{s:o, s:o, s:o, s:i, s:i, s:o, s:o, s:b, s:o}", "command",
 			 text_or_null(process->cmdline), "executable",
 			 text_or_null(process->exe_path), "directory", text_or_null(process->cwd),
 			 "pid", (int)process->pid, "pid_outside", (int)process->pid_host, "uid",
-			 integer(process->creds.uid), "gid", integer(process->creds.gid));
+			 integer(process->creds.uid), "gid", integer(process->creds.gid),
+			 "stands_other_pids", why_same_pids(model) == NULL, "same_pids_reason",
+			 text_or_null(why_same_pids(model)));
 }
 
 static json_t *json_needs(const struct thump_model *model)
@@ -478,7 +496,7 @@ static int print_json(const struct inspect *inspect)
 	json_t *object = json_pack(
 		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "image", thump_json_text(inspect->path),
 		"size_bytes", integer(inspect->size_bytes), "made", json_origin(&model->machine),
-		"program", json_program(&model->process), "needs", json_needs(model), "memory",
+		"program", json_program(model), "needs", json_needs(model), "memory",
 		json_memory(model), "nr_threads", integer(model->nr_tasks), "nr_fds",
 		integer(model->nr_fds));
 

@@ -26,6 +26,7 @@ struct worker {
 	struct thump_range *needless, *vouched;
 	size_t nr_needless, nr_vouched;
 	struct thump_runtime runtime;
+	int32_t tid_from_self;
 	char runtime_name[sizeof(((struct thump_coord_page *)NULL)->runtime) + 1];
 	struct thump_worker_result result;
 	uint64_t start_ns, stopped_ns, told_ns; /* told_ns: progress was sent */
@@ -151,6 +152,7 @@ static int capture(struct worker *worker, struct thump_err *err)
 	options.vouched = worker->vouched;
 	options.nr_vouched = worker->nr_vouched;
 	options.runtime = worker->runtime;
+	options.tid_from_self = worker->tid_from_self;
 	status = thump_capture_begin(&options, &worker->problems, &worker->capture, err);
 	if (status == 0) {
 		model = thump_capture_model(worker->capture);
@@ -238,6 +240,7 @@ static int begin_coord(struct worker *worker, bool *only_check_ret, struct thump
 			       &worker->nr_vouched, err) < 0)
 		return -1;
 	take_runtime(worker, &page);
+	worker->tid_from_self = page.tid_from_self;
 	while ((line = strsep(&rest, "\n"))) {
 		if (*line)
 			thump_problem_add(&worker->problems, false, -1, THUMP_COORD_HOOK_KIND, "%s",

@@ -67,7 +67,10 @@ struct thump_coord_page {
 	 * there, too. 0: nowhere. */
 	uint64_t text_addr;
 	uint32_t text_size_bytes;
-	uint32_t reserved;
+	/* The program stands other tids, its own included: it remembers them only in the C library
+	 * and in records of its own, one for each thread, which hold the pid_t so many bytes behind
+	 * the pthread_t. Both are aligned. 0: it does not stand them, as a record holds both. */
+	int32_t tid_from_self;
 	/* NUL-terminated, one problem a line. While WAITING: what the program's own hooks refused
 	 * (then only_check is 1). In the outcome: what the engine refused. */
 	char text[THUMP_COORD_TEXT_SIZE];

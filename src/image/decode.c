@@ -470,6 +470,20 @@ static void get_vouched(struct decode *d, struct thump_reader *r)
 	d->model->nr_vouched = count;
 }
 
+static void get_tids(struct decode *d, struct thump_reader *r)
+{
+	char *obstacle = get_str(r, d);
+	uint32_t count = get_count(r, IMG_MAX_ITEMS, sizeof(uint64_t));
+	uint64_t *words = get_array(r, d->arena, count, sizeof(*words));
+
+	if (r->failed)
+		return;
+	get_words64(r, words, count);
+	d->model->tid_obstacle = *obstacle ? obstacle : NULL;
+	d->model->tid_words = words;
+	d->model->nr_tid_words = count;
+}
+
 static void get_seal(struct decode *d, struct thump_reader *r)
 {
 	(void)d;
@@ -497,6 +511,7 @@ static const struct record_rule {
 	{ IMG_REC_SEAL, RULE_ONE, "SEAL", get_seal },
 	{ IMG_REC_RUNTIME, RULE_OPTIONAL, "RUNTIME", get_runtime },
 	{ IMG_REC_VOUCHED, RULE_OPTIONAL, "VOUCHED", get_vouched },
+	{ IMG_REC_TIDS, RULE_OPTIONAL, "TIDS", get_tids },
 };
 
 static const struct record_rule *record_rule(uint32_t id)

@@ -319,6 +319,19 @@ static void put_vouched(struct thump_buf *buf, const struct thump_model *model)
 	image_note_end(buf, mark);
 }
 
+static void put_tids(struct thump_buf *buf, const struct thump_model *model)
+{
+	struct image_note_mark mark;
+
+	if (!model->process.user_vouched)
+		return;
+	mark = image_record_begin_optional(buf, IMG_REC_TIDS);
+	thump_buf_put_str(buf, model->tid_obstacle ? model->tid_obstacle : "");
+	thump_buf_put_u32(buf, model->nr_tid_words);
+	put_words64(buf, model->tid_words, model->nr_tid_words);
+	image_note_end(buf, mark);
+}
+
 static void put_layout(struct thump_buf *buf, const struct image_content *content)
 {
 	struct image_note_mark mark = image_record_begin(buf, IMG_REC_LAYOUT);
@@ -349,6 +362,7 @@ void image_encode_records(struct thump_buf *buf, const struct thump_model *model
 	put_fds(buf, model);
 	put_timers(buf, model);
 	put_vouched(buf, model);
+	put_tids(buf, model);
 	put_layout(buf, content);
 }
 

@@ -77,6 +77,7 @@ static int check_counts(const struct thump_model *model, struct thump_err *err)
 		{ "threads", model->nr_tasks, IMG_MAX_TASKS },
 		{ "timers", model->nr_timers, IMG_MAX_TIMERS },
 		{ "vouched ranges", model->nr_vouched, IMG_MAX_ITEMS },
+		{ "places of tids", model->nr_tid_words, IMG_MAX_ITEMS },
 	};
 
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(counts); i++)
@@ -183,6 +184,23 @@ static int check_vouched(const struct thump_model *model, struct thump_err *err)
 					     "range of pages behind the one before it",
 					     range->start, range->end);
 		low = range->end;
+	}
+	return 0;
+}
+
+static int check_tid_words(const struct thump_model *model, struct thump_err *err)
+{
+	uint64_t low = 0;
+
+	for (uint32_t i = 0; i < model->nr_tid_words; i++) {
+		uint64_t addr = model->tid_words[i];
+
+		if (addr % sizeof(int32_t) != 0 || addr < low || addr >= IMG_USER_END)
+			return thump_damaged(err,
+					     "place of a tid %" PRIx64 " is not an address of an "
+					     "i32 behind the one before it",
+					     addr);
+		low = addr + 1;
 	}
 	return 0;
 }
@@ -329,7 +347,7 @@ int image_check_model(const struct thump_model *model, struct thump_err *err)
 	if (check_counts(model, err) < 0 || check_process(model, err) < 0 ||
 	    check_tasks(model, err) < 0 || check_backings(model, err) < 0 ||
 	    check_vmas(model, err) < 0 || check_vouched(model, err) < 0 ||
-	    check_fds(model, err) < 0)
+	    check_tid_words(model, err) < 0 || check_fds(model, err) < 0)
 		return -1;
 	return 0;
 }

@@ -315,6 +315,11 @@ struct thump_model {
 	 */
 	struct thump_range *vouched;
 	uint32_t nr_vouched;
+	/* Where process.user_vouched: addresses of pid_t that hold a tid of the process, besides
+	 * those at clear_child_tid; and why there can be no other tids all the same, or NULL. */
+	uint64_t *tid_words;
+	uint32_t nr_tid_words;
+	char *tid_obstacle;
 };
 
 void thump_model_init(struct thump_model *model);

@@ -66,6 +66,12 @@ static int set_trap_action(struct caller *caller, struct thump_err *err)
 		    (const uint64_t[6]){ SIGTRAP, addr, 0, sizeof(action->mask) }, err);
 }
 
+/* The pid as the process itself sees it; not the image's where pids are not kept. */
+static int32_t own_pid(const struct caller *caller)
+{
+	return caller->region->blob->leader_pid;
+}
+
 static bool is_trap(const struct thump_siginfo *info)
 {
 	int32_t signo;
@@ -90,7 +96,7 @@ static int queue_traps(struct caller *caller, struct thump_err *err)
 		addr = thump_region_put(caller->region, process->pending[i].bytes,
 					sizeof(process->pending[i].bytes));
 		if (call(caller, "queue pending signal 5", SYS_rt_sigqueueinfo,
-			 (const uint64_t[6]){ (uint64_t)process->pid, SIGTRAP, addr }, err) < 0)
+			 (const uint64_t[6]){ (uint64_t)own_pid(caller), SIGTRAP, addr }, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -128,7 +134,7 @@ static int32_t own_tid(const struct caller *caller, pid_t tid)
 	struct thump_err ignored;
 	char path[48];
 
-	if (caller->newborn->pid == caller->model->process.pid)
+	if (caller->newborn->pid == own_pid(caller))
 		return tid;
 	(void)snprintf(path, sizeof(path), "task/%d/status", tid);
 	if (thump_slurp(caller->newborn->proc_fd, path, &text, NULL) < 0)
@@ -145,9 +151,7 @@ static const struct thump_task *task_of(const struct caller *caller, size_t inde
 {
 	const struct thump_region *region = caller->region;
 	const struct thump_model *model = caller->model;
-	const struct thump_blob_thread *threads =
-		(const struct thump_blob_thread *)(region->bytes +
-						   (region->blob->threads - region->addr));
+	const struct thump_blob_thread *threads = thump_region_threads(region);
 	int32_t wanted = 0, tid;
 
 	if (index == 0)
@@ -194,6 +198,7 @@ int thump_commit(const struct thump_plan *plan, struct thump_region *region,
 		return thump_add_context(err, "stop the new threads");
 	if (find_insn(&caller, err) < 0 || set_trap_action(&caller, err) < 0 ||
 	    queue_traps(&caller, err) < 0 || thump_shift_deadlines(plan, newborn, err) < 0 ||
+	    thump_write_tids(plan, region, newborn, err) < 0 ||
 	    thump_write_parameters(plan, newborn, err) < 0 || set_dumpable(&caller, err) < 0 ||
 	    unmap_region(&caller, region_end, err) < 0 || set_threads(&caller, err) < 0)
 		return -1;

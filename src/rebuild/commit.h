@@ -17,6 +17,11 @@ THUMP_MUST_CHECK int thump_commit(const struct thump_plan *plan, struct thump_re
 THUMP_MUST_CHECK int thump_shift_deadlines(const struct thump_plan *plan,
 					   const struct thump_newborn *newborn,
 					   struct thump_err *err);
+/* Where the threads have other tids than in the image, writes these over those that the program
+ * remembers. */
+THUMP_MUST_CHECK int thump_write_tids(const struct thump_plan *plan,
+				      const struct thump_region *region,
+				      const struct thump_newborn *newborn, struct thump_err *err);
 /* Writes what the program's runtime wants to know. */
 THUMP_MUST_CHECK int thump_write_parameters(const struct thump_plan *plan,
 					    const struct thump_newborn *newborn,

@@ -183,9 +183,7 @@ static struct timespec timespec_of(uint64_t ns)
 static uint64_t thread_number(const struct thump_model *model, const struct thump_region *region,
 			      int32_t tid)
 {
-	size_t threads_at = region->blob->threads - region->addr;
-	const struct thump_blob_thread *threads =
-		(const struct thump_blob_thread *)(region->bytes + threads_at);
+	const struct thump_blob_thread *threads = thump_region_threads(region);
 
 	if (tid == model->tasks[0].tid)
 		return 1;

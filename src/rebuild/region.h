@@ -47,6 +47,15 @@ THUMP_MUST_CHECK int thump_region_create(struct thump_region *region, uint64_t c
 					 struct thump_err *err);
 void thump_region_destroy(struct thump_region *region);
 
+/* The blob's threads and helpers, once they are described. */
+static inline const struct thump_blob_thread *
+thump_region_threads(const struct thump_region *region)
+{
+	const unsigned char *at = region->bytes + (region->blob->threads - region->addr);
+
+	return (const struct thump_blob_thread *)at;
+}
+
 /* Zeroed memory in the pool; *addr_ret is its address in the new process. NULL when there is no
  * room: region->failed is set and callers just go on. */
 void *thump_region_alloc(struct thump_region *region, size_t size_bytes, uint64_t *addr_ret);

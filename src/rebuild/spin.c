@@ -188,8 +188,8 @@ static int spawn_set_tid(pid_t wanted, pid_t *pid_ret, struct thump_err *err)
 	return 0;
 }
 
-/* REFUSED unless `wanted` comes up within `limit` more tasks. */
-static int spin_check(pid_t wanted, uint64_t limit, uint64_t *distance_ret, struct thump_err *err)
+static int check_distance(pid_t wanted, uint64_t limit, uint64_t *distance_ret,
+			  struct thump_err *err)
 {
 	uint32_t last_pid, pid_max;
 	char holder[160];
@@ -212,6 +212,16 @@ static int spin_check(pid_t wanted, uint64_t limit, uint64_t *distance_ret, stru
 				    (unsigned long long)limit, last_pid, pid_max,
 				    (double)*distance_ret * THUMP_SPIN_TASK_US / 1e6);
 	return 0;
+}
+
+/* REFUSED unless `wanted` comes up within `limit` more tasks; EEXIST lets another way be tried. */
+static int spin_check(pid_t wanted, uint64_t limit, uint64_t *distance_ret, struct thump_err *err)
+{
+	int result = check_distance(wanted, limit, distance_ret, err);
+
+	if (result < 0 && err->code == THUMP_REFUSED)
+		err->sys_errno = EEXIST;
+	return result;
 }
 
 /* Forks when `wanted` is next. 1 when somebody else was faster: the child has ended itself. */

@@ -227,10 +227,13 @@ static bool spin_fits(struct chooser *chooser)
 
 static bool other_fits(struct chooser *chooser)
 {
+	const enum thump_pid_way way = THUMP_WAY_OTHER;
+
 	if (!chooser->model->process.user_vouched)
-		return unfit(chooser, THUMP_WAY_OTHER,
-			     "no runtime vouches that the program stands other pids");
-	return clocks_fit(chooser, THUMP_WAY_OTHER);
+		return unfit(chooser, way, "no runtime vouches that the program stands other pids");
+	if (chooser->model->tid_obstacle)
+		return unfit(chooser, way, "%s", chooser->model->tid_obstacle);
+	return clocks_fit(chooser, way);
 }
 
 /* ---- the choice --------------------------------------------------------------------------- */
@@ -333,8 +336,34 @@ static int start_by(enum thump_pid_way way, bool retry, struct thump_plan *plan,
 	return result;
 }
 
-/* Another way than the one that failed to begin; REFUSED with all reasons when there is none. */
-static int choose_again(const struct thump_plan *plan, uint32_t without,
+/* Why `way` failed can be that it was lost between the choice and the start; *without gets what is
+ * not to be chosen again. */
+static bool was_lost(const struct thump_plan *plan, const struct thump_rebuild_report *report,
+		     const struct thump_err *err, uint32_t *without)
+{
+	switch (report->way) {
+	case THUMP_WAY_SET_TID:
+		/* Somebody has taken one of the ids. */
+		*without |= 1u << THUMP_WAY_SET_TID;
+		return err->sys_errno == EEXIST;
+	case THUMP_WAY_NAMESPACE:
+		/* It was assumed that there are any; those without a /proc of their own are. */
+		*without |= 1u << THUMP_WAY_SET_TID;
+		return !report->entered && !report->retry && !report->given_up_on &&
+		       thump_plan_options(plan)->assume_namespaces;
+	case THUMP_WAY_SPIN:
+		/* Another restore of the image was faster, or passed the ids by. */
+		*without |= 1u << THUMP_WAY_SET_TID | 1u << THUMP_WAY_SPIN;
+		return err->sys_errno == EEXIST;
+	case THUMP_WAY_OTHER:
+	case THUMP_WAY_NONE:
+		break;
+	}
+	return false;
+}
+
+/* Another way than `failed`; REFUSED with all reasons when there is none. */
+static int choose_again(const struct thump_plan *plan, enum thump_pid_way failed, uint32_t without,
 			enum thump_pid_way *way_ret, struct thump_err *err)
 {
 	struct thump_rebuild_options options = *thump_plan_options(plan);
@@ -343,6 +372,7 @@ static int choose_again(const struct thump_plan *plan, uint32_t without,
 	struct chooser chooser = { .model = thump_plan_model(plan), .options = &options };
 	struct thump_problems reasons;
 
+	(void)unfit(&chooser, failed, "%.*s", REASON_SIZE - 1, err->text);
 	options.assume_namespaces = false;
 	options.allowed_ways = (options.allowed_ways ? options.allowed_ways : all) & ~without;
 	/* Bit 0 is no way: "nothing is allowed" must not read as "everything is". */
@@ -363,19 +393,12 @@ int thump_rebuild_start(struct thump_plan *plan, struct thump_rebuild_report *re
 	enum thump_pid_way way = thump_plan_way(plan);
 	uint64_t start_ns = thump_now_ns(), whole_ns;
 	int result = start_by(way, false, plan, report, child_ret, err);
+	uint32_t without = 0;
 
-	/* Somebody took one of the ids since they were looked at; */
-	if (result < 0 && way == THUMP_WAY_SET_TID && err->sys_errno == EEXIST) {
-		result = choose_again(plan, 1u << THUMP_WAY_SET_TID, &way, err);
-		if (result == 0)
-			result = start_by(way, true, plan, report, child_ret, err);
-	}
-	/* or the namespaces that were assumed are not to be had. */
-	if (result < 0 && way == THUMP_WAY_NAMESPACE && !report->entered && !report->retry &&
-	    !report->given_up_on && thump_plan_options(plan)->assume_namespaces) {
-		result = choose_again(plan, 1u << THUMP_WAY_SET_TID, &way, err);
-		if (result == 0)
-			result = start_by(way, true, plan, report, child_ret, err);
+	while (result < 0 && was_lost(plan, report, err, &without)) {
+		if (choose_again(plan, way, without, &way, err) < 0)
+			break;
+		result = start_by(way, true, plan, report, child_ret, err);
 	}
 	if (result == 0)
 		*err = THUMP_ERR_INIT; /* what failed before does not matter any more */

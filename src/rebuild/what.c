@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rebuild/what.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -108,6 +109,7 @@ void thump_what_failed(const struct thump_blob_data *data, const struct thump_st
 		       uint32_t nr_steps, struct thump_err *err)
 {
 	char what[256], who[64] = "";
+	bool lost;
 	int error =
 		data->fail_result < 0 && data->fail_result >= -4095 ? (int)-data->fail_result : 0;
 
@@ -115,6 +117,8 @@ void thump_what_failed(const struct thump_blob_data *data, const struct thump_st
 		describe_step(&steps[data->fail_step], what, sizeof(what));
 	else
 		(void)snprintf(what, sizeof(what), "%s", describe_blob(data->fail_what));
+	/* Whoever rebuilds may try another way of pids. */
+	lost = data->fail_what == THUMP_WHAT_SPIN_LIMIT || data->fail_what == THUMP_WHAT_WRONG_TID;
 	if (data->fail_tid)
 		(void)snprintf(who, sizeof(who), "thread %d: ", data->fail_tid);
 	if (error)
@@ -122,4 +126,6 @@ void thump_what_failed(const struct thump_blob_data *data, const struct thump_st
 	else
 		thump_err_set(err, THUMP_FAILED, 0, "in the new process: %s%s (result %lld)", who,
 			      what, (long long)data->fail_result);
+	if (lost)
+		err->sys_errno = EEXIST;
 }

@@ -222,6 +222,10 @@ def checksums(r):
     return r.list(Fields.u64)
 
 
+def tids(r):
+    return {"obstacle": r.text(), "words": r.list(Fields.u64)}
+
+
 RECORDS = {
     0x74680001: ("machine", machine), 0x74680002: ("process", process), 0x74680003: ("mm", mm),
     0x74680004: ("thread", thread), 0x74680005: ("vmas", lambda r: r.list(vma)),
@@ -231,6 +235,7 @@ RECORDS = {
     0x7468000D: ("runtime", named("text name", "u64 parameters_addr parameters_size clock_addr")),
     0x7468000B: ("checksums", checksums), 0x7468000C: ("seal", named("u64 file_size hash")),
     0x7468000E: ("vouched", lambda r: r.list(named("u64 start end"))),
+    0x7468000F: ("tids", tids),
 }
 
 
@@ -304,6 +309,12 @@ def check_vouched(ranges):
         at = entry["end"]
 
 
+def check_tids(addresses):
+    require(all(address % 4 == 0 and address < 2 ** 56 - PAGE for address in addresses),
+            "TIDS: an address")
+    require(all(a < b for a, b in zip(addresses, addresses[1:])), "TIDS is not sorted")
+
+
 def check_content(data, image):
     """Checksums, and that parts lie back to back."""
     layout = image["layout"]
@@ -355,6 +366,7 @@ def read_image(path):
     require(image["seal"]["hash"] == xxh3(data[:PAGE] + data[header["phoff"]:-8]), "seal")
     require(image["layout"]["zero_end"] == header["phoff"], "LAYOUT")
     check_vouched(image.get("vouched", []))
+    check_tids(image.get("tids", {}).get("words", []))
     check_content(data, image)
     check_segments(rest, image)
     return image
@@ -368,6 +380,8 @@ def compare(image, thump, path):
     pairs = [
         (said["program"]["pid"], image["process"]["pid"]),
         (said["program"]["command"], image["process"]["cmdline"]),
+        (said["program"]["stands_other_pids"],
+         image["process"]["vouched"] and not image.get("tids", {}).get("obstacle")),
         (said["made"]["realtime_ns"], image["machine"]["realtime"]),
         (said["needs"]["cpuid_words"], image["machine"]["cpuid"]),
         ([(t["tid"], t["name"]) for t in said["threads"]],

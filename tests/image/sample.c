@@ -430,6 +430,7 @@ static void fill_fds(struct thump_model *model)
 		{ 0x100000, 0x300000 },
 		{ 0x300000, 0x301000 },
 	};
+	static const uint64_t tid_words[] = { 0x100004, 0x100008, 0x200000 };
 	static const struct thump_posix_timer timers[] = {
 		{ .id = 3,
 		  .clock_id = -6,
@@ -442,6 +443,9 @@ static void fill_fds(struct thump_model *model)
 		  .overrun = 9 },
 	};
 
+	model->tid_words = thump_arena_memdup(&model->arena, tid_words, sizeof(tid_words));
+	model->nr_tid_words = THUMP_ARRAY_SIZE(tid_words);
+	model->tid_obstacle = thump_arena_strdup(&model->arena, "thread 4712 holds a lock");
 	model->vouched = thump_arena_memdup(&model->arena, vouched, sizeof(vouched));
 	model->nr_vouched = THUMP_ARRAY_SIZE(vouched);
 	model->ofds = thump_arena_memdup(&model->arena, ofds, sizeof(ofds));

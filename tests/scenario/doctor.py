@@ -11,7 +11,7 @@ import json
 from thumptest import scenario
 from thumptest.events import Failure
 
-ASKED = {"set_tid", "namespaces", "time_namespace", "spin", "ptrace", "yama_ptrace_scope", "thp",
+ASKED = {"set_tid", "namespaces", "time_namespace", "spin", "other", "ptrace", "yama_ptrace_scope", "thp",
          "nofile", "memory_limit", "tasks_limit"}
 GRADES = {"ok", "limited", "bad"}
 BAD = 3

@@ -195,6 +195,17 @@ static void vouched_ranges_are_kept(void **state)
 			    f->model.nr_vouched * sizeof(*f->model.vouched));
 }
 
+static void places_of_tids_are_kept(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(f->model.nr_tid_words > 0);
+	assert_int_equal(f->model.nr_tid_words, f->read->nr_tid_words);
+	assert_memory_equal(f->model.tid_words, f->read->tid_words,
+			    f->model.nr_tid_words * sizeof(*f->model.tid_words));
+	assert_string_equal(f->model.tid_obstacle, f->read->tid_obstacle);
+}
+
 /* The page at addr as the image has it; false when no extent holds it. */
 static bool stored_page(const struct fixture *f, const struct thump_extent *extents, uint32_t count,
 			uint64_t at, unsigned char *page)
@@ -326,6 +337,7 @@ int main(void)
 		cmocka_unit_test(backings_are_kept),
 		cmocka_unit_test(descriptors_and_timers_are_kept),
 		cmocka_unit_test(vouched_ranges_are_kept),
+		cmocka_unit_test(places_of_tids_are_kept),
 		cmocka_unit_test(memory_is_kept),
 		cmocka_unit_test(content_of_backings_is_kept),
 		cmocka_unit_test(long_runs_of_zeros_are_left_out_and_short_ones_stored),

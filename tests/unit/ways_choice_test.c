@@ -314,6 +314,22 @@ static void other_pids_only_when_vouched(void **state)
 	thump_problems_deinit(&choice.problems);
 }
 
+static void other_pids_not_with_a_lock_that_knows_them(void **state)
+{
+	struct choice choice;
+
+	(void)state;
+	choice_init(&choice, getpid());
+	choice.options.allowed_ways = 1u << THUMP_WAY_OTHER;
+	choice.model.process.user_vouched = true;
+	choice.model.tid_obstacle = (char *)"thread 7 holds a lock";
+	choose(&choice);
+	assert_int_equal(choice.way, THUMP_WAY_NONE);
+	assert_int_equal(choice.problems.nr_fatal, 1);
+	assert_non_null(strstr(choice.problems.list[0].text, "other pids: thread 7 holds a lock"));
+	thump_problems_deinit(&choice.problems);
+}
+
 static int run_group(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,6 +347,7 @@ static int run_group(void)
 		cmocka_unit_test(pid_1_takes_a_namespace),
 		cmocka_unit_test(pid_1_without_a_namespace_is_refused_with_every_reason),
 		cmocka_unit_test(other_pids_only_when_vouched),
+		cmocka_unit_test(other_pids_not_with_a_lock_that_knows_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
