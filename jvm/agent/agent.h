@@ -198,6 +198,9 @@ size_t slots_point(const struct agent *agent, const struct slot *slots, size_t c
 /* Lets the JVM remove no file of another clone when it ends; see leftovers.c. */
 void leftovers_take_over(const struct agent *agent);
 
+/* For coord/abi.h; 0 when this JVM is not known well enough to vouch that it stands other tids. */
+int32_t tids_from_self(const struct agent *agent);
+
 /* Lets the JVM's monotonic time be ours from now on; false: it cannot be. */
 bool clock_take_over(struct agent *agent);
 /* The program's time has stood still since then: a reading of CLOCK_MONOTONIC, maybe of another
