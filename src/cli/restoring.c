@@ -62,6 +62,7 @@ static void forget_plan(struct thump_restoring *restoring)
 
 void thump_restoring_deinit(struct thump_restoring *restoring)
 {
+	thump_terminals_put_back(&restoring->terminals);
 	thump_close_fd(&restoring->report.control_fd);
 	forget_plan(restoring);
 	thump_problems_deinit(&restoring->problems);
@@ -130,6 +131,7 @@ int thump_restoring_start(struct thump_restoring *restoring, struct thump_err *e
 	report->open_ns = restoring->open_ns;
 	report->check_ns = restoring->check_ns;
 	report->total_ns += restoring->open_ns + restoring->check_ns;
+	restoring->terminals = thump_plan_terminals(restoring->plan);
 	/* We stay for as long as the program runs: without its files, ports and image. */
 	forget_plan(restoring);
 	return 0;

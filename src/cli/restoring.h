@@ -18,9 +18,10 @@ struct thump_restoring {
 	struct thump_restore_words words; /* set by the caller before _prepare */
 	struct thump_arena arena;	  /* of the parameters, until it was started */
 	struct thump_rebuild_report report;
-	uint64_t open_ns, check_ns; /* part of the report once it runs */
-	pid_t child;		    /* to wait for; report.pid_host is the program */
-	struct rlimit outer_nofile; /* as thump got it */
+	uint64_t open_ns, check_ns;	  /* part of the report once it runs */
+	struct thump_terminals terminals; /* once it runs */
+	pid_t child;			  /* to wait for; report.pid_host is the program */
+	struct rlimit outer_nofile;	  /* as thump got it */
 	bool nofile_raised;
 	struct thump_progress progress; /* of checking the image */
 };

@@ -107,6 +107,7 @@ int thump_check_fds(struct thump_fd_rebuild *rb, struct thump_problems *problems
 	    thump_check_backings(rb, problems, err) < 0)
 		return -1;
 	check_ports(rb, problems);
+	thump_terminals_look(rb);
 	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {
 		const struct thump_kind *kind = thump_ofd_kind(rb, i);
 

@@ -116,6 +116,21 @@ THUMP_MUST_CHECK int thump_capture_backing(struct thump_fd_capture *cap,
 struct thump_image;
 struct thump_made;
 
+/* struct termios as the kernel has it. */
+struct thump_tty_modes {
+	uint32_t input, output, control, local;
+	uint8_t line;
+	uint8_t characters[19];
+};
+
+/* The caller's stdin, stdout and stderr, where they are terminals that take the program's modes. */
+struct thump_terminals {
+	struct thump_terminal {
+		bool differs;
+		struct thump_tty_modes before, wanted;
+	} at[3];
+};
+
 struct thump_port_map {
 	uint16_t from, to;
 };
@@ -134,6 +149,7 @@ struct thump_fd_rebuild {
 	int64_t monotonic_shift_ns; /* clock here minus clock at the capture; 0 in a time namespace
 				     */
 	int64_t boottime_shift_ns;
+	struct thump_terminals terminals; /* found by thump_check_fds */
 	/* From here on private to src/kinds; zero at the beginning. */
 	struct thump_backing_plan *plans; /* [backing_id], made by thump_check_fds */
 	int *kept_fds;		   /* [ofd_id] made by check because the child may not, else -1 */
@@ -190,6 +206,11 @@ THUMP_MUST_CHECK int thump_rebuild_fds(struct thump_fd_rebuild *rb, int *keep, s
 THUMP_MUST_CHECK int thump_made_create(struct thump_fd_rebuild *rb, struct thump_err *err);
 void thump_made_undo(struct thump_fd_rebuild *rb);
 void thump_made_destroy(struct thump_fd_rebuild *rb);
+
+/* When nothing can fail any more: the terminals get the modes that the program had set. After its
+ * end, or a failure: those that it left so get back the ones that they had. */
+void thump_terminals_adopt(const struct thump_terminals *terminals);
+void thump_terminals_put_back(const struct thump_terminals *terminals);
 
 /* In thump, when no more children will be made: closes what thump_check_fds opened. */
 void thump_close_fds(struct thump_fd_rebuild *rb);

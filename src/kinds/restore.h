@@ -32,6 +32,9 @@ void thump_misfit_warn(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
 		       struct thump_problems *problems, const char *word, const char *fmt, ...)
 	THUMP_PRINTF(5, 6);
 
+/* Fills rb->terminals; objects are decoded. tty.c */
+void thump_terminals_look(struct thump_fd_rebuild *rb);
+
 /* ---- making descriptors ------------------------------------------------------------------ */
 
 /* A new description of what `fd` of this process refers to; CLOEXEC. -1 with errno. */

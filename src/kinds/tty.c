@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Terminals. One that the program got as stdin, stdout or stderr, and every other descriptor of
- * the same terminal, becomes the restoring command's own. Others are opened again by path; the
- * settings of the terminal stay as they are.
+ * the same terminal, becomes the restoring command's own, which gets the modes that the program's
+ * had (termios(3)): an editor needs its raw ones. Others are opened again by path, and keep their
+ * modes.
  *
- * Record: str path, u8 launcher (0 to 2, or 255: none).
+ * Record: str path, u8 launcher (0 to 2, or 255: none), since version 2 u8 1 and MODES, or u8 0.
+ * MODES: u32 input, output, control and local modes, u8 line discipline, u8[19] control characters.
  */
+#include <asm/ioctls.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #include "base/fd.h"
@@ -22,7 +27,12 @@
 struct tty {
 	const char *path;
 	uint8_t launcher;
+	bool has_modes;
+	struct thump_tty_modes modes;
 };
+
+/* What the kernel takes (termios_32.h, asm-generic/termbits.h); that of termios(3) is longer. */
+_Static_assert(sizeof(struct thump_tty_modes) == 36, "TCGETS");
 
 /* Documentation/admin-guide/devices.txt: virtual consoles and serial lines, /dev/tty and
  * /dev/console but not /dev/ptmx, pseudoterminals. */
@@ -56,6 +66,34 @@ static uint8_t find_launcher(const struct thump_fd_capture *cap, const struct th
 	return NO_LAUNCHER;
 }
 
+static int capture_modes(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			 struct thump_buf *record, struct thump_err *err)
+{
+	auto_access struct thump_access access = THUMP_ACCESS_INIT;
+	struct thump_tty_modes modes;
+	uint64_t args[6] = { 0, TCGETS };
+	long result;
+
+	if (thump_access_open(cap->target, cap->have_dup_fd, facts->fd, &access, err) < 0)
+		return -1;
+	args[0] = (uint64_t)access.fd;
+	args[2] = access.addr;
+	if (thump_access_call(&access, SYS_ioctl, args, sizeof(modes), &result, err) < 0)
+		return -1;
+	thump_buf_put_u8(record, result == 0);
+	/* EIO: it has hung up. */
+	if (result < 0)
+		return 0;
+	memcpy(&modes, access.bytes, sizeof(modes));
+	thump_buf_put_u32(record, modes.input);
+	thump_buf_put_u32(record, modes.output);
+	thump_buf_put_u32(record, modes.control);
+	thump_buf_put_u32(record, modes.local);
+	thump_buf_put_u8(record, modes.line);
+	thump_buf_put(record, modes.characters, sizeof(modes.characters));
+	return 0;
+}
+
 static int tty_capture(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 		       struct thump_ofd *ofd, struct thump_buf *record, struct thump_err *err)
 {
@@ -63,7 +101,32 @@ static int tty_capture(struct thump_fd_capture *cap, const struct thump_fd_facts
 
 	thump_buf_put_str(record, facts->link);
 	thump_buf_put_u8(record, launcher);
+	if (launcher == NO_LAUNCHER)
+		thump_buf_put_u8(record, false);
+	else if (capture_modes(cap, facts, record, err) < 0)
+		return -1;
 	return thump_ofd_describe(cap, ofd, err, "terminal %s", facts->link);
+}
+
+static void decode_modes(struct thump_reader *r, struct tty *tty)
+{
+	uint8_t there = thump_get_u8(r);
+	const void *characters;
+
+	if (there > 1 || (there && tty->launcher == NO_LAUNCHER))
+		r->failed = true;
+	if (!there || r->failed)
+		return;
+	tty->modes.input = thump_get_u32(r);
+	tty->modes.output = thump_get_u32(r);
+	tty->modes.control = thump_get_u32(r);
+	tty->modes.local = thump_get_u32(r);
+	tty->modes.line = thump_get_u8(r);
+	characters = thump_get_bytes(r, sizeof(tty->modes.characters));
+	if (!characters)
+		return;
+	memcpy(tty->modes.characters, characters, sizeof(tty->modes.characters));
+	tty->has_modes = true;
 }
 
 static int tty_decode(const struct thump_ofd *ofd, struct thump_arena *arena, void **object_ret,
@@ -78,6 +141,8 @@ static int tty_decode(const struct thump_ofd *ofd, struct thump_arena *arena, vo
 	tty->launcher = thump_get_u8(&r);
 	if (tty->launcher > 2 && tty->launcher != NO_LAUNCHER)
 		r.failed = true;
+	if (ofd->version >= 2)
+		decode_modes(&r, tty);
 	*object_ret = tty;
 	return thump_reader_done(&r, "terminal", err);
 }
@@ -126,6 +191,53 @@ static int tty_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *objec
 	return 0;
 }
 
+/* A job in the background leaves the terminal alone. One that is not ours has no foreground. */
+static bool may_set_modes(int fd)
+{
+	pid_t foreground = tcgetpgrp(fd);
+
+	return foreground < 0 || foreground == getpgrp();
+}
+
+void thump_terminals_look(struct thump_fd_rebuild *rb)
+{
+	memset(&rb->terminals, 0, sizeof(rb->terminals));
+	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {
+		const struct tty *tty = rb->objects[i];
+		struct thump_terminal *terminal;
+
+		if (rb->model->ofds[i].kind_id != thump_kind_tty.kind_id || !tty->has_modes ||
+		    rb->keep_stdio || !may_set_modes(tty->launcher))
+			continue;
+		terminal = &rb->terminals.at[tty->launcher];
+		if (ioctl(tty->launcher, TCGETS, &terminal->before) < 0 ||
+		    terminal->before.line != tty->modes.line)
+			continue;
+		terminal->wanted = tty->modes;
+		/* The speed of the line is its own. */
+		terminal->wanted.control = terminal->before.control;
+		terminal->differs =
+			memcmp(&terminal->wanted, &terminal->before, sizeof(terminal->before)) != 0;
+	}
+}
+
+void thump_terminals_adopt(const struct thump_terminals *terminals)
+{
+	for (int i = 0; i < 3; i++)
+		if (terminals->at[i].differs)
+			(void)ioctl(i, TCSETS, &terminals->at[i].wanted);
+}
+
+void thump_terminals_put_back(const struct thump_terminals *terminals)
+{
+	struct thump_tty_modes now;
+
+	for (int i = 0; i < 3; i++)
+		if (terminals->at[i].differs && may_set_modes(i) && ioctl(i, TCGETS, &now) == 0 &&
+		    memcmp(&now, &terminals->at[i].wanted, sizeof(now)) == 0)
+			(void)ioctl(i, TCSETS, &terminals->at[i].before);
+}
+
 static int tty_launcher_fd(const void *object)
 {
 	const struct tty *tty = object;
@@ -136,7 +248,7 @@ static int tty_launcher_fd(const void *object)
 const struct thump_kind thump_kind_tty = {
 	.name = "terminal",
 	.kind_id = 4,
-	.version = 1,
+	.version = 2,
 	.matches = tty_matches,
 	.capture = tty_capture,
 	.decode = tty_decode,

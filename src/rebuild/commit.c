@@ -202,5 +202,10 @@ int thump_commit(const struct thump_plan *plan, struct thump_region *region,
 	    thump_write_parameters(plan, newborn, err) < 0 || set_dumpable(&caller, err) < 0 ||
 	    unmap_region(&caller, region_end, err) < 0 || set_threads(&caller, err) < 0)
 		return -1;
-	return thump_newborn_release(newborn, stopped, err);
+	if (!plan->options.detach)
+		thump_terminals_adopt(&plan->rb.terminals);
+	if (thump_newborn_release(newborn, stopped, err) == 0)
+		return 0;
+	thump_terminals_put_back(&plan->rb.terminals);
+	return -1;
 }

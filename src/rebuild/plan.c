@@ -103,6 +103,13 @@ enum thump_pid_way thump_plan_way(const struct thump_plan *plan)
 	return plan->way;
 }
 
+struct thump_terminals thump_plan_terminals(const struct thump_plan *plan)
+{
+	if (plan->options.detach)
+		return (struct thump_terminals){ 0 };
+	return plan->rb.terminals;
+}
+
 enum thump_memory_mode thump_plan_memory(const struct thump_plan *plan)
 {
 	return plan->memory;

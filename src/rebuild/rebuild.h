@@ -86,6 +86,8 @@ THUMP_MUST_CHECK int thump_plan_create(struct thump_image *image,
 				       struct thump_plan **plan_ret, struct thump_err *err);
 void thump_plan_destroy(struct thump_plan *plan);
 enum thump_pid_way thump_plan_way(const struct thump_plan *plan);
+/* Those that get other modes when it starts; thump_terminals_put_back() when it has ended. */
+struct thump_terminals thump_plan_terminals(const struct thump_plan *plan);
 /* What will be done: never AUTO. */
 enum thump_memory_mode thump_plan_memory(const struct thump_plan *plan);
 
