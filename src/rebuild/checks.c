@@ -46,7 +46,7 @@ static void check_cpu(struct thump_plan *plan, struct thump_problems *problems)
 				  "this CPU lacks what the program may have chosen its code by "
 				  "(the image is from %s): %s",
 				  machine->cpu_name ? machine->cpu_name : "another CPU", missing);
-	thump_xstate_layout_here(&layout);
+	thump_xstate_layout_here(machine, &layout);
 	for (uint32_t i = 0; i < plan->model->nr_tasks; i++) {
 		const struct thump_task *task = &plan->model->tasks[i];
 

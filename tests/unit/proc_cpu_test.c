@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <cpuid.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,10 @@
 #include <cmocka.h>
 
 #include "proc/arch/cpu.h"
+
+#define BITS_7_0_EBX	  (1u << 3 | 1u << 5 | 1u << 8 | 1u << 16) /* bmi1 avx2 bmi2 avx512f */
+#define BITS_D_1_EAX	  7u					   /* xsaveopt xsavec xgetbv1 */
+#define BITS_80000001_ECX (1u << 0 | 1u << 5)			   /* lahf_lm abm */
 
 static void nothing_is_missing_on_the_same_machine(void **state)
 {
@@ -21,6 +26,23 @@ static void nothing_is_missing_on_the_same_machine(void **state)
 			 0);
 	assert_string_equal(text, "");
 	assert_true(strlen(name) < sizeof(name));
+}
+
+/* They may be known without asking the processor; it would say the same. */
+static void words_are_what_the_processor_says(void **state)
+{
+	uint32_t words[THUMP_NR_CPU_WORDS], eax = 0, ebx = 0, ecx = 0, edx = 0;
+
+	(void)state;
+	thump_cpu_words(words);
+	assert_true(__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx));
+	assert_int_equal(words[THUMP_CPU_7_0_EBX] & ~ebx, 0);
+	assert_int_equal(words[THUMP_CPU_7_0_EBX] & BITS_7_0_EBX, ebx & BITS_7_0_EBX);
+	assert_true(__get_cpuid_count(0xd, 1, &eax, &ebx, &ecx, &edx));
+	assert_int_equal(words[THUMP_CPU_D_1_EAX] & BITS_D_1_EAX, eax & BITS_D_1_EAX);
+	assert_true(__get_cpuid_count(0x80000001, 0, &eax, &ebx, &ecx, &edx));
+	assert_int_equal(words[THUMP_CPU_80000001_ECX] & BITS_80000001_ECX,
+			 ecx & BITS_80000001_ECX);
 }
 
 static void missing_features_are_named(void **state)
@@ -44,6 +66,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_missing_on_the_same_machine),
+		cmocka_unit_test(words_are_what_the_processor_says),
 		cmocka_unit_test(missing_features_are_named),
 	};
 

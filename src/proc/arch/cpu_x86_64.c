@@ -4,6 +4,10 @@
 #include <cpuid.h>
 #include <stdio.h>
 #include <string.h>
+#if __has_include(<sys/platform/x86.h>) /* glibc 2.33 */
+#include <sys/platform/x86.h>
+#define HAVE_CPUID_LEAVES
+#endif
 
 #define CPUID_1_ECX_OSXSAVE (1u << 27)
 
@@ -121,27 +125,56 @@ static void read_leaf(unsigned leaf, unsigned subleaf, uint32_t regs[4])
 	(void)__get_cpuid_count(leaf, subleaf, &regs[0], &regs[1], &regs[2], &regs[3]);
 }
 
+/*
+ * The instruction traps in a virtual machine, which takes longer than a system call. glibc has
+ * executed it at its start, and keeps what it said.
+ */
+static void known_leaf(unsigned leaf, unsigned subleaf, uint32_t regs[4])
+{
+#ifdef HAVE_CPUID_LEAVES
+	static const struct {
+		uint32_t leaf, subleaf, index;
+	} known[] = {
+		{ 1, 0, CPUID_INDEX_1 },
+		{ 7, 0, CPUID_INDEX_7 },
+		{ 7, 1, CPUID_INDEX_7_ECX_1 },
+		{ 0xd, 1, CPUID_INDEX_D_ECX_1 },
+		{ 0x80000001, 0, CPUID_INDEX_80000001 },
+		{ 0x80000008, 0, CPUID_INDEX_80000008 },
+	};
+
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(known); i++) {
+		if (known[i].leaf != leaf || known[i].subleaf != subleaf)
+			continue;
+		memcpy(regs, __x86_get_cpuid_feature_leaf(known[i].index)->cpuid_array,
+		       4 * sizeof(regs[0]));
+		return;
+	}
+#endif
+	read_leaf(leaf, subleaf, regs);
+}
+
 void thump_cpu_words(uint32_t words_ret[THUMP_NR_CPU_WORDS])
 {
 	uint32_t masks[THUMP_NR_CPU_WORDS] = { 0 };
 	uint32_t regs[4];
 
-	read_leaf(1, 0, regs);
+	known_leaf(1, 0, regs);
 	words_ret[THUMP_CPU_1_ECX] = regs[2];
 	words_ret[THUMP_CPU_1_EDX] = regs[3];
-	read_leaf(7, 0, regs);
+	known_leaf(7, 0, regs);
 	words_ret[THUMP_CPU_7_0_EBX] = regs[1];
 	words_ret[THUMP_CPU_7_0_ECX] = regs[2];
 	words_ret[THUMP_CPU_7_0_EDX] = regs[3];
-	read_leaf(7, 1, regs);
+	known_leaf(7, 1, regs);
 	words_ret[THUMP_CPU_7_1_EAX] = regs[0];
 	words_ret[THUMP_CPU_7_1_EDX] = regs[3];
-	read_leaf(0xd, 1, regs);
+	known_leaf(0xd, 1, regs);
 	words_ret[THUMP_CPU_D_1_EAX] = regs[0];
-	read_leaf(0x80000001, 0, regs);
+	known_leaf(0x80000001, 0, regs);
 	words_ret[THUMP_CPU_80000001_ECX] = regs[2];
 	words_ret[THUMP_CPU_80000001_EDX] = regs[3];
-	read_leaf(0x80000008, 0, regs);
+	known_leaf(0x80000008, 0, regs);
 	words_ret[THUMP_CPU_80000008_EBX] = regs[1];
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(features); i++)
 		masks[features[i].word] |= 1u << features[i].bit;
@@ -153,7 +186,7 @@ uint64_t thump_cpu_xcr0(void)
 {
 	uint32_t regs[4], low, high;
 
-	read_leaf(1, 0, regs);
+	known_leaf(1, 0, regs);
 	if (!(regs[2] & CPUID_1_ECX_OSXSAVE))
 		return 0;
 	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));

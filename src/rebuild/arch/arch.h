@@ -20,8 +20,10 @@ struct thump_xstate_layout {
  * somebody else uses them meanwhile. */
 void thump_arch_park(const uint32_t *word);
 
-/* Of this machine. */
-void thump_xstate_layout_here(struct thump_xstate_layout *layout_ret);
+/* Of this machine; without the offsets where they are the same as those of `machine`: each is asked
+ * of the processor, which in a virtual machine takes longer than a system call. */
+void thump_xstate_layout_here(const struct thump_machine *machine,
+			      struct thump_xstate_layout *layout_ret);
 
 /* The extended registers can be loaded here: all features in use are there, and at the place where
  * `machine` had them. Features that are not in use need not be in the image. */

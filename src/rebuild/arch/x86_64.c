@@ -52,15 +52,28 @@ void thump_arch_park(const uint32_t *word)
 	}
 }
 
-void thump_xstate_layout_here(struct thump_xstate_layout *layout_ret)
+static bool is_like(const struct thump_machine *machine, const struct thump_xstate_layout *here)
+{
+	return machine->xcr0 == here->xcr0 && machine->xsave_size_bytes == here->size_bytes;
+}
+
+void thump_xstate_layout_here(const struct thump_machine *machine,
+			      struct thump_xstate_layout *layout_ret)
 {
 	struct thump_xstate_layout layout = { .xcr0 = thump_cpu_xcr0() };
 	unsigned eax, ebx, ecx, edx;
 
-	layout.size_bytes = __get_cpuid_count(0xd, 0, &eax, &ebx, &ecx, &edx) ? ebx : 0;
+	/* The plain instruction: asking first how far the leaves go doubles what it takes. Without
+	 * the leaf there is nothing in xcr0. */
+	if (layout.xcr0) {
+		__cpuid_count(0xd, 0, eax, ebx, ecx, edx);
+		layout.size_bytes = ebx;
+	}
 	for (unsigned i = FIRST_EXTENDED; i < THUMP_NR_XFEATURES; i++) {
-		if ((layout.xcr0 >> i & 1) && __get_cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx))
-			layout.offsets[i] = ebx;
+		if (!(layout.xcr0 >> i & 1) || is_like(machine, &layout))
+			continue;
+		__cpuid_count(0xd, i, eax, ebx, ecx, edx);
+		layout.offsets[i] = ebx;
 	}
 	*layout_ret = layout;
 }
@@ -116,7 +129,7 @@ bool thump_xstate_fits(const struct thump_task *task, const struct thump_machine
 		return (in_use & ~here->xcr0) == 0;
 	if (in_use & ~here->xcr0)
 		return false;
-	if (machine->xcr0 == here->xcr0 && machine->xsave_size_bytes == here->size_bytes)
+	if (is_like(machine, here))
 		return true;
 	return machine->xsave_size_bytes == common_size(machine->xcr0) &&
 	       at_common_places(task, in_use, here);
