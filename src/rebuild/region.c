@@ -52,7 +52,8 @@ int thump_region_create(struct thump_region *region, uint64_t code_addr,
 	region->code_addr = code_addr;
 	region->code_size = thump_page_up((size_t)(thump_blob_end - thump_blob_start));
 	region->addr = code_addr + region->code_size;
-	region->steps = region->written = calloc(nr_steps, sizeof(*region->steps));
+	/* Not cleared: far more than will be used, and each page of it would have to be made. */
+	region->steps = region->written = reallocarray(NULL, nr_steps, sizeof(*region->steps));
 	if (!region->steps)
 		return thump_fail_errno(err, "memory for %zu steps", nr_steps);
 	if (map_memfd(region, err) < 0) {
