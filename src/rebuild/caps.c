@@ -51,25 +51,34 @@ struct thump_caps thump_caps_sets(void)
 	return thump_caps_get(&caps) < 0 ? (struct thump_caps){ 0 } : caps;
 }
 
+uint64_t thump_caps_bounding(uint64_t set)
+{
+	uint64_t found = 0;
+
+	for (unsigned cap = 0; cap <= LAST_CAP_BIT; cap++) {
+		int in_set = set & THUMP_CAP_BIT(cap) ? prctl(PR_CAPBSET_READ, cap, 0, 0, 0) : 0;
+
+		/* EINVAL: behind the kernel's last capability. */
+		if (in_set < 0)
+			break;
+		if (in_set > 0)
+			found |= THUMP_CAP_BIT(cap);
+	}
+	return found;
+}
+
 struct thump_caps thump_caps_own(void)
 {
 	struct thump_caps caps = { 0 };
 
 	if (thump_caps_get(&caps) < 0)
 		return (struct thump_caps){ 0 };
-	/* Unknown numbers answer EINVAL: the kernel's last capability ends the loop. */
-	for (unsigned cap = 0; cap <= LAST_CAP_BIT; cap++) {
-		int in_set = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
-
-		if (in_set < 0)
-			break;
-		if (in_set > 0)
-			caps.bounding |= THUMP_CAP_BIT(cap);
-		/* Only what is permitted and inheritable can be ambient. */
+	caps.bounding = thump_caps_bounding(UINT64_MAX);
+	/* Only what is permitted and inheritable can be ambient. */
+	for (unsigned cap = 0; cap <= LAST_CAP_BIT; cap++)
 		if ((caps.permitted & caps.inheritable & THUMP_CAP_BIT(cap)) &&
 		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) > 0)
 			caps.ambient |= THUMP_CAP_BIT(cap);
-	}
 	return caps;
 }
 
@@ -78,8 +87,7 @@ struct thump_caps thump_caps_final(const struct thump_model *model,
 {
 	const struct thump_creds *creds = &model->process.creds;
 	struct thump_caps own = thump_caps_sets();
-	/* A new user namespace begins with all bits in its own set: the caller's is what counts. */
-	struct thump_caps caps = { .bounding = creds->cap_bounding & report->caller_bounding };
+	struct thump_caps caps = { .bounding = report->bounding };
 
 	if (report->user_namespace)
 		return caps;

@@ -194,7 +194,7 @@ int thump_commit(const struct thump_plan *plan, struct thump_region *region,
 	struct caller caller = { .model = plan->model, .region = region, .newborn = newborn };
 	bool stopped = plan->model->tasks[0].state == THUMP_TASK_STOPPED;
 
-	if (thump_newborn_gather(newborn, GATHER_TIMEOUT_MS, err) < 0)
+	if (plan->model->nr_tasks > 1 && thump_newborn_gather(newborn, GATHER_TIMEOUT_MS, err) < 0)
 		return thump_add_context(err, "stop the new threads");
 	if (find_insn(&caller, err) < 0 || set_trap_action(&caller, err) < 0 ||
 	    queue_traps(&caller, err) < 0 || thump_shift_deadlines(plan, newborn, err) < 0 ||

@@ -13,7 +13,7 @@ static void check_bounding(const struct thump_plan *plan, struct thump_problems 
 {
 	if (plan->way == THUMP_WAY_NAMESPACE ||
 	    (thump_caps_sets().effective & THUMP_CAP_BIT(CAP_SETPCAP)) ||
-	    !(thump_caps_own().bounding & ~plan->model->process.creds.cap_bounding))
+	    !thump_caps_bounding(~plan->model->process.creds.cap_bounding))
 		return;
 	thump_problem_add(problems, true, -1, "bounding-set",
 			  "the program's capability bounding set was smaller; reducing ours takes "

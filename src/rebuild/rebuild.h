@@ -61,8 +61,9 @@ struct thump_rebuild_report {
 	enum thump_pid_way way;
 	enum thump_memory_mode memory;
 	bool entered; /* way 2: the namespaces were made and are as wanted */
-	/* Capabilities that thump itself could get by execve: a fresh user namespace has all. */
-	uint64_t caller_bounding;
+	/* Of the image's capability bounding set what thump's own has: a fresh user namespace has
+	 * all. */
+	uint64_t bounding;
 	bool retry; /* this start follows one whose way was not to be had */
 	bool time_namespace;
 	bool user_namespace; /* way 2: a fresh one, so that no capability means anything outside */

@@ -99,6 +99,8 @@ THUMP_MUST_CHECK int thump_caps_get(struct thump_caps *caps);
 THUMP_MUST_CHECK int thump_caps_set(const struct thump_caps *caps);
 /* Of the calling process, from capget(2) and prctl(2). */
 struct thump_caps thump_caps_own(void);
+/* Which of these are in the bounding set of the calling process; a system call for each. */
+uint64_t thump_caps_bounding(uint64_t set);
 /* The same without bounding and ambient, which take a system call for each capability. */
 struct thump_caps thump_caps_sets(void);
 #define THUMP_CAP_BIT(cap) (UINT64_C(1) << (cap))

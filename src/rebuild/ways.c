@@ -319,13 +319,14 @@ int thump_choose_way(const struct thump_model *model, const struct thump_rebuild
 static int start_by(enum thump_pid_way way, bool retry, struct thump_plan *plan,
 		    struct thump_rebuild_report *report, pid_t *child_ret, struct thump_err *err)
 {
+	const struct thump_creds *creds = &thump_plan_model(plan)->process.creds;
 	int result;
 
 	*report = (struct thump_rebuild_report){
 		.way = way,
 		.memory = thump_plan_memory(plan),
 		.control_fd = -1,
-		.caller_bounding = thump_caps_own().bounding,
+		.bounding = thump_caps_bounding(creds->cap_bounding),
 		.retry = retry,
 	};
 	/* pid 1 needs no init of ours: it is one. */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -72,6 +73,11 @@ static int adopt(struct thump_newborn *newborn, struct thump_err *err)
 {
 	char path[32];
 
+	newborn->tids = malloc(sizeof(*newborn->tids));
+	if (!newborn->tids)
+		return thump_fail_errno(err, "trace the new process %d", newborn->pid);
+	newborn->tids[0] = newborn->pid;
+	newborn->nr_tids = 1;
 	(void)snprintf(path, sizeof(path), "/proc/%d", newborn->pid);
 	newborn->proc_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (newborn->proc_fd < 0)

@@ -29,7 +29,7 @@ struct thump_newborn {
 	pid_t pid;   /* as the tracer sees it */
 	int proc_fd; /* O_PATH of /proc/PID, CLOEXEC */
 	int mem_fd;  /* /proc/PID/mem, read-write, CLOEXEC; -1 before the exec */
-	pid_t *tids; /* [0] is pid; all threads once gathered, as the tracer sees them */
+	pid_t *tids; /* [0] is pid; once gathered, all others follow, as the tracer sees them */
 	size_t nr_tids;
 	int exit_status; /* of waitpid(2), once `gone` */
 	bool gone;	 /* it ended and was reaped */
@@ -97,7 +97,7 @@ THUMP_MUST_CHECK int thump_newborn_run(struct thump_newborn *newborn, struct rem
 				       unsigned timeout_ms, struct thump_err *err);
 
 /* Seizes and stops all other threads; every thread, the leader included, is then in a stop in
- * which registers may be written. Fills tids. */
+ * which registers may be written. Fills tids. Not needed where the blob was to make no thread. */
 THUMP_MUST_CHECK int thump_newborn_gather(struct thump_newborn *newborn, unsigned timeout_ms,
 					  struct thump_err *err);
 
