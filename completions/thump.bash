@@ -68,7 +68,7 @@ _thump()
 	verify)
 		case $previous in
 		esac
-		options="--json -v --verbose -h --help --version"
+		options="--record --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	doctor)

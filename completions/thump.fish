@@ -71,6 +71,7 @@ complete -c thump -n '__fish_seen_subcommand_from inspect' -s h -l help -d 'Prin
 complete -c thump -n '__fish_seen_subcommand_from inspect' -l version -d 'Print the version of thump'
 complete -c thump -n '__fish_seen_subcommand_from inspect' -F
 complete -c thump -n __fish_use_subcommand -a verify -d 'check every byte of an image'
+complete -c thump -n '__fish_seen_subcommand_from verify' -l record -d 'When the image is whole, say so in FILE.verified beside it'
 complete -c thump -n '__fish_seen_subcommand_from verify' -l json -d 'Print one JSON object on standard output'
 complete -c thump -n '__fish_seen_subcommand_from verify' -s v -l verbose -d 'Say on standard error how much was checked, and how fast'
 complete -c thump -n '__fish_seen_subcommand_from verify' -s h -l help -d 'Print a summary of the options'

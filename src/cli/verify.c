@@ -9,10 +9,12 @@
 #include "image/image.h"
 
 static const char usage[] =
-	"usage: thump verify FILE [--json]\n"
+	"usage: thump verify FILE [--record] [--json]\n"
 	"\n"
 	"Check every byte of an image.\n"
 	"\n"
+	"      --record     note in FILE.verified that it is whole, for restores where FILE lies\n"
+	"                   on a read-only mount, as in a container\n"
 	"      --json       print one JSON object on stdout\n"
 	"  -v, --verbose    say on stderr what was checked, and how fast\n"
 	"  -h, --help       print this\n"
@@ -44,8 +46,39 @@ static void print_verbose(const struct thump_image *image, uint64_t start_ns)
 		(double)thump_image_size(image) / 1e6 / seconds);
 }
 
-static int verify(const struct thump_common *common, const char *path)
+struct verify {
+	struct thump_common common;
+	bool record;
+};
+
+enum { OPT_RECORD = THUMP_OPT_VERB };
+
+static int take_option(void *ctx, int opt)
 {
+	struct verify *verify = ctx;
+
+	if (opt != OPT_RECORD)
+		return thump_common_option(&verify->common, opt);
+	verify->record = true;
+	return -1;
+}
+
+/* A record must not outlive the content that it was made for. */
+static int check_and_record(struct thump_image *image, struct thump_progress *progress, bool record,
+			    struct thump_err *err)
+{
+	struct thump_err forgotten = THUMP_ERR_INIT;
+
+	if (thump_image_verify(image, thump_progress_show, progress, err) == 0)
+		return record ? thump_image_record(image, err) : 0;
+	if (record && thump_image_forget_record(image, &forgotten) < 0)
+		return thump_add_context(err, "its record stays (%s)", forgotten.text);
+	return -1;
+}
+
+static int verify_image(const struct verify *verify, const char *path)
+{
+	const struct thump_common *common = &verify->common;
 	struct thump_err err = THUMP_ERR_INIT;
 	struct thump_image *image = NULL;
 	struct thump_progress progress;
@@ -56,7 +89,7 @@ static int verify(const struct thump_common *common, const char *path)
 	failed = thump_image_open(path, &image, &err);
 	if (!failed) {
 		size_bytes = thump_image_size(image);
-		failed = thump_image_verify(image, thump_progress_show, &progress, &err);
+		failed = check_and_record(image, &progress, verify->record, &err);
 	}
 	thump_progress_clear(&progress);
 	if (!failed && common->verbose)
@@ -72,16 +105,20 @@ static int verify(const struct thump_common *common, const char *path)
 
 static int verb_verify(int argc, char **argv)
 {
-	static const struct option options[] = { THUMP_COMMON_OPTIONS, { 0 } };
-	struct thump_common common = { .verb = "verify", .usage = usage };
-	int status = thump_parse_options(&common, argc, argv, ":hv", options, thump_common_option,
-					 &common);
+	static const struct option options[] = {
+		{ "record", no_argument, NULL, OPT_RECORD },
+		THUMP_COMMON_OPTIONS,
+		{ 0 },
+	};
+	struct verify verify = { .common = { .verb = "verify", .usage = usage } };
+	int status = thump_parse_options(&verify.common, argc, argv, ":hv", options, take_option,
+					 &verify);
 
 	if (status >= 0)
 		return status;
 	if (optind + 1 != argc)
-		return thump_usage_error(&common, "one image is expected");
-	return verify(&common, argv[optind]);
+		return thump_usage_error(&verify.common, "one image is expected");
+	return verify_image(&verify, argv[optind]);
 }
 
 const struct thump_verb thump_verb_verify = {

@@ -80,6 +80,16 @@ uint64_t thump_image_size(const struct thump_image *image);
 THUMP_MUST_CHECK int thump_image_verify(struct thump_image *image, thump_progress_fn progress,
 					void *progress_ctx, struct thump_err *err);
 
+/*
+ * The record that all content was verified, in a file FILE.verified beside the image that goes
+ * where the image goes. It is believed when both lie on read-only mounts and it belongs to root or
+ * the caller, and nobody else may write it; record.c says why.
+ */
+THUMP_MUST_CHECK int thump_image_record(const struct thump_image *image, struct thump_err *err);
+THUMP_MUST_CHECK int thump_image_forget_record(const struct thump_image *image,
+					       struct thump_err *err);
+bool thump_image_is_recorded(const struct thump_image *image);
+
 /* Checks the chunks that hold [file_offset, file_offset + size_bytes) by reading them; for eager
  * restore, which verifies what it loads. A chunk once found good is not read again. May be called
  * by several threads at a time. */

@@ -78,13 +78,14 @@ static int read_meta(struct thump_image *image, struct thump_err *err)
 	return 0;
 }
 
-static int check_seal(const struct thump_image *image, const unsigned char *header_page,
+static int check_seal(struct thump_image *image, const unsigned char *header_page,
 		      struct thump_err *err)
 {
 	size_t sealed = image->meta_size - HASH_SIZE;
 	struct thump_reader r = thump_reader_of(image->meta + sealed, HASH_SIZE);
 
-	if (thump_get_u64(&r) != image_hash2(header_page, THUMP_PAGE_SIZE, image->meta, sealed))
+	image->seal = thump_get_u64(&r);
+	if (image->seal != image_hash2(header_page, THUMP_PAGE_SIZE, image->meta, sealed))
 		return thump_damaged(err, "headers or notes are damaged: the seal does not match");
 	return 0;
 }

@@ -11,6 +11,7 @@ struct thump_image {
 	int fd;
 	char *name; /* for messages */
 	uint64_t size_bytes;
+	uint64_t seal;	     /* covers all but content; its checksums cover that */
 	unsigned char *meta; /* a copy of the file from e_phoff on; the model points into it */
 	size_t meta_size;
 	uint64_t meta_offset; /* e_phoff = end of the zero block */

@@ -456,7 +456,8 @@ static int verify_mapped(const struct thump_plan *plan, struct thump_err *err)
 	if (fstat(fd, &st) < 0)
 		return thump_fail_errno(err, "stat the image");
 	state = thump_file_state_of(&st);
-	if (!plan->options.verify && thump_is_verified(fd, &state))
+	if (!plan->options.verify &&
+	    (thump_is_verified(fd, &state) || thump_image_is_recorded(plan->image)))
 		return 0;
 	result = thump_image_verify(plan->image, plan->options.progress, plan->options.progress_ctx,
 				    err);
