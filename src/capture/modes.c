@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <linux/mempolicy.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -97,6 +98,14 @@ static void take_memory_merge(struct thump_capture *cap, const struct thump_mode
 			"merging of all memory (PR_SET_MEMORY_MERGE): cannot be saved");
 }
 
+/* keyrings(7): that of the session is everybody's; one of the process it has made itself. */
+static void take_process_keyring(struct thump_capture *cap, const struct thump_mode_answer *answer)
+{
+	if (answer->result > 0)
+		thump_capture_warn(cap, "keyring",
+				   "keyring of the process (keyctl(2)): its keys are not saved");
+}
+
 static bool everything_is_locked(const struct thump_capture *cap)
 {
 	size_t locked = 0;
@@ -174,6 +183,11 @@ static const struct thump_mode modes[] = {
 	{ SYS_prctl, { PR_GET_IO_FLUSHER }, take_io_flusher, "PR_SET_IO_FLUSHER", flags_differ },
 	{ SYS_prctl, { PR_MCE_KILL_GET }, take_mce_kill, "PR_MCE_KILL", flags_differ },
 	{ SYS_prctl, { PR_GET_MEMORY_MERGE }, take_memory_merge, NULL, NULL },
+	{ SYS_keyctl,
+	  { KEYCTL_GET_KEYRING_ID, (uint64_t)(int64_t)KEY_SPEC_PROCESS_KEYRING, 0 },
+	  take_process_keyring,
+	  NULL,
+	  NULL },
 	{ SYS_mmap,
 	  { 0, BEYOND_MEMLOCK, PROT_NONE, MAP_ANONYMOUS, UINT64_MAX, 0 },
 	  take_lock_future,

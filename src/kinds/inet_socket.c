@@ -565,6 +565,7 @@ static int inet_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object
 		return 0;
 	}
 	warn_about_new_port(rb, ofd_id, inet, fd, problems);
+	thump_warn_about_buffer(rb, ofd_id, &inet->options, fd, problems);
 	if (inet->state != INET_FRESH && port_of(&local) && port_of(&local) < FIRST_FREE_PORT)
 		rb->kept_fds[ofd_id] = thump_take_fd(&fd);
 	return 0;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "kinds/sock.h"
 #include "kinds/registry.h"
 
 struct thump_stash {
@@ -82,6 +83,21 @@ void thump_misfit_warn(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
 	va_start(args, fmt);
 	add_misfit(rb, ofd_id, problems, true, word, fmt, args);
 	va_end(args);
+}
+
+void thump_warn_about_buffer(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
+			     const struct thump_sock_options *options, int fd,
+			     struct thump_problems *problems)
+{
+	int wanted, have;
+	const char *name = thump_sock_cut_buffer(fd, options, &wanted, &have);
+
+	if (name)
+		thump_misfit_warn(rb, ofd_id, problems, "socket-buffer",
+				  "socket: its %s was %d bytes, here it is %d: above "
+				  "net.core.%s only CAP_NET_ADMIN goes",
+				  name, wanted, have,
+				  strcmp(name, "SO_RCVBUF") == 0 ? "rmem_max" : "wmem_max");
 }
 
 int thump_reopen(int fd, int flags)

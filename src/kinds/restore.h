@@ -35,6 +35,12 @@ void thump_misfit_warn(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
 /* Fills rb->terminals; objects are decoded. tty.c */
 void thump_terminals_look(struct thump_fd_rebuild *rb);
 
+/* Warns about a buffer of the socket `fd` that is smaller than it was. */
+struct thump_sock_options;
+void thump_warn_about_buffer(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
+			     const struct thump_sock_options *options, int fd,
+			     struct thump_problems *problems);
+
 /* ---- making descriptors ------------------------------------------------------------------ */
 
 /* A new description of what `fd` of this process refers to; CLOEXEC. -1 with errno. */

@@ -44,6 +44,11 @@ void thump_sock_decode_options(struct thump_reader *r, struct thump_arena *arena
 THUMP_MUST_CHECK int thump_sock_apply_options(int fd, const struct thump_sock_options *options,
 					      const char **failed_ret);
 
+/* A buffer that this user may not make as large again as it was (socket(7), net.core.rmem_max and
+ * wmem_max): its option, or NULL. Sizes as getsockopt(2) tells them. */
+const char *thump_sock_cut_buffer(int fd, const struct thump_sock_options *options, int *wanted_ret,
+				  int *have_ret);
+
 /* Sets what can be set. */
 void thump_sock_try_options(int fd, const struct thump_sock_options *options);
 

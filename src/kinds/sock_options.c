@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kinds/sock.h"
 
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/in.h>
 #include <linux/in6.h>
@@ -280,10 +281,9 @@ static void put_option(struct thump_buf *list, const struct option *option, cons
 	thump_buf_put_blob(list, value, size_bytes);
 }
 
-static bool is_buffer(const struct option *option)
+static bool is_buffer(int level, int name)
 {
-	return option->level == SOL_SOCKET &&
-	       (option->name == SO_RCVBUF || option->name == SO_SNDBUF);
+	return level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_SNDBUF);
 }
 
 /* getsockopt yields twice what setsockopt takes (socket(7)). A size that nobody set grows by itself
@@ -346,7 +346,7 @@ static int capture_option(struct thump_access *access, const struct option *opti
 		list->refused = option->text;
 		return 0;
 	}
-	if (is_buffer(option)) {
+	if (is_buffer(option->level, option->name)) {
 		int size;
 
 		if (!buffer_was_set(option, list->locked, list->lock_known))
@@ -464,13 +464,44 @@ void thump_sock_decode_options(struct thump_reader *r, struct thump_arena *arena
 	*options_ret = list;
 }
 
+/* The limits of the system do not hold for CAP_NET_ADMIN, socket(7). */
+static int apply_option(int fd, const struct thump_sock_option *option)
+{
+	int force = option->name == SO_RCVBUF ? SO_RCVBUFFORCE : SO_SNDBUFFORCE;
+
+	if (is_buffer(option->level, option->name) &&
+	    setsockopt(fd, option->level, force, option->value, option->size_bytes) == 0)
+		return 0;
+	return setsockopt(fd, option->level, option->name, option->value, option->size_bytes);
+}
+
+const char *thump_sock_cut_buffer(int fd, const struct thump_sock_options *list, int *wanted_ret,
+				  int *have_ret)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		const struct thump_sock_option *option = &list->list[i];
+		int half, have;
+		socklen_t len = sizeof(have);
+
+		if (!is_buffer(option->level, option->name) ||
+		    getsockopt(fd, SOL_SOCKET, option->name, &have, &len) < 0)
+			continue;
+		memcpy(&half, option->value, sizeof(half));
+		if (half <= have / 2)
+			continue;
+		*wanted_ret = half > INT_MAX / 2 ? INT_MAX : 2 * half;
+		*have_ret = have;
+		return find_option(option->level, option->name)->text;
+	}
+	return NULL;
+}
+
 int thump_sock_apply_options(int fd, const struct thump_sock_options *list, const char **failed_ret)
 {
 	for (uint32_t i = 0; i < list->count; i++) {
 		const struct thump_sock_option *option = &list->list[i];
 
-		if (setsockopt(fd, option->level, option->name, option->value, option->size_bytes) <
-		    0) {
+		if (apply_option(fd, option) < 0) {
 			*failed_ret = find_option(option->level, option->name)->text;
 			return -1;
 		}
@@ -481,6 +512,5 @@ int thump_sock_apply_options(int fd, const struct thump_sock_options *list, cons
 void thump_sock_try_options(int fd, const struct thump_sock_options *list)
 {
 	for (uint32_t i = 0; i < list->count; i++)
-		(void)setsockopt(fd, list->list[i].level, list->list[i].name, list->list[i].value,
-				 list->list[i].size_bytes);
+		(void)apply_option(fd, &list->list[i]);
 }

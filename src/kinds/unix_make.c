@@ -232,6 +232,7 @@ static void check_single(struct thump_fd_rebuild *rb, uint32_t ofd_id,
 			     strerror(errno));
 		return;
 	}
+	thump_warn_about_buffer(rb, ofd_id, &sock->options, fd, problems);
 	if (sock->state == THUMP_UNIX_PAIR)
 		return;
 	if (!thump_unix_is_path(&sock->name)) {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A child of the test makes some state, is captured, and goes on. */
 #include <fcntl.h>
+#include <errno.h>
 #include <linux/filter.h>
+#include <linux/keyctl.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -125,6 +127,15 @@ static bool refused(const char *kind)
 {
 	for (size_t i = 0; i < problems.count; i++) {
 		if (!problems.list[i].warning && strcmp(problems.list[i].kind, kind) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool warned(const char *kind)
+{
+	for (size_t i = 0; i < problems.count; i++) {
+		if (problems.list[i].warning && strcmp(problems.list[i].kind, kind) == 0)
 			return true;
 	}
 	return false;
@@ -576,6 +587,26 @@ static void needless_pages(void **state)
 	child_goes_on();
 }
 
+static void make_keyring(struct facts *facts)
+{
+	(void)facts;
+	child_check(syscall(SYS_add_key, "user", "thump-test", "x", (size_t)1,
+			    KEY_SPEC_PROCESS_KEYRING) >= 0 ||
+		    errno == ENOSYS || errno == EPERM);
+}
+
+static void a_keyring_of_the_process_is_not_saved(void **state)
+{
+	(void)state;
+	if (syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 0) < 0 &&
+	    errno != ENOKEY)
+		skip();
+	start(make_keyring, NULL);
+	(void)begin(true);
+	assert_true(warned("keyring"));
+	child_goes_on();
+}
+
 static void a_process_that_is_not_there(void **state)
 {
 	const struct thump_capture_options options = { .pid = INT32_MAX };
@@ -629,6 +660,7 @@ int main(void)
 		test(what_is_shared_with_the_parent),
 		test(needless_pages),
 		test(seccomp_filters),
+		test(a_keyring_of_the_process_is_not_saved),
 		test(a_process_that_is_not_there),
 		test(a_capture_leaves_no_trace),
 	};

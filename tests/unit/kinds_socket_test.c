@@ -560,6 +560,54 @@ static void inet_verify(void)
 	CHECK(poll(&ask, 1, 10000) == 1);
 }
 
+/* Set by somebody who may: more than anybody else can. */
+static int beyond_bytes;
+
+static void large_buffer_make(void)
+{
+	CHECK(socket(AF_INET, SOCK_STREAM, 0) == 3);
+	CHECK(socket(AF_UNIX, SOCK_DGRAM, 0) == 4);
+	set_option(3, SOL_SOCKET, SO_RCVBUFFORCE, beyond_bytes);
+	set_option(4, SOL_SOCKET, SO_SNDBUFFORCE, beyond_bytes);
+}
+
+static void large_buffer_verify(void)
+{
+	CHECK(get_option(3, SOL_SOCKET, SO_RCVBUF) == 2 * beyond_bytes);
+	CHECK(get_option(4, SOL_SOCKET, SO_SNDBUF) == 2 * beyond_bytes);
+}
+
+static void become_powerless(void)
+{
+	CHECK(setresuid(12345, 12345, 12345) == 0);
+}
+
+static void small_buffer_verify(void)
+{
+	CHECK(get_option(3, SOL_SOCKET, SO_RCVBUF) < 2 * beyond_bytes);
+}
+
+static void a_buffer_above_the_limit_comes_back_or_is_told(void **state)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	(void)state;
+	set_option(fd, SOL_SOCKET, SO_RCVBUF, INT32_MAX);
+	beyond_bytes = get_option(fd, SOL_SOCKET, SO_RCVBUF);
+	set_option(fd, SOL_SOCKET, SO_SNDBUF, INT32_MAX);
+	beyond_bytes += get_option(fd, SOL_SOCKET, SO_SNDBUF);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &beyond_bytes, sizeof(beyond_bytes)) < 0)
+		skip();
+	assert_int_equal(close(fd), 0);
+	assert_trip_as(&(struct trip){ .make = large_buffer_make, .verify = large_buffer_verify },
+		       false);
+	assert_trip_as(&(struct trip){ .make = large_buffer_make,
+				       .between = become_powerless,
+				       .verify = small_buffer_verify,
+				       .warning = "above net.core.rmem_max" },
+		       false);
+}
+
 static void inet_sockets_keep_address_and_options(void **state)
 {
 	(void)state;
@@ -663,6 +711,7 @@ int main(void)
 		cmocka_unit_test(the_server_of_a_path_does_not_notice),
 		cmocka_unit_test(a_name_that_was_unlinked_stays_so),
 		cmocka_unit_test(a_connection_goes_on_without_a_name_that_is_taken),
+		cmocka_unit_test(a_buffer_above_the_limit_comes_back_or_is_told),
 		cmocka_unit_test(inet_sockets_keep_address_and_options),
 		cmocka_unit_test(port_in_use_does_not_fit_but_can_be_mapped),
 		cmocka_unit_test(connections_are_refused_with_both_addresses),
