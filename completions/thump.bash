@@ -21,8 +21,9 @@ _thump()
 		--drain) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--resource-policies) compopt -o default; return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
 		esac
-		options="--image --then --on-restore-failure --checkpoint-when --drain --resource-policies --mode --json -v --verbose -h --help --version"
+		options="--image --then --on-restore-failure --checkpoint-when --drain --resource-policies --mode --cpu --json -v --verbose -h --help --version"
 		positional=command
 		;;
 	checkpoint)
@@ -47,8 +48,9 @@ _thump()
 		--env) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--clock) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--spin-limit) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
 		esac
-		options="--dry-run --detach --pid-file --keep-stdio --port --resource-policies --close-fd --memory --verify --on-restore-failure --env --clock --allow-clock-jump --trust-any-owner --spin-limit --json -v --verbose -h --help --version"
+		options="--dry-run --detach --pid-file --keep-stdio --port --resource-policies --close-fd --memory --verify --on-restore-failure --env --clock --allow-clock-jump --trust-any-owner --spin-limit --cpu --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	hooks)

@@ -146,6 +146,8 @@ static void JNICALL on_vm_init(jvmtiEnv *jvmti, JNIEnv *jni, jthread thread)
 			       JVMTI_ERROR_NONE);
 		return;
 	}
+	if (agent->options.cpu_level && level_keep(agent))
+		agent->cpu_level = agent->options.cpu_level;
 	if (!server_start(agent))
 		agent_complain(agent, "no checkpoint from outside: the agent thread did not start",
 			       JVMTI_ERROR_NONE);

@@ -29,6 +29,7 @@ struct agent_options {
 	char *thump; /* path of the thump executable; NULL: it was not found */
 	char *trigger_class, *trigger_method, *trigger_signature; /* NULL: none */
 	char *drain, *policies, *mode; /* for thump checkpoint, as they are; NULL: none */
+	int cpu_level;		       /* cpu=1 to 4: keep within x86-64-v1 to v4; 0: no need */
 	bool leave_running;	       /* then=continue: the original goes on after a checkpoint */
 };
 
@@ -51,6 +52,7 @@ struct agent {
 	jclass coordinator;	   /* global reference */
 	jmethodID request;	   /* static String request(boolean dryRun) */
 	struct server *server;	   /* NULL when there is none */
+	int cpu_level;		   /* that is kept; 0: none is */
 	uint64_t stand_limit_ns;   /* another engine saves us: stand so long; 0: thump does */
 	struct refusals *refusals; /* of the last checkpoint that failed, or NULL */
 	struct suspended_threads *suspended; /* NULL: nobody is */
@@ -127,6 +129,10 @@ void server_take_client(struct agent *agent, int fd);
 /* Stands still for agent->stand_limit_ns, or until it is told to go on; see stand.c. On the VM
  * thread, at a safepoint. Returns how: THUMP_COORD_RESTORED or SAVED; FAILED with *why_ret. */
 uint32_t stand(struct agent *agent, const char **why_ret);
+
+/* Lets HotSpot forget features of the CPU that options.cpu_level has not; see level.c. False, said
+ * on stderr: it may use some. */
+bool level_keep(struct agent *agent);
 
 /* Runs `run` inside a VM operation, on the VM thread: no thread of the JVM moves an object or runs
  * Java code meanwhile, and `run` must use neither JNI nor JVMTI. False: it did not run. */

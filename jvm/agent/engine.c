@@ -194,6 +194,7 @@ static void begin_page(const struct agent *agent, bool dry_run, const char *refu
 		page->parameters_addr = (uintptr_t)agent->parameters;
 		page->parameters_size_bytes = AGENT_PARAMETERS_SIZE;
 	}
+	page->cpu_level = (uint32_t)agent->cpu_level;
 	if (agent->has_clock)
 		page->clock_addr = (uintptr_t)&agent->clock_ahead_ns;
 	page->tid_from_self = tids_from_self(agent);

@@ -31,6 +31,12 @@ static bool parse_then(const char *value, struct agent_options *options)
 	return options->leave_running || strcmp(value, "exit") == 0;
 }
 
+static bool parse_level(const char *value, struct agent_options *options)
+{
+	options->cpu_level = value[0] - '0';
+	return value[0] >= '1' && value[0] <= '4' && !value[1];
+}
+
 static bool set_option(char *key, const char *value, struct agent_options *options)
 {
 	if (strcmp(key, "image") == 0)
@@ -43,6 +49,8 @@ static bool set_option(char *key, const char *value, struct agent_options *optio
 		return (options->policies = strdup(value)) != NULL;
 	if (strcmp(key, "mode") == 0)
 		return (options->mode = strdup(value)) != NULL;
+	if (strcmp(key, "cpu") == 0)
+		return parse_level(value, options);
 	if (strcmp(key, "trigger") == 0)
 		return parse_trigger(value, options);
 	if (strcmp(key, "then") == 0)

@@ -48,6 +48,10 @@ void vm_open(struct vm_structs *vm, const struct agent *agent)
 	vm->types.stride = NUMBER("TypeEntryArrayStride");
 	vm->type.name = NUMBER("TypeEntryTypeNameOffset");
 	vm->type.size = NUMBER("TypeEntrySizeOffset");
+	vm->constants.entries = read_pointer(vm, libjvm, "gHotSpotVMLongConstants");
+	vm->constants.stride = NUMBER("LongConstantEntryArrayStride");
+	vm->constant.name = NUMBER("LongConstantEntryNameOffset");
+	vm->constant.value = NUMBER("LongConstantEntryValueOffset");
 #undef NUMBER
 	(void)dlclose(libjvm); /* it stays loaded: we run in it */
 }
@@ -118,7 +122,19 @@ size_t vm_type_size(struct vm_structs *vm, const char *type)
 	return 0;
 }
 
-bool vm_flag(struct vm_structs *vm, const char *name)
+void vm_constants(const struct vm_structs *vm,
+		  void (*visit)(void *ctx, const char *name, uint64_t value), void *ctx)
+{
+	const char *entry = vm->constants.entries, *name;
+
+	if (vm->missing)
+		return;
+	for (; (name = vm_pointer(entry, vm->constant.name)); entry += vm->constants.stride)
+		visit(ctx, name, vm_word(entry, vm->constant.value));
+}
+
+/* Where the value of a -XX flag lies, or NULL. */
+static const void *find_flag(struct vm_structs *vm, const char *name)
 {
 	const char *flag = vm_static_pointer(vm, "JVMFlag", "flags");
 	const void *count = vm_static(vm, "JVMFlag", "numFlags");
@@ -127,12 +143,26 @@ bool vm_flag(struct vm_structs *vm, const char *name)
 	size_t size = vm_type_size(vm, "JVMFlag");
 
 	if (vm->missing || !flag)
-		return false;
+		return NULL;
 	for (size_t left = vm_word(count, 0); left > 0; left--, flag += size) {
 		const char *flag_name = vm_pointer(flag, name_at);
 
 		if (flag_name && strcmp(flag_name, name) == 0)
-			return *(const bool *)vm_pointer(flag, addr_at);
+			return vm_pointer(flag, addr_at);
 	}
-	return false;
+	return NULL;
+}
+
+bool vm_flag(struct vm_structs *vm, const char *name)
+{
+	const bool *flag = find_flag(vm, name);
+
+	return flag && *flag;
+}
+
+int vm_flag_number(struct vm_structs *vm, const char *name)
+{
+	const int *flag = find_flag(vm, name); /* int, or the low half of an intx */
+
+	return flag ? *flag : 0;
 }

@@ -27,6 +27,10 @@ struct vm_structs {
 	struct {
 		uint64_t name, size;
 	} type;
+	struct vm_table constants;
+	struct {
+		uint64_t name, value;
+	} constant;
 	bool missing; /* something that was looked up is not there; sticky */
 };
 
@@ -46,6 +50,13 @@ const char *vm_static_pointer(struct vm_structs *vm, const char *type, const cha
 size_t vm_type_size(struct vm_structs *vm, const char *type);
 /* A boolean -XX flag of the JVM. */
 bool vm_flag(struct vm_structs *vm, const char *name);
+
+/* A number of such a flag. */
+int vm_flag_number(struct vm_structs *vm, const char *name);
+
+/* Calls `visit` for each named constant of HotSpot's that is a long. */
+void vm_constants(const struct vm_structs *vm,
+		  void (*visit)(void *ctx, const char *name, uint64_t value), void *ctx);
 
 static inline const char *vm_pointer(const char *object, size_t offset)
 {

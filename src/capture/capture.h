@@ -27,6 +27,7 @@ struct thump_capture_options {
 	/* Becomes model.vouched; by the same rules. */
 	const struct thump_range *vouched;
 	size_t nr_vouched;
+	int cpu_level; /* the program keeps within (proc/arch/cpu.h); 0: none that is known */
 	struct thump_runtime runtime; /* in the target; owned by the caller, copied */
 	int32_t tid_from_self;	      /* as in coord/abi.h; 0: other tids are not for the target */
 };

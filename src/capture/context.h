@@ -43,6 +43,7 @@ THUMP_MUST_CHECK int thump_capture_obstacles(struct thump_capture *cap, struct t
 THUMP_MUST_CHECK int thump_capture_machine(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_process(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_creds(struct thump_capture *cap, struct thump_err *err);
+THUMP_MUST_CHECK int thump_capture_level(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_tasks(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_relations(struct thump_capture *cap, struct thump_err *err);
 

@@ -67,6 +67,7 @@ static const struct phase {
 	{ "describe", thump_capture_process, NULL, TIME(state_ns), false },
 	{ "read credentials of", thump_capture_creds, NULL, TIME(state_ns), false },
 	{ "read threads of", thump_capture_tasks, NULL, TIME(state_ns), false },
+	{ "find the level of CPUs of", thump_capture_level, NULL, TIME(state_ns), false },
 	{ "read relations of", thump_capture_relations, NULL, TIME(state_ns), false },
 	{ "ask", thump_capture_remote_process, NULL, TIME(remote_ns), true },
 	{ "read signal dispositions of", thump_capture_signals, NULL, TIME(remote_ns), true },

@@ -11,8 +11,8 @@
 
 #include "base/fd.h"
 #include "cli/cli.h"
-#include "cli/levels.h"
 #include "cli/report.h"
+#include "proc/arch/cpu.h"
 #include "proc/cgroup.h"
 #include "proc/status.h"
 #include "rebuild/rebuild.h"
@@ -205,6 +205,20 @@ static void examine_fd_sharing(struct doctor *doctor)
 		   : "shared descriptors are told by their offset; sockets by remote calls");
 }
 
+/* ---- the CPU ------------------------------------------------------------------------------ */
+
+static void examine_cpu(struct doctor *doctor)
+{
+	int level = thump_cpu_level();
+	struct finding *finding = add(doctor, "cpu", "level of the CPU", GRADE_OK);
+
+	FOUND(finding, "x86-64-v%d", level);
+	MEANS(finding,
+	      "images of programs that ran with --cpu x86-64-v%d or lower fit; others need each "
+	      "feature of their CPU",
+	      level);
+}
+
 /* ---- memory and limits -------------------------------------------------------------------- */
 
 static void examine_thp(struct doctor *doctor)
@@ -390,6 +404,7 @@ static int examine(struct doctor *doctor)
 	examine_ptrace(doctor);
 	examine_pagemap(doctor);
 	examine_fd_sharing(doctor);
+	examine_cpu(doctor);
 	examine_thp(doctor);
 	examine_files(doctor);
 	examine_memory_limit(doctor);

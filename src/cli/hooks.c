@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/coord.h"
 #include "cli/report.h"
@@ -32,7 +33,7 @@ static const char usage[] =
 	"                         (default 5m), the process goes on by itself\n"
 	"      --abort            after: nothing was saved\n"
 	"      --json             print one JSON object on stdout\n"
-	"  -v, --verbose          say more on stderr\n"
+	"  -v, --verbose          say on stderr how long it took\n"
 	"  -h, --help             print this\n"
 	"      --version          print thump's version\n"
 	"\n"
@@ -86,6 +87,21 @@ static int parse_operands(struct hooks *hooks, int argc, char **argv)
 	return -1;
 }
 
+static int take_option(void *ctx, int opt)
+{
+	struct hooks *hooks = ctx;
+
+	switch (opt) {
+	case OPT_LIMIT:
+		return parse_limit(hooks, optarg);
+	case OPT_ABORT:
+		hooks->abort = true;
+		return -1;
+	default:
+		return thump_common_option(&hooks->common, opt);
+	}
+}
+
 static int parse(struct hooks *hooks, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -94,16 +110,9 @@ static int parse(struct hooks *hooks, int argc, char **argv)
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
-	int opt, status = -1;
+	int status =
+		thump_parse_options(&hooks->common, argc, argv, ":hv", options, take_option, hooks);
 
-	while (status < 0 && (opt = getopt_long(argc, argv, "hv", options, NULL)) != -1) {
-		if (opt == OPT_LIMIT)
-			status = parse_limit(hooks, optarg);
-		else if (opt == OPT_ABORT)
-			hooks->abort = true;
-		else
-			status = thump_common_option(&hooks->common, opt);
-	}
 	return status < 0 ? parse_operands(hooks, argc, argv) : status;
 }
 
@@ -156,12 +165,17 @@ static int run(int argc, char **argv)
 	struct hooks hooks = { .common = { .verb = "hooks", .usage = usage } };
 	struct thump_err err = THUMP_ERR_INIT;
 	struct thump_problems problems;
+	uint64_t start_ns;
 	int status = parse(&hooks, argc, argv);
 
 	if (status >= 0)
 		return status;
 	thump_problems_init(&problems);
+	start_ns = thump_now_ns();
 	status = ask(&hooks, &problems, &err) < 0 ? err.code : THUMP_OK;
+	if (hooks.common.verbose)
+		fprintf(stderr, "thump hooks: it took %.1f ms\n",
+			(double)(thump_now_ns() - start_ns) / 1e6);
 	if (hooks.common.json)
 		status = print_json(&hooks, &problems, &err);
 	else

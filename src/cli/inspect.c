@@ -14,6 +14,7 @@
 #include "cli/report.h"
 #include "image/image.h"
 #include "kinds/kind.h"
+#include "proc/arch/cpu.h"
 
 static const char usage[] =
 	"usage: thump inspect FILE [--fds] [--maps] [--threads] [--json]\n"
@@ -260,12 +261,17 @@ static void print_fd_summary(const struct thump_model *model)
 
 static void print_needs(const struct thump_model *model)
 {
+	const int level =
+		thump_cpu_level_for(model->machine.cpuid_words, model->machine.nr_cpuid_words);
 	uint32_t nr_files = 0;
 
 	for (uint32_t i = 0; i < model->nr_backings; i++)
 		nr_files += model->backings[i].kind == THUMP_BACKING_FILE;
-	printf("%-12s x86-64", "needs");
-	if (model->machine.cpu_name && *model->machine.cpu_name) {
+	if (level)
+		printf("%-12s x86-64-v%d", "needs", level);
+	else
+		printf("%-12s x86-64", "needs");
+	if (!level && model->machine.cpu_name && *model->machine.cpu_name) {
 		printf(" with the features of ");
 		put_text(model->machine.cpu_name);
 	}
@@ -390,8 +396,25 @@ static json_t *json_program(const struct thump_model *model)
 			 text_or_null(why_same_pids(model)));
 }
 
+/* Their names, as in /proc/cpuinfo. */
+static json_t *cpu_features(const struct thump_machine *machine)
+{
+	const uint32_t none[THUMP_NR_CPU_WORDS] = { 0 };
+	char names[2048], *rest = names, *name;
+	json_t *list = json_array();
+
+	(void)thump_cpu_missing(machine->cpuid_words, machine->nr_cpuid_words, none, names,
+				sizeof(names));
+	while ((name = strsep(&rest, " ")))
+		if (*name)
+			json_array_append_new(list, thump_json_text(name));
+	return list;
+}
+
 static json_t *json_needs(const struct thump_model *model)
 {
+	const int level =
+		thump_cpu_level_for(model->machine.cpuid_words, model->machine.nr_cpuid_words);
 	json_t *files = json_array(), *words = json_array();
 
 	for (uint32_t i = 0; i < model->nr_backings; i++)
@@ -399,9 +422,11 @@ static json_t *json_needs(const struct thump_model *model)
 			json_array_append_new(files, text_or_null(model->backings[i].path));
 	for (uint32_t i = 0; i < model->machine.nr_cpuid_words; i++)
 		json_array_append_new(words, integer(model->machine.cpuid_words[i]));
-	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "architecture", "x86-64", "cpu",
-			 text_or_null(model->machine.cpu_name), "xcr0",
-			 address(model->machine.xcr0), "cpuid_words", words, "files", files);
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "architecture", "x86-64", "cpu",
+			 text_or_null(model->machine.cpu_name), "cpu_level",
+			 level ? json_sprintf("x86-64-v%d", level) : json_null(), "cpu_features",
+			 cpu_features(&model->machine), "xcr0", address(model->machine.xcr0),
+			 "cpuid_words", words, "files", files);
 }
 
 static json_t *json_memory(const struct thump_model *model)

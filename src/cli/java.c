@@ -115,16 +115,17 @@ static bool takes_a_word(const char *arg)
 static const char *agent_argument(struct java_parse *parse,
 				  const struct thump_java_options *options)
 {
+	static const char *const cpu_words[] = { "", ",cpu=1", ",cpu=2", ",cpu=3", ",cpu=4" };
 	const char *image = parse->command->image;
 
 	return thump_arena_printf(
-		parse->arena, "-agentpath:%s=thump=%s%s%s%s%s%s%s%s%s%s%s%s", options->agent,
+		parse->arena, "-agentpath:%s=thump=%s%s%s%s%s%s%s%s%s%s%s%s%s", options->agent,
 		options->thump, image ? ",image=" : "", image ? image : "",
 		parse->trigger ? ",trigger=" : "", parse->trigger ? parse->trigger : "",
 		options->drain ? ",drain=" : "", options->drain ? options->drain : "",
 		options->policies ? ",policies=" : "", options->policies ? options->policies : "",
 		options->mode ? ",mode=" : "", options->mode ? options->mode : "",
-		options->then_continue ? ",then=continue" : "");
+		options->then_continue ? ",then=continue" : "", cpu_words[options->cpu_level]);
 }
 
 static bool names_our_agent(const char *arg)

@@ -30,6 +30,7 @@ struct thump_java_options {
 	const char *agent; /* path of libthump-jvm.so, or NULL when it is not installed */
 	const char *drain, *policies, *mode; /* for thump checkpoint; NULL: none */
 	bool then_continue;		     /* the program goes on after a checkpoint */
+	int cpu_level;			     /* keep within it (proc/arch/cpu.h); 0: no need */
 };
 
 /* Rewrites argv. Refuses options of CRaC that thump cannot honour, by name. */
@@ -37,6 +38,14 @@ THUMP_MUST_CHECK int thump_java_command(struct thump_arena *arena, char *const *
 					const struct thump_java_options *options,
 					struct thump_java_command *command_ret,
 					struct thump_err *err);
+
+/*
+ * Puts the flags that keep a JVM within a level behind argv[0]; see java_level.c. The new list is
+ * in `arena`. REFUSED when the libjvm.so of the launcher is not found: which flags it knows is in
+ * there.
+ */
+THUMP_MUST_CHECK int thump_java_keep_level(struct thump_arena *arena, int level, char ***argv,
+					   struct thump_err *err);
 
 /* Path of libthump-jvm.so as installed or beside the executable `thump`; NULL when there is none.
  */

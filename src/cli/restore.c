@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "cli/cli.h"
 #include "cli/policies.h"
+#include "cli/levels.h"
 #include "cli/report.h"
 #include "cli/restoring.h"
 #include "cli/supervise.h"
@@ -43,6 +44,7 @@ static const char usage[] =
 	"      --allow-clock-jump   restore even when CLOCK_MONOTONIC would run back\n"
 	"      --trust-any-owner    restore an image that somebody else may have written\n"
 	"      --spin-limit N       start at most N tasks to reach a pid (default 2000)\n"
+	"      --cpu LEVEL          refuse what a CPU of x86-64-v1, v2, v3 or v4 could not run\n"
 	"      --json               print one JSON object on stdout once the program runs\n"
 	"  -v, --verbose            say on stderr what runs, and how fast it came\n"
 	"  -h, --help               print this\n"
@@ -67,6 +69,7 @@ enum {
 	OPT_SPIN_LIMIT,
 	OPT_POLICIES,
 	OPT_CLOSE_FD,
+	OPT_CPU,
 };
 
 #define MAX_PORTS 64
@@ -224,6 +227,8 @@ static int take_option(void *ctx, int opt)
 		return -1;
 	case OPT_CLOSE_FD:
 		return close_fd(restore);
+	case OPT_CPU:
+		return thump_level_option(&restore->common, optarg, &options->cpu_level);
 	default:
 		return thump_common_option(&restore->common, opt);
 	}
@@ -259,6 +264,7 @@ static int parse(struct restore *restore, int argc, char **argv)
 		{ "spin-limit", required_argument, NULL, OPT_SPIN_LIMIT },
 		{ "resource-policies", required_argument, NULL, OPT_POLICIES },
 		{ "close-fd", required_argument, NULL, OPT_CLOSE_FD },
+		{ "cpu", required_argument, NULL, OPT_CPU },
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};

@@ -15,6 +15,7 @@
 #include "cli/restoring.h"
 #include "cli/supervise.h"
 #include "cli/watch.h"
+#include "proc/arch/cpu.h"
 #include "rebuild/spawn.h"
 #include "rebuild/spin.h"
 
@@ -56,6 +57,8 @@ static const char usage[] =
 	"                   when hooks of the program fail after a restore and nobody in it can\n"
 	"                   catch that: start COMMAND instead (default), exit with 125, or "
 	"continue\n"
+	"  --cpu LEVEL      keep COMMAND within x86-64-v1, v2, v3 or v4, so that FILE fits every\n"
+	"                   CPU of that level\n"
 	"  --json           print one JSON object on stdout once the program runs\n"
 	"  -v, --verbose    say on stderr what was started\n"
 	"  -h, --help       print this\n"
@@ -71,6 +74,7 @@ struct run {
 	const char *image_path;
 	const char *image_pattern; /* --image with %f, or NULL */
 	int level;		   /* of the CPU; that of image_path */
+	int cpu_level;		   /* --cpu; 0: none */
 	enum then then;
 	char **command;
 	bool only_restore; /* the command says so itself: never start it */
@@ -93,6 +97,7 @@ enum {
 	OPT_POLICIES,
 	OPT_MODE,
 	OPT_ON_FAILURE,
+	OPT_CPU,
 };
 
 static int parse_on_failure(struct run *run, const char *word)
@@ -166,6 +171,8 @@ static int take_option(void *ctx, int opt)
 		return parse_mode(run, optarg);
 	case OPT_ON_FAILURE:
 		return parse_on_failure(run, optarg);
+	case OPT_CPU:
+		return thump_level_option(&run->common, optarg, &run->cpu_level);
 	default:
 		return thump_common_option(&run->common, opt);
 	}
@@ -182,6 +189,7 @@ static int parse(struct run *run, int argc, char **argv)
 		{ "resource-policies", required_argument, NULL, OPT_POLICIES },
 		{ "mode", required_argument, NULL, OPT_MODE },
 		{ "on-restore-failure", required_argument, NULL, OPT_ON_FAILURE },
+		{ "cpu", required_argument, NULL, OPT_CPU },
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
@@ -199,10 +207,16 @@ static int parse(struct run *run, int argc, char **argv)
 /* Before anybody hears of the image's path. */
 static int choose_level(struct run *run, struct thump_err *err)
 {
+	if (run->cpu_level > thump_cpu_level())
+		return thump_refuse(
+			err,
+			"--cpu x86-64-v%d: this CPU has x86-64-v%d, and no features of a "
+			"higher level",
+			run->cpu_level, thump_cpu_level());
 	if (!run->image_path || !thump_has_level(run->image_path))
 		return 0;
 	run->image_pattern = run->image_path;
-	run->level = thump_cpu_level();
+	run->level = run->cpu_level ? run->cpu_level : thump_cpu_level();
 	run->image_path = thump_level_path(&run->arena, run->image_pattern, run->level);
 	return run->image_path ? 0 : thump_fail(err, "out of memory");
 }
@@ -228,6 +242,7 @@ static int rewrite_java(struct run *run, struct thump_err *err)
 		.policies = run->policies,
 		.mode = run->mode,
 		.then_continue = run->then == THEN_CONTINUE,
+		.cpu_level = run->cpu_level,
 	};
 	struct thump_java_command java;
 
@@ -236,6 +251,9 @@ static int rewrite_java(struct run *run, struct thump_err *err)
 	if (!java.is_java)
 		return 0;
 	run->command = java.argv;
+	if (run->cpu_level &&
+	    thump_java_keep_level(&run->arena, run->cpu_level, &run->command, err) < 0)
+		return -1;
 	run->image_path = java.image;
 	run->only_restore = java.restore_only && !java.ignore_restore_failure;
 	/* Else it is what to start instead, and says what the image has in it. */
@@ -275,6 +293,10 @@ _Noreturn static void become_command(const struct run *run, int failed_fd)
 	 * process and outlives execve (it goes with the task: yama_task_free); EINVAL without yama.
 	 */
 	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+	if (run->cpu_level && thump_level_set_environment(run->cpu_level) < 0) {
+		fprintf(stderr, "thump run: no memory for the environment\n");
+		_exit(126);
+	}
 	(void)execvp(run->command[0], run->command);
 	reason = errno;
 	fprintf(stderr, "thump run: %s: %s\n", run->command[0], strerror(reason));

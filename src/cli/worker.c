@@ -11,7 +11,12 @@
 #include "base/fd.h"
 #include "base/note.h"
 #include "cli/coord.h"
+#include "cli/levels.h"
 #include "coord/abi.h"
+#include "proc/arch/cpu.h"
+
+/* Every x86-64 CPU for servers since about 2015 has it. */
+enum { COMMON_LEVEL = 3 };
 
 #define PROGRESS_EVERY_NS ((uint64_t)100 * 1000 * 1000)
 
@@ -27,6 +32,7 @@ struct worker {
 	size_t nr_needless, nr_vouched;
 	struct thump_runtime runtime;
 	int32_t tid_from_self;
+	int cpu_level;
 	char runtime_name[sizeof(((struct thump_coord_page *)NULL)->runtime) + 1];
 	struct thump_worker_result result;
 	uint64_t start_ns, stopped_ns, told_ns; /* told_ns: progress was sent */
@@ -138,6 +144,30 @@ static int check_waiting(const struct worker *worker, struct thump_err *err)
 				err);
 }
 
+/* Of a program with a runtime only that knows. */
+static int level_of(const struct worker *worker)
+{
+	if (!worker->options->coord_addr)
+		return thump_level_of_process(worker->options->capture.pid);
+	return worker->cpu_level;
+}
+
+/* A JVM chooses its code by all that the CPU has. */
+static void warn_of_level(struct worker *worker, const struct thump_model *model)
+{
+	const struct thump_machine *machine = &model->machine;
+	int level = thump_cpu_level_for(machine->cpuid_words, machine->nr_cpuid_words);
+
+	if (!worker->runtime.name || (level && level <= COMMON_LEVEL))
+		return;
+	thump_problem_add(
+		&worker->problems, true, -1, "cpu-level",
+		"the image needs every feature of this CPU; one that other CPUs can have, "
+		"too, is made of a program that was started with `thump run --cpu "
+		"x86-64-v%d`",
+		COMMON_LEVEL);
+}
+
 static int capture(struct worker *worker, struct thump_err *err)
 {
 	struct thump_worker_result *result = &worker->result;
@@ -153,6 +183,7 @@ static int capture(struct worker *worker, struct thump_err *err)
 	options.nr_vouched = worker->nr_vouched;
 	options.runtime = worker->runtime;
 	options.tid_from_self = worker->tid_from_self;
+	options.cpu_level = level_of(worker);
 	status = thump_capture_begin(&options, &worker->problems, &worker->capture, err);
 	if (status == 0) {
 		model = thump_capture_model(worker->capture);
@@ -162,6 +193,7 @@ static int capture(struct worker *worker, struct thump_err *err)
 		result->nr_vmas = model->nr_vmas;
 		result->nr_fds = model->nr_fds;
 		worker->stopped_ns = worker->start_ns + times->before_ns;
+		warn_of_level(worker, model);
 	}
 	send_problems(worker);
 	if (status < 0 || check_waiting(worker, err) < 0)
@@ -241,6 +273,7 @@ static int begin_coord(struct worker *worker, bool *only_check_ret, struct thump
 		return -1;
 	take_runtime(worker, &page);
 	worker->tid_from_self = page.tid_from_self;
+	worker->cpu_level = page.cpu_level <= THUMP_CPU_LEVELS ? (int)page.cpu_level : 0;
 	while ((line = strsep(&rest, "\n"))) {
 		if (*line)
 			thump_problem_add(&worker->problems, false, -1, THUMP_COORD_HOOK_KIND, "%s",

@@ -56,7 +56,9 @@ struct thump_coord_page {
 	uint32_t range_size_bytes;
 	/* Who this is, and where it looks at what a restore says, once the state is RESTORED: see
 	 * below. 0: nowhere. */
-	char runtime[16];
+	char runtime[12];
+	/* It uses no features of the CPU beyond this level, x86-64-v1 to v4. 0: it may. */
+	uint32_t cpu_level;
 	uint64_t parameters_addr;
 	uint64_t parameters_size_bytes;
 	/* Of an int64_t: by how many nanoseconds CLOCK_MONOTONIC is ahead of the program's own

@@ -35,29 +35,39 @@ static bool have_cap(unsigned cap)
 static void check_cpu(struct thump_plan *plan, struct thump_problems *problems)
 {
 	const struct thump_machine *machine = &plan->model->machine;
-	uint32_t here[THUMP_NR_CPU_WORDS];
+	const int level = plan->options.cpu_level;
+	uint32_t here[THUMP_NR_CPU_WORDS], allowed[THUMP_NR_CPU_WORDS];
 	struct thump_xstate_layout layout;
+	uint64_t allowed_xcr0;
 	char missing[512];
 
 	thump_cpu_words(here);
+	if (level) {
+		thump_cpu_level_words(level, allowed);
+		for (size_t i = 0; i < THUMP_NR_CPU_WORDS; i++)
+			here[i] &= allowed[i];
+	}
 	if (thump_cpu_missing(machine->cpuid_words, machine->nr_cpuid_words, here, missing,
 			      sizeof(missing)) > 0)
 		thump_problem_add(problems, false, -1, "cpu",
-				  "this CPU lacks what the program may have chosen its code by "
+				  "%s lacks what the program may have chosen its code by "
 				  "(the image is from %s): %s",
+				  level ? "a CPU of the level that --cpu names" : "this CPU",
 				  machine->cpu_name ? machine->cpu_name : "another CPU", missing);
 	thump_xstate_layout_here(machine, &layout);
+	allowed_xcr0 = level ? thump_cpu_level_xcr0(level) : layout.xcr0;
 	for (uint32_t i = 0; i < plan->model->nr_tasks; i++) {
 		const struct thump_task *task = &plan->model->tasks[i];
 
-		if (!thump_xstate_fits(task, machine, &layout))
+		if (!thump_xstate_fits(task, machine, &layout) ||
+		    (thump_xstate_in_use(task->xstate, task->xstate_size) & ~allowed_xcr0))
 			thump_problem_add(
 				problems, false, -1, "xsave",
 				"the extended registers of thread %d (saved with %u bytes, "
 				"XCR0 %#llx) cannot be loaded here (%u bytes, XCR0 %#llx)",
 				task->tid, machine->xsave_size_bytes,
 				(unsigned long long)machine->xcr0, layout.size_bytes,
-				(unsigned long long)layout.xcr0);
+				(unsigned long long)(layout.xcr0 & allowed_xcr0));
 	}
 }
 

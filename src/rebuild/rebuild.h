@@ -36,6 +36,7 @@ struct thump_rebuild_options {
 	/* Check lazily mapped content before the first instruction even when this user's restores
 	 * have found it good before. */
 	bool verify;
+	int cpu_level;	       /* check as if the machine had no more than that; 0: what it has */
 	uint32_t spin_limit;   /* default 2000 */
 	uint32_t allowed_ways; /* bit (1 << way); 0 = all that fit */
 	/* Do not try out whether namespaces can be made before a start that makes them anyway; when

@@ -62,12 +62,58 @@ static void missing_features_are_named(void **state)
 	assert_string_equal(tiny, "avx512f");
 }
 
+static void levels_hold_the_lower_ones(void **state)
+{
+	uint32_t here[THUMP_NR_CPU_WORDS], lower[THUMP_NR_CPU_WORDS], words[THUMP_NR_CPU_WORDS];
+
+	(void)state;
+	thump_cpu_words(here);
+	thump_cpu_level_words(1, lower);
+	assert_true(lower[THUMP_CPU_1_EDX] & 1u << 26); /* sse2 */
+	assert_false(lower[THUMP_CPU_1_ECX]);
+	for (int level = 2; level <= THUMP_CPU_LEVELS; level++) {
+		thump_cpu_level_words(level, words);
+		for (size_t i = 0; i < THUMP_NR_CPU_WORDS; i++) {
+			assert_int_equal(lower[i] & ~words[i], 0);
+			if (level <= thump_cpu_level())
+				assert_int_equal(words[i] & ~here[i], 0);
+		}
+		assert_int_equal(thump_cpu_level_for(words, THUMP_NR_CPU_WORDS), level);
+		memcpy(lower, words, sizeof(lower));
+	}
+	words[THUMP_CPU_1_ECX] |= 1u << 25; /* aes: of no level */
+	assert_int_equal(thump_cpu_level_for(words, THUMP_NR_CPU_WORDS), 0);
+}
+
+/* Components are at offsets that only the machine knows, so this one looks at its own. */
+static void default_rights_of_protection_keys_are_dropped(void **state)
+{
+	unsigned char xstate[16384] = { 0 };
+	uint64_t bits = 1u << 9 | 7;
+	const uint32_t ours = 0x55555550;
+
+	(void)state;
+	if (!(thump_cpu_xcr0() >> 9 & 1))
+		skip();
+	memcpy(xstate + 512, &bits, sizeof(bits));
+	for (size_t at = 576; at + sizeof(ours) <= sizeof(xstate); at += sizeof(ours))
+		memcpy(xstate + at, &ours, sizeof(ours));
+	thump_xstate_drop_default_pkru(xstate, sizeof(xstate));
+	assert_int_equal(thump_xstate_in_use(xstate, sizeof(xstate)), bits);
+	for (size_t at = 576; at + sizeof(ours) <= sizeof(xstate); at += sizeof(ours))
+		memcpy(xstate + at, &(uint32_t){ ours | 4 }, sizeof(ours));
+	thump_xstate_drop_default_pkru(xstate, sizeof(xstate));
+	assert_int_equal(thump_xstate_in_use(xstate, sizeof(xstate)), 7);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_missing_on_the_same_machine),
 		cmocka_unit_test(words_are_what_the_processor_says),
 		cmocka_unit_test(missing_features_are_named),
+		cmocka_unit_test(levels_hold_the_lower_ones),
+		cmocka_unit_test(default_rights_of_protection_keys_are_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,24 @@ void thump_cpu_words(uint32_t words_ret[THUMP_NR_CPU_WORDS]);
 /* XCR0: the xsave components that the kernel has enabled; 0 when there is no xsave. */
 uint64_t thump_cpu_xcr0(void);
 
+/*
+ * Levels of the x86-64 psABI, x86-64-v1 to x86-64-v4, by their numbers. The features of a level
+ * include those of lower ones.
+ */
+#define THUMP_CPU_LEVELS 4
+void thump_cpu_level_words(int level, uint32_t words_ret[THUMP_NR_CPU_WORDS]);
+/* xsave components that programs of a level have in use. */
+uint64_t thump_cpu_level_xcr0(int level);
+/* The highest level of this machine, kernel included. */
+int thump_cpu_level(void);
+/* The lowest level that has all features in `wanted`; 0: no level has them all. */
+int thump_cpu_level_for(const uint32_t *wanted, size_t nr_wanted);
+
+/* xsave components that are in use in an XSAVE area in its standard format; 0 without one. */
+uint64_t thump_xstate_in_use(const unsigned char *xstate, size_t size_bytes);
+/* Lets the rights of protection keys be unused when they are as the kernel or the CPU sets them. */
+void thump_xstate_drop_default_pkru(unsigned char *xstate, size_t size_bytes);
+
 /* Brand string, NUL-terminated. */
 void thump_cpu_name(char name_ret[49]);
 

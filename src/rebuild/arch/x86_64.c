@@ -10,10 +10,8 @@
 #include "proc/arch/cpu.h"
 #include "rebuild/arch/arch.h"
 
-/* The header of an XSAVE area begins with the features in use, Intel SDM volume 1, 13.4.2. */
-#define XSTATE_BV_OFFSET 512
-#define XSTATE_MIN_SIZE	 576
-#define FIRST_EXTENDED	 2 /* x87 and SSE are in the legacy area */
+#define XSTATE_MIN_SIZE 576
+#define FIRST_EXTENDED	2 /* x87 and SSE are in the legacy area */
 /* x87, SSE, AVX: at the same place in every processor. */
 #define XSTATE_FIXED_BITS UINT64_C(7)
 
@@ -78,15 +76,6 @@ void thump_xstate_layout_here(const struct thump_machine *machine,
 	*layout_ret = layout;
 }
 
-static uint64_t xstate_features(const struct thump_task *task)
-{
-	uint64_t bits = 0;
-
-	if (task->xstate_size >= XSTATE_BV_OFFSET + sizeof(bits))
-		memcpy(&bits, task->xstate + XSTATE_BV_OFFSET, sizeof(bits));
-	return bits;
-}
-
 /* Size of an area with these features in the common layout; 0 when one is not known. */
 static uint32_t common_size(uint64_t features)
 {
@@ -123,7 +112,7 @@ static bool at_common_places(const struct thump_task *task, uint64_t in_use,
 bool thump_xstate_fits(const struct thump_task *task, const struct thump_machine *machine,
 		       const struct thump_xstate_layout *here)
 {
-	const uint64_t in_use = xstate_features(task);
+	const uint64_t in_use = thump_xstate_in_use(task->xstate, task->xstate_size);
 
 	if (!task->xstate_size || (in_use & ~XSTATE_FIXED_BITS) == 0)
 		return (in_use & ~here->xcr0) == 0;

@@ -132,9 +132,9 @@ def run(name, test, seconds, **more):
                  libraries={"type": pathlib.Path, "required": True}, **more)
 
 
-def restore(world, image, name, **options):
+def restore(world, image, name, *words, **options):
     """world.restore for a program that writes as soon as it runs, perhaps before the report."""
-    process = world.start([world.thump_path, "restore", image, "--json"], name, **options)
+    process = world.start([world.thump_path, "restore", image, "--json", *words], name, **options)
     early, text = [], ""
     while True:
         line = process.line("the report")
