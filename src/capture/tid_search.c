@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Locks of glibc by their looks. That is enough to say that one is held: every field but the owner
- * has few values, and five of them must be right at once.
+ * has few values, and all of them must be right at once.
  *
  * Layouts are part of glibc's binary interface, as programs make locks by static initialisers:
  * bits/struct_mutex.h and bits/struct_rwlock.h; the kinds are in nptl/pthreadP.h.
@@ -37,32 +37,43 @@ enum {
 	KIND_TYPE = 3, /* normal, recursive, error-checking, adaptive */
 	KIND_RECURSIVE = 1,
 	KIND_ERROR_CHECKING = 2,
-	KIND_ROBUST = 16,
 	KIND_INHERITS_PRIORITY = 32,
-	KIND_ALL = 0x3ff, /* with priority protection, process sharing and lock elision */
+	KIND_SHARED = 128,
+	KIND_ELISION = 0x300, /* wanted, not wanted */
+	/* Robust ones are listed, and with priority protection nothing is where it is here. */
+	KIND_KNOWN = KIND_TYPE | KIND_INHERITS_PRIORITY | KIND_SHARED | KIND_ELISION,
 };
 
 /* Bits of readers; more of it counts them. */
 enum { RWLOCK_WRITE_PHASE = 1, RWLOCK_WRITE_LOCKED = 2 };
+/* A futex that is on may say that somebody waits in it. */
+enum { RWLOCK_FUTEX_ON = 1, RWLOCK_FUTEX_USED = 2 };
 
-#define MOST_USERS ((uint32_t)1 << 20)
+#define MOST_USERS ((uint32_t)1 << 16)
 
 /* Held, and its owner is compared with a tid. */
 static bool is_held_mutex(const struct mutex *mutex)
 {
-	uint32_t type = mutex->kind & KIND_TYPE;
-	bool robust = mutex->kind & KIND_ROBUST;
+	uint32_t type = mutex->kind & KIND_TYPE, owner = (uint32_t)mutex->owner;
+	bool counted = type == KIND_RECURSIVE ? mutex->count > 0 && mutex->count < MOST_USERS
+					      : mutex->count == 0;
 
-	if ((mutex->kind & ~(uint32_t)KIND_ALL) || mutex->nr_users == 0 ||
-	    mutex->nr_users > MOST_USERS || mutex->spins != 0 || robust != (mutex->next != 0) ||
-	    robust != (mutex->previous != 0))
+	if ((mutex->kind & ~(uint32_t)KIND_KNOWN) || mutex->nr_users == 0 ||
+	    mutex->nr_users > MOST_USERS || mutex->spins || mutex->next || mutex->previous)
 		return false;
-	if (mutex->kind & (KIND_ROBUST | KIND_INHERITS_PRIORITY))
-		return (mutex->lock & FUTEX_TID_MASK) == (uint32_t)mutex->owner;
-	if (mutex->lock != 1 && mutex->lock != 2)
+	/* Tables of numbers have runs of the same one. */
+	if (mutex->lock == owner && mutex->count == owner && mutex->nr_users == owner)
 		return false;
-	return type == KIND_RECURSIVE ? mutex->count > 0 && mutex->count < MOST_USERS
-				      : type == KIND_ERROR_CHECKING && mutex->count == 0;
+	if (mutex->kind & KIND_INHERITS_PRIORITY)
+		return (mutex->lock & FUTEX_TID_MASK) == owner &&
+		       (type == KIND_RECURSIVE ? counted : mutex->count == 1);
+	return (mutex->lock == 1 || mutex->lock == 2) && counted &&
+	       (type == KIND_RECURSIVE || type == KIND_ERROR_CHECKING);
+}
+
+static bool is_on(uint32_t futex)
+{
+	return (futex & ~(uint32_t)RWLOCK_FUTEX_USED) == RWLOCK_FUTEX_ON;
 }
 
 /* Whoever unlocks it is the writer, or a reader, by the tid (pthread_rwlock_unlock.c). */
@@ -71,7 +82,8 @@ static bool is_held_rwlock(const struct rwlock *rwlock)
 	const uint32_t written = RWLOCK_WRITE_PHASE | RWLOCK_WRITE_LOCKED;
 
 	return (rwlock->readers & written) == written && rwlock->readers < MOST_USERS &&
-	       rwlock->writers < MOST_USERS && rwlock->pad[0] == 0 && rwlock->pad[1] == 0 &&
+	       rwlock->writers < MOST_USERS && is_on(rwlock->phase) &&
+	       is_on(rwlock->writers_futex) && rwlock->pad[0] == 0 && rwlock->pad[1] == 0 &&
 	       rwlock->shared <= 1 && rwlock->pad2[0] == 0 && rwlock->pad2[1] == 0 &&
 	       rwlock->flags <= 2;
 }

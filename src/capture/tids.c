@@ -176,6 +176,23 @@ static int look_at_unvouched(struct look *look, uint64_t start, uint64_t end, st
 	return look_at(look, start, end, err);
 }
 
+/* A program or library, and no file that is only data: those have no locks, but many small numbers
+ * that look like some. */
+static bool has_code(const struct thump_model *model, uint32_t backing_id)
+{
+	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		if (model->vmas[i].backing_id == backing_id && (model->vmas[i].prot & PROT_EXEC))
+			return true;
+	}
+	return false;
+}
+
+static bool may_hold_locks(const struct thump_model *model, const struct thump_vma *vma)
+{
+	return (vma->prot & PROT_WRITE) && vma->nr_extents > 0 &&
+	       (vma->kind != THUMP_VMA_FILE_PRIVATE || has_code(model, vma->backing_id));
+}
+
 static int look_at_memory(struct look *look, struct thump_err *err)
 {
 	const struct thump_model *model = &look->cap->model;
@@ -183,7 +200,9 @@ static int look_at_memory(struct look *look, struct thump_err *err)
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
 		const struct thump_vma *vma = &model->vmas[i];
 
-		for (uint32_t e = 0; (vma->prot & PROT_WRITE) && e < vma->nr_extents; e++) {
+		if (!may_hold_locks(model, vma))
+			continue;
+		for (uint32_t e = 0; e < vma->nr_extents; e++) {
 			if (look_at_unvouched(look, vma->extents[e].start, vma->extents[e].end,
 					      err) < 0)
 				return -1;

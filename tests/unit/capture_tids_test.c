@@ -11,7 +11,7 @@
 
 #include "capture/tids.h"
 
-#define OTHER_TID  1
+#define OTHER_TID  33 /* as a kind: recursive, and inherits priority */
 #define OTHER_SELF UINT64_C(0x7f0000001000)
 
 struct seen {
@@ -89,10 +89,9 @@ static void mutexes_that_know_their_owner_are_found_while_they_are_held(void **s
 	static const int kinds[][3] = {
 		{ PTHREAD_MUTEX_RECURSIVE, PTHREAD_MUTEX_STALLED, PTHREAD_PRIO_NONE },
 		{ PTHREAD_MUTEX_ERRORCHECK, PTHREAD_MUTEX_STALLED, PTHREAD_PRIO_NONE },
-		{ PTHREAD_MUTEX_NORMAL, PTHREAD_MUTEX_ROBUST, PTHREAD_PRIO_NONE },
-		{ PTHREAD_MUTEX_RECURSIVE, PTHREAD_MUTEX_ROBUST, PTHREAD_PRIO_NONE },
 		{ PTHREAD_MUTEX_NORMAL, PTHREAD_MUTEX_STALLED, PTHREAD_PRIO_INHERIT },
-		{ PTHREAD_MUTEX_ERRORCHECK, PTHREAD_MUTEX_ROBUST, PTHREAD_PRIO_INHERIT },
+		{ PTHREAD_MUTEX_RECURSIVE, PTHREAD_MUTEX_STALLED, PTHREAD_PRIO_INHERIT },
+		{ PTHREAD_MUTEX_ERRORCHECK, PTHREAD_MUTEX_STALLED, PTHREAD_PRIO_INHERIT },
 	};
 
 	(void)state;
@@ -146,6 +145,22 @@ static void rwlocks_are_found_while_they_are_held_for_writing(void **state)
 	assert_int_equal(look_at(&place).nr_rwlocks, 0);
 }
 
+/* Numbers of threads are small in a container, and so are many others. */
+static void small_numbers_are_no_locks(void **state)
+{
+	const uint32_t numbers[14] = { 3, 0, 2, 1, 0, 0, OTHER_TID, 0 };
+	const uint32_t others[14] = { 3, 0, 0, 0, 0, 0, OTHER_TID, 0 };
+
+	(void)state;
+	assert_int_equal(look(numbers, sizeof(numbers), sizeof(numbers)).nr_rwlocks, 0);
+	assert_int_equal(look(others, sizeof(others), sizeof(others)).nr_rwlocks, 0);
+	for (uint32_t number = 1; number < 1024; number++) {
+		const uint32_t run[14] = { number, number, number, number, number };
+
+		assert_int_equal(look(run, sizeof(run), sizeof(run)).nr_mutexes, 0);
+	}
+}
+
 static void what_runs_into_the_next_piece_is_found_once(void **state)
 {
 	struct place place = { 0 };
@@ -186,6 +201,7 @@ int main(void)
 		cmocka_unit_test(mutexes_that_know_their_owner_are_found_while_they_are_held),
 		cmocka_unit_test(normal_and_adaptive_mutexes_are_nothing),
 		cmocka_unit_test(rwlocks_are_found_while_they_are_held_for_writing),
+		cmocka_unit_test(small_numbers_are_no_locks),
 		cmocka_unit_test(what_runs_into_the_next_piece_is_found_once),
 		cmocka_unit_test(threads_are_found_by_their_pthread_t),
 	};
