@@ -7,35 +7,19 @@ import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
-import re
 import subprocess
 
 from thumptest import java
 from thumptest.events import Failure
 
 CLONES = 3
-COMM_SIZE = 15
-
-
-def is_name_of(comm, name):
-    """HotSpot gives its threads' names to the kernel, cut to fit; the first one keeps its own."""
-    return comm in (name[:COMM_SIZE], f"{name[:7]}..{name[-6:]}") or \
-        (name == "main" and comm == "java")
 
 
 def expect_tids(world, home, pid):
-    """jstack tells the tid of each thread, the JVM's own included, as the kernel does."""
     stacks = world.run([home / "bin" / "jstack", pid], "jstack")[1]
-    threads = re.findall(r'^"(.*?)" .*\bnid=(0x[0-9a-f]+|\d+)', stacks, re.M)
-    if "VM Thread" not in dict(threads) or "locks-0" not in dict(threads):
-        raise Failure(f"jstack {pid} shows {threads}")
-    for name, tid in threads:
-        path = pathlib.Path(f"/proc/{pid}/task/{int(tid, 0)}/comm")
-        if not path.exists():
-            raise Failure(f"{pid} has no thread {tid}, which is to be {name!r}")
-        comm = path.read_text(encoding="utf-8").strip()
-        if not is_name_of(comm, name):
-            raise Failure(f"thread {tid} of {pid} is {comm!r}, not {name!r}")
+    comms = {int(task.name): (task / "comm").read_text(encoding="utf-8").strip()
+             for task in pathlib.Path(f"/proc/{pid}/task").iterdir()}
+    java.expect_tids(stacks, comms, ("VM Thread", "locks-0"))
 
 
 class Clones:

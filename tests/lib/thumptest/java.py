@@ -15,6 +15,7 @@ from thumptest.events import Failure, Skip
 SOURCES = scenario.ROOT / "tests" / "jvm" / "java"
 CRAC = "org.crac:crac:1.5.0"
 AGENT = "libthump-jvm.so"
+COMM_SIZE = 15
 
 
 def find_jdk(version):
@@ -107,6 +108,26 @@ def child_of(process, world):
     if len(children) != 1:
         raise Failure(f"{process.name} has the children {children} in {world.directory}")
     return children[0]
+
+
+def is_name_of(comm, name):
+    """HotSpot gives its threads' names to the kernel, cut to fit; the first one keeps its own."""
+    return comm in (name[:COMM_SIZE], f"{name[:7]}..{name[-6:]}") or \
+        (name in ("main", "DestroyJavaVM") and comm == "java")
+
+
+def expect_tids(stacks, comms, wanted):
+    """jstack told the tid of each thread, the JVM's own included, as the kernel does: `comms` has
+    their names by tid. The threads in `wanted` are among them."""
+    threads = re.findall(r'^"(.*?)" .*\bnid=(0x[0-9a-f]+|\d+)', stacks, re.M)
+    if set(wanted) - dict(threads).keys():
+        raise Failure(f"jstack shows {threads}")
+    for name, tid in threads:
+        comm = comms.get(int(tid, 0))
+        if comm is None:
+            raise Failure(f"there is no thread {tid}, which is to be {name!r}")
+        if not is_name_of(comm, name):
+            raise Failure(f"thread {tid} is {comm!r}, not {name!r}")
 
 
 def resident_bytes(pid):
