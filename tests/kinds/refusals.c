@@ -9,9 +9,11 @@
 
 #include "../lib/tied_fork.h"
 
+#include <asm/ldt.h>
 #include <linux/aio_abi.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/mempolicy.h>
 #include <linux/netlink.h>
 #include <linux/perf_event.h>
 #include <linux/seccomp.h>
@@ -41,6 +43,20 @@
 #endif
 #ifndef SYS_memfd_secret
 #define SYS_memfd_secret 447
+#endif
+
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE		 65
+#define PR_MDWE_REFUSE_EXEC_GAIN 1
+#endif
+#ifndef PR_SET_MEMORY_MERGE
+#define PR_SET_MEMORY_MERGE 67
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+#ifndef SCHED_DEADLINE
+#define SCHED_DEADLINE 6
 #endif
 
 #define PAGE ((size_t)4096)
@@ -382,6 +398,102 @@ static void make_mce_kill(int given)
 	refuse(-1, "PR_MCE_KILL");
 }
 
+/* ---- modes of the process ------------------------------------------------------------------- */
+
+static void set_mode(const char *name, long result)
+{
+	if (result < 0)
+		workload_skip("%s: %s", name, strerror(errno));
+	refuse(-1, name);
+}
+
+static void make_mdwe(int given)
+{
+	(void)given;
+	set_mode("PR_SET_MDWE", prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0));
+}
+
+static void make_memory_merge(int given)
+{
+	(void)given;
+	set_mode("PR_SET_MEMORY_MERGE", prctl(PR_SET_MEMORY_MERGE, 1, 0, 0, 0));
+}
+
+static void make_tsc(int given)
+{
+	(void)given;
+	set_mode("PR_SET_TSC", prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0));
+}
+
+static void make_speculation(int given)
+{
+	(void)given;
+	set_mode("speculation",
+		 prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, PR_SPEC_FORCE_DISABLE, 0, 0));
+}
+
+static void make_ldt(int given)
+{
+	struct user_desc entry = { .entry_number = 3, .limit = 1, .read_exec_only = 1 };
+
+	(void)given;
+	set_mode("modify_ldt", syscall(SYS_modify_ldt, 1, &entry, sizeof(entry)));
+}
+
+static void make_mempolicy(int given)
+{
+	unsigned long nodes = 1;
+
+	(void)given;
+	set_mode("set_mempolicy", syscall(SYS_set_mempolicy, MPOL_BIND, &nodes, 8 * sizeof(nodes)));
+}
+
+static void make_deadline(int given)
+{
+	/* struct sched_attr: size, policy, flags, nice and priority, runtime, deadline, period */
+	const uint64_t attr[] = {
+		48 | (uint64_t)SCHED_DEADLINE << 32, 0, 0, 100000, 10000000, 10000000
+	};
+
+	(void)given;
+	set_mode("SCHED_DEADLINE", syscall(SYS_sched_setattr, 0, attr, 0));
+}
+
+static void make_chroot(int given)
+{
+	(void)given;
+	set_mode("chroot", chroot("/tmp"));
+}
+
+static void make_thread_timer(int given)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_NONE };
+	timer_t timer;
+
+	(void)given;
+	MUST(timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer));
+	refuse(-1, "POSIX timer\tCPU time of a thread");
+}
+
+static void make_guard_region(int given)
+{
+	char *at = must_mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			     -1, 0);
+
+	(void)given;
+	set_mode("MADV_GUARD_INSTALL", madvise(at + PAGE, PAGE, MADV_GUARD_INSTALL));
+}
+
+/* None of its pages need be there. */
+static void make_hugetlb(int given)
+{
+	void *at = mmap(NULL, (size_t)2 << 20, PROT_READ,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1, 0);
+
+	(void)given;
+	set_mode("MAP_HUGETLB", at == MAP_FAILED ? -1 : 0);
+}
+
 static void *thread_of_another_host(void *arg)
 {
 	pthread_barrier_t *barrier = arg;
@@ -616,6 +728,17 @@ static const struct {
 	{ "seccomp", make_seccomp },
 	{ "mlockall_future", make_mlockall_future },
 	{ "mce_kill", make_mce_kill },
+	{ "mdwe", make_mdwe },
+	{ "memory_merge", make_memory_merge },
+	{ "tsc", make_tsc },
+	{ "speculation", make_speculation },
+	{ "ldt", make_ldt },
+	{ "mempolicy", make_mempolicy },
+	{ "deadline", make_deadline },
+	{ "chroot", make_chroot },
+	{ "thread_timer", make_thread_timer },
+	{ "guard_region", make_guard_region },
+	{ "hugetlb", make_hugetlb },
 	{ "thread_namespace", make_thread_namespace },
 	{ "io_uring_thread", make_io_uring_thread },
 	{ "thread_seccomp", make_thread_seccomp },
