@@ -329,28 +329,72 @@ static int find_insn(const struct attempt *attempt, uint64_t vdso, struct remote
 	return 0;
 }
 
-static int inject(struct attempt *attempt, uint64_t vdso, struct thump_err *err)
+static struct thump_door door_of(const struct attempt *attempt)
 {
 	const struct thump_region *region = &attempt->region;
 	const uint64_t fd = (uint64_t)region->fds[thump_slot_region(attempt->plan->model)];
-	const uint64_t data[6] = { region->addr,
-				   thump_page_up(region->used),
-				   PROT_READ | PROT_WRITE,
-				   MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE,
-				   fd,
-				   0 };
+
+	return (struct thump_door){
+		.maps = { { region->addr, thump_page_up(region->used), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd,
+			    region->code_size },
+			  { region->code_addr, region->code_size, PROT_READ | PROT_EXEC,
+			    MAP_PRIVATE | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd, 0 } },
+		.stack_top = region->blob->stack_top,
+		.data = region->addr,
+		.entry = region->code_addr,
+	};
+}
+
+/*
+ * The door goes where the page with the first instruction begins: executable memory of a program
+ * that will never run, and that the blob unmaps first of all. There is one stop, at the blob's end;
+ * each call that is made from outside takes two.
+ */
+static int run_by_door(struct attempt *attempt, struct thump_err *err)
+{
+	const size_t code_bytes = (size_t)(thump_door_end - thump_door_start);
+	const struct thump_door door = door_of(attempt);
+	unsigned char bytes[THUMP_PAGE_SIZE];
+	struct remote_addr at;
+
+	if (thump_newborn_entry(attempt->newborn, &at, err) < 0)
+		return -1;
+	at.addr &= ~(THUMP_PAGE_SIZE - 1);
+	memcpy(bytes, &door, sizeof(door));
+	memcpy(bytes + sizeof(door), thump_door_start, code_bytes);
+	if (thump_newborn_write(attempt->newborn, at, bytes, sizeof(door) + code_bytes, err) < 0)
+		return -1;
+	return thump_newborn_run(attempt->newborn, REMOTE(at.addr + sizeof(door)), at, at.addr, 0,
+				 err);
+}
+
+/*
+ * Where the door cannot map the code: a security module may not let a memfd be executed. Anonymous
+ * memory it may let, with code that is written from outside.
+ */
+static int run_injected(struct attempt *attempt, uint64_t vdso, struct thump_err *err)
+{
+	const struct thump_region *region = &attempt->region;
+	const struct thump_door door = door_of(attempt);
 	const uint64_t code[6] = {
 		region->code_addr,     region->code_size,
 		PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
 		(uint64_t)-1,	       0
 	};
 	struct remote_addr insn;
+	uint64_t data[6];
 
+	memcpy(data, door.maps[0], sizeof(data));
+	/* The door has mapped it, too. */
+	data[3] = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
 	if (find_insn(attempt, vdso, &insn, err) < 0 || map_remote(attempt, insn, data, err) < 0 ||
-	    map_remote(attempt, insn, code, err) < 0)
+	    map_remote(attempt, insn, code, err) < 0 ||
+	    thump_newborn_write(attempt->newborn, REMOTE(region->code_addr), thump_blob_start,
+				(size_t)(thump_blob_end - thump_blob_start), err) < 0)
 		return -1;
-	return thump_newborn_write(attempt->newborn, REMOTE(region->code_addr), thump_blob_start,
-				   (size_t)(thump_blob_end - thump_blob_start), err);
+	return thump_newborn_run(attempt->newborn, REMOTE(door.entry), REMOTE(door.stack_top),
+				 door.data, 0, err);
 }
 
 static int run_blob(struct attempt *attempt, struct thump_err *err)
@@ -361,12 +405,10 @@ static int run_blob(struct attempt *attempt, struct thump_err *err)
 	uint64_t vdso;
 
 	if (find_vdso(attempt, &vdso, err) < 0 ||
-	    thump_layout_steps(region, attempt->plan->model, &attempt->plan->kernel, vdso, err) <
-		    0 ||
-	    inject(attempt, vdso, err) < 0)
+	    thump_layout_steps(region, attempt->plan->model, &attempt->plan->kernel, vdso, err) < 0)
 		return -1;
-	if (thump_newborn_run(attempt->newborn, REMOTE(region->code_addr), REMOTE(blob->stack_top),
-			      region->addr, 0, err) < 0)
+	if (run_by_door(attempt, err) < 0 ||
+	    (blob->phase == THUMP_PHASE_START && run_injected(attempt, vdso, err) < 0))
 		return thump_add_context(err, "fill the new process (phase %u)", blob->phase);
 	if (blob->failed || blob->phase != THUMP_PHASE_READY) {
 		thump_what_failed(blob, region->steps, region->room_steps, err);

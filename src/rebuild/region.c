@@ -26,17 +26,19 @@ static void *take(struct thump_region *region, size_t size_bytes)
 
 static int map_memfd(struct thump_region *region, struct thump_err *err)
 {
-	void *bytes;
+	const size_t size_bytes = region->code_size + region->room;
+	unsigned char *bytes;
 
 	region->fd = memfd_create("thump", MFD_CLOEXEC);
 	if (region->fd < 0)
 		return thump_fail_errno(err, "memfd_create");
-	if (ftruncate(region->fd, (off_t)region->room) < 0)
-		return thump_fail_errno(err, "size the data region (%zu bytes)", region->room);
-	bytes = mmap(NULL, region->room, PROT_READ | PROT_WRITE, MAP_SHARED, region->fd, 0);
+	if (ftruncate(region->fd, (off_t)size_bytes) < 0)
+		return thump_fail_errno(err, "size the data region (%zu bytes)", size_bytes);
+	bytes = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, region->fd, 0);
 	if (bytes == MAP_FAILED)
 		return thump_fail_errno(err, "map the data region");
-	region->bytes = bytes;
+	memcpy(bytes, thump_blob_start, (size_t)(thump_blob_end - thump_blob_start));
+	region->bytes = bytes + region->code_size;
 	return 0;
 }
 
@@ -85,7 +87,7 @@ void thump_region_close(struct thump_region *region)
 void thump_region_destroy(struct thump_region *region)
 {
 	if (region->bytes)
-		(void)munmap(region->bytes, region->room);
+		(void)munmap(region->bytes - region->code_size, region->code_size + region->room);
 	region->bytes = NULL;
 	thump_free_ptr(&region->written);
 	thump_close_fd(&region->fd);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The data region that thump and the blob share: a memfd, mapped here while it is written and
- * mapped into the new process at an address that is known beforehand. Begins with the blob's
- * header; then what the child tells before its exec, a pool for whatever steps point to, and, once
- * their number is known, the steps. Room is taken generously: a memfd is sparse, only what is used
- * costs anything.
+ * mapped into the new process at an address that is known beforehand. The blob's code comes first,
+ * in pages of its own; the data begins with the blob's header; then what the child tells before its
+ * exec, a pool for whatever steps point to, and, once their number is known, the steps. Room is
+ * taken generously: a memfd is sparse, only what is used costs anything.
  */
 #ifndef THUMP_REBUILD_REGION_H
 #define THUMP_REBUILD_REGION_H
@@ -20,10 +20,10 @@
 #define THUMP_REGION_LAYOUT_STEPS 24
 
 struct thump_region {
-	int fd;		      /* the memfd */
-	unsigned char *bytes; /* mapped here */
-	size_t room, used;
-	uint64_t code_addr; /* of the blob in the new process; the data follows */
+	int fd;		      /* the memfd: code_size of code, then the data */
+	unsigned char *bytes; /* the data, mapped here */
+	size_t room, used;    /* of the data */
+	uint64_t code_addr;   /* of the blob in the new process; the data follows */
 	uint64_t code_size;
 	uint64_t addr; /* of the data in the new process */
 	struct thump_blob_data *blob;

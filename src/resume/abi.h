@@ -130,6 +130,17 @@ struct thump_blob_data {
 	uint64_t ticks_start, ticks_setup, ticks_threads, ticks_memory, ticks_finish; /* marks */
 };
 
+/*
+ * What the door (blob.h) is told: it maps data and code as mmap(2) takes it, and enters the blob.
+ * When one cannot be mapped it traps with the blob's phase still being START.
+ */
+struct thump_door {
+	uint64_t maps[2][6];
+	uint64_t stack_top;
+	uint64_t data;
+	uint64_t entry;
+};
+
 #define THUMP_BLOB_FAILED_BIT 0x80000000u
 
 enum thump_blob_phase {

@@ -151,20 +151,28 @@ static int wait_for_exec_event(struct thump_newborn *newborn, uint64_t deadline_
 int thump_newborn_wait_exec(struct thump_newborn *newborn, unsigned timeout_ms,
 			    struct thump_err *err)
 {
-	const uint64_t deadline_ns = thump_deadline_ns(timeout_ms);
-	int status;
-
-	if (wait_for_exec_event(newborn, deadline_ns, err) != 0)
+	if (wait_for_exec_event(newborn, thump_deadline_ns(timeout_ms), err) != 0)
 		return -1;
-	/* The event is inside execve(2); its exit stop is before the first instruction. */
-	if (advance(newborn, PTRACE_SYSCALL, 0, deadline_ns, &status, err) != 0)
-		return -1;
+	/* All of the new program is there; what is still to come is the result in one register. */
+	newborn->in_exec = true;
 	/* Only now: the memory of before the exec is another one. */
 	newborn->mem_fd = openat(newborn->proc_fd, "mem", O_RDWR | O_CLOEXEC);
 	if (newborn->mem_fd < 0)
 		return thump_fail_errno(err, "open the memory of the new process %d", newborn->pid);
 	if (thump_ptrace_set_sigmask(newborn->pid, ~SYNCHRONOUS_SIGNALS) != 0)
 		return thump_fail_errno(err, "block signals in the new process %d", newborn->pid);
+	return 0;
+}
+
+int thump_newborn_entry(const struct thump_newborn *newborn, struct remote_addr *entry_ret,
+			struct thump_err *err)
+{
+	struct user_regs_struct regs;
+
+	if (thump_ptrace_get_regs(newborn->pid, &regs) != 0)
+		return thump_fail_errno(err, "read the registers of the new process %d",
+					newborn->pid);
+	*entry_ret = REMOTE(thump_arch_pc(&regs));
 	return 0;
 }
 
@@ -239,11 +247,22 @@ static int advance_to_syscall(struct thump_newborn *newborn, struct thump_err *e
 	}
 }
 
+/* Else the first syscall-stop would be that of execve(2). */
+static int leave_exec(struct thump_newborn *newborn, struct thump_err *err)
+{
+	if (!newborn->in_exec)
+		return 0;
+	newborn->in_exec = false;
+	return advance_to_syscall(newborn, err);
+}
+
 int thump_newborn_syscall(struct thump_newborn *newborn, struct remote_addr insn, long nr,
 			  const uint64_t args[6], long *result_ret, struct thump_err *err)
 {
 	struct user_regs_struct regs;
 
+	if (leave_exec(newborn, err) != 0)
+		return -1;
 	if (thump_ptrace_get_regs(newborn->pid, &regs) != 0)
 		return thump_fail_errno(err, "read the registers of the new process %d",
 					newborn->pid);
@@ -270,6 +289,7 @@ int thump_newborn_run(struct thump_newborn *newborn, struct remote_addr entry,
 	if (thump_ptrace_get_regs(newborn->pid, &regs) != 0)
 		return thump_fail_errno(err, "read the registers of the new process %d",
 					newborn->pid);
+	newborn->in_exec = false;
 	thump_arch_set_entry(&regs, entry.addr, stack_top.addr, arg);
 	if (thump_ptrace_set_regs(newborn->pid, &regs) != 0)
 		return thump_fail_errno(err, "write the registers of the new process %d",

@@ -32,6 +32,7 @@ struct thump_newborn {
 	pid_t *tids; /* [0] is pid; once gathered, all others follow, as the tracer sees them */
 	size_t nr_tids;
 	int exit_status; /* of waitpid(2), once `gone` */
+	bool in_exec;	 /* it has not returned from its execve(2) yet */
 	bool gone;	 /* it ended and was reaped */
 	bool released;
 	bool stop_wanted; /* somebody sent it SIGSTOP meanwhile: it is released stopped */
@@ -54,14 +55,18 @@ int thump_newborn_given_up_on(const struct thump_newborn *newborn);
 THUMP_MUST_CHECK int thump_newborn_wait_event(struct thump_newborn *newborn, struct thump_err *err);
 
 /*
- * Waits until the child's execve(2) is done and holds it before the first instruction, inside
- * no system call. When the child ends instead: -1, newborn->gone and ->exit_status are set.
- * Signals that come before the exec are passed on; after it all but the synchronous ones (SIGTRAP,
- * SIGSEGV, ...) are blocked, and threads inherit that: they reach the restored program. timeout_ms
- * 0 waits for ever (here and below).
+ * Waits until the child's execve(2) is done and holds it before the first instruction. When the
+ * child ends instead: -1, newborn->gone and ->exit_status are set. Signals that come before the
+ * exec are passed on; after it all but the synchronous ones (SIGTRAP, SIGSEGV, ...) are blocked,
+ * and threads inherit that: they reach the restored program. timeout_ms 0 waits for ever (here and
+ * below).
  */
 THUMP_MUST_CHECK int thump_newborn_wait_exec(struct thump_newborn *newborn, unsigned timeout_ms,
 					     struct thump_err *err);
+
+/* Where the new program would begin. */
+THUMP_MUST_CHECK int thump_newborn_entry(const struct thump_newborn *newborn,
+					 struct remote_addr *entry_ret, struct thump_err *err);
 
 /* Address of a `syscall` instruction in executable memory that the new program begins with. */
 THUMP_MUST_CHECK int thump_newborn_syscall_insn(struct thump_newborn *newborn,

@@ -658,6 +658,31 @@ static void test_lower_limits_are_said(void **state)
 	assert_int_equal(thump_problems_check(&rig->problems, "image", &rig->err), 0);
 }
 
+/* What a test does to its process must not reach the next one. The body's 77 is "cannot be had". */
+static void assert_apart(struct rig *rig, int (*body)(struct rig *rig), int expected)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(body(rig));
+	status = wait_for(pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), expected);
+}
+
+static int add_filter(struct sock_filter *filter, unsigned short length)
+{
+	const struct sock_fprog program = { length, filter };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -1;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
 static int deny_ptrace(void)
 {
 	struct sock_filter filter[] = {
@@ -666,11 +691,43 @@ static int deny_ptrace(void)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	const struct sock_fprog program = { THUMP_ARRAY_SIZE(filter), filter };
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -1;
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+	return add_filter(filter, THUMP_ARRAY_SIZE(filter));
+}
+
+/* As a security module may: what is mapped from the blob's memfd, and nothing else here, is mapped
+ * with MAP_POPULATE. */
+static int deny_executable_memfd(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 5),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PROT_READ | PROT_EXEC, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[3])),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_POPULATE, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+
+	return add_filter(filter, THUMP_ARRAY_SIZE(filter));
+}
+
+static int restore_without_executable_memfd(struct rig *rig)
+{
+	pid_t child;
+	int status;
+
+	if (deny_executable_memfd() < 0)
+		return 77;
+	if (start(rig, &child) < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
+		return 1;
+	return WEXITSTATUS(status);
+}
+
+static void test_lives_where_a_memfd_cannot_be_executed(void **state)
+{
+	assert_apart(*state, restore_without_executable_memfd, STATUS);
 }
 
 /* Planned as by --dry-run, it is a problem; started without, it is refused, and nothing is left. */
@@ -700,17 +757,7 @@ static int restore_without_ptrace(struct rig *rig)
 
 static void test_without_ptrace_it_is_refused(void **state)
 {
-	pid_t pid = fork();
-	int status;
-
-	assert_true(pid >= 0);
-	if (pid == 0)
-		_exit(restore_without_ptrace(*state));
-	status = wait_for(pid);
-	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == 77)
-		skip();
-	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_apart(*state, restore_without_ptrace, 0);
 }
 
 /* As an ordinary user with a full bounding set would restore what a container had started. */
@@ -731,17 +778,7 @@ static int restore_smaller_bounding_set(struct rig *rig)
 
 static void test_a_larger_bounding_set_is_said(void **state)
 {
-	pid_t pid = fork();
-	int status;
-
-	assert_true(pid >= 0);
-	if (pid == 0)
-		_exit(restore_smaller_bounding_set(*state));
-	status = wait_for(pid);
-	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == 77)
-		skip();
-	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_apart(*state, restore_smaller_bounding_set, 0);
 }
 
 static void test_lazy_needs_somebody_who_vouches(void **state)
@@ -798,6 +835,7 @@ int main(void)
 		TEST(test_a_vdso_that_is_none),
 		TEST(test_lower_limits_are_said),
 		TEST(test_a_larger_bounding_set_is_said),
+		TEST(test_lives_where_a_memfd_cannot_be_executed),
 		TEST(test_without_ptrace_it_is_refused),
 		TEST(test_lazy_needs_somebody_who_vouches),
 		TEST(test_vouched_memory_is_lazy),
