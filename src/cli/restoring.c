@@ -2,6 +2,7 @@
 #include "cli/restoring.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -93,13 +94,17 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 	opts.progress = show_progress;
 	opts.progress_ctx = &restoring->progress;
 	raise_nofile(restoring);
-	if (thump_image_open(restoring->path, &restoring->image, err) < 0)
-		return -1;
-	restoring->open_ns = thump_now_ns() - start_ns;
-	if (thump_parameters(&restoring->arena,
+	/* `run` comes here to see whether there is an image. */
+	if (access(restoring->path, R_OK) == 0)
+		opts.head_start = thump_head_start_begin(options);
+	if (thump_image_open(restoring->path, &restoring->image, err) < 0 ||
+	    thump_parameters(&restoring->arena,
 			     &thump_image_model(restoring->image)->process.runtime,
-			     &restoring->words, &opts.parameters, &opts.nr_parameters, err) < 0)
+			     &restoring->words, &opts.parameters, &opts.nr_parameters, err) < 0) {
+		thump_head_start_destroy(opts.head_start);
 		return -1;
+	}
+	restoring->open_ns = thump_now_ns() - start_ns;
 	opts.new_session =
 		wants_session(&thump_image_model(restoring->image)->process, options->detach);
 	if (thump_plan_create(restoring->image, &opts, &restoring->problems, &restoring->plan,

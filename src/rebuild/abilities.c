@@ -174,24 +174,28 @@ static int enter_time_namespace(const struct thump_namespace_setup *setup)
 	return write_file("/proc/self/timens_offsets", text);
 }
 
-void thump_namespace_begin(struct thump_namespace_setup *setup)
+void thump_namespace_map_ids(struct thump_namespace_setup *setup)
 {
 	if (setup->user_namespace)
 		setup->map_errno = write_maps(setup);
+}
+
+void thump_namespace_set_clocks(struct thump_namespace_setup *setup)
+{
 	if (!setup->map_errno)
 		setup->time_errno = enter_time_namespace(setup);
 }
 
 void thump_namespace_mount_proc(struct thump_namespace_setup *setup)
 {
-	setup->mount_errno = mount_proc();
+	if (!setup->map_errno)
+		setup->mount_errno = mount_proc();
 }
 
 void thump_namespace_enter(struct thump_namespace_setup *setup)
 {
-	thump_namespace_begin(setup);
-	if (setup->map_errno)
-		return;
+	thump_namespace_map_ids(setup);
+	thump_namespace_set_clocks(setup);
 	thump_namespace_mount_proc(setup);
 }
 

@@ -29,9 +29,10 @@ struct thump_namespace_setup {
 	uint32_t pid_max; /* of the probe */
 };
 void thump_namespace_enter(struct thump_namespace_setup *setup);
-/* Its parts: what is of the user namespace, for oneself and for children; and what needs the new
- * pid and mount namespaces. */
-void thump_namespace_begin(struct thump_namespace_setup *setup);
+/* Its parts, in this order; without ids the others do nothing. The ids are one's own, the clocks
+ * those of children, and /proc needs the new pid and mount namespaces. */
+void thump_namespace_map_ids(struct thump_namespace_setup *setup);
+void thump_namespace_set_clocks(struct thump_namespace_setup *setup);
 void thump_namespace_mount_proc(struct thump_namespace_setup *setup);
 
 #endif

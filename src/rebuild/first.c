@@ -49,7 +49,8 @@ static void help(struct thump_namespace_setup *setup, int fd)
 	struct message message = { .of_helper = true };
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	thump_namespace_begin(setup);
+	thump_namespace_map_ids(setup);
+	thump_namespace_set_clocks(setup);
 	message.map_errno = setup->map_errno;
 	message.time_errno = setup->time_errno;
 	if (!setup->map_errno) {

@@ -32,9 +32,9 @@ struct thump_head_start {
 	bool threaded;
 	pid_t pid; /* of the init, from the kernel, before it runs */
 	int clone_errno;
-	/* Futexes, in this order: there is an init or clone_errno, it has descriptors of its own,
-	 * its thread pointer is free again. */
-	uint32_t begun, apart, ended;
+	/* Futexes, in this order: there is an init or clone_errno, it knows its children's clocks,
+	 * it has descriptors of its own, its thread pointer is free again. */
+	uint32_t begun, clocks, apart, ended;
 	_Alignas(16) unsigned char stack[STACK_BYTES];
 };
 
@@ -56,6 +56,23 @@ static bool word_is_set(uint32_t *word)
 }
 
 /* ---- in the init -------------------------------------------------------------------------- */
+
+static bool thump_has_gone(const struct thump_head_start *start)
+{
+	struct pollfd fd = { .fd = start->thump_fd, .events = POLLIN };
+
+	return poll(&fd, 1, 0) > 0;
+}
+
+static void enter_namespaces(struct thump_head_start *start)
+{
+	thump_namespace_map_ids(&start->setup);
+	while (!word_is_set(&start->clocks))
+		if (thump_has_gone(start))
+			_exit(THUMP_FAILED);
+	thump_namespace_set_clocks(&start->setup);
+	thump_namespace_mount_proc(&start->setup);
+}
 
 /* False when thump does not need us, or has gone: while we share its descriptors, its end of the
  * socket stays open. */
@@ -79,7 +96,7 @@ static int init_begin(void *arg)
 	int control_fd = start->fds[1]; /* thump closes its own, and notes that */
 
 	set_word(&start->begun);
-	thump_namespace_enter(&start->setup);
+	enter_namespaces(start);
 	if (!wait_for_go(start) || unshare(CLONE_FILES) < 0)
 		_exit(THUMP_FAILED);
 	(void)close(start->fds[0]);
@@ -137,8 +154,8 @@ static int begin(struct thump_head_start *start, struct thump_err *err)
 	return 0;
 }
 
-int thump_head_start_create(const struct thump_machine *clocks, thump_init_fn *init,
-			    struct thump_head_start **start_ret, struct thump_err *err)
+int thump_head_start_create(thump_init_fn *init, struct thump_head_start **start_ret,
+			    struct thump_err *err)
 {
 	/* Not cleared: most of it is stack that is never touched. */
 	struct thump_head_start *start = malloc(sizeof(*start));
@@ -149,21 +166,26 @@ int thump_head_start_create(const struct thump_machine *clocks, thump_init_fn *i
 		.user_namespace = !(thump_caps_sets().effective & THUMP_CAP_BIT(CAP_SYS_ADMIN)),
 		.uid = geteuid(),
 		.gid = getegid(),
-		.monotonic_ns = clocks ? clocks->monotonic_ns : 0,
-		.boottime_ns = clocks ? clocks->boottime_ns : 0,
 	};
 	start->init = init;
 	start->fds[0] = start->fds[1] = start->thump_fd = -1;
 	start->threaded = false;
 	start->pid = 0;
 	start->clone_errno = 0;
-	start->begun = start->apart = start->ended = 0;
+	start->begun = start->clocks = start->apart = start->ended = 0;
 	if (begin(start, err) < 0) {
 		thump_head_start_destroy(start);
 		return -1;
 	}
 	*start_ret = start;
 	return 0;
+}
+
+void thump_head_start_set_clocks(struct thump_head_start *start, const struct thump_machine *clocks)
+{
+	start->setup.monotonic_ns = clocks ? clocks->monotonic_ns : 0;
+	start->setup.boottime_ns = clocks ? clocks->boottime_ns : 0;
+	set_word(&start->clocks);
 }
 
 /* Nobody else reaps it. */

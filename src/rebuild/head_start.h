@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The init of fresh namespaces, made while the plan is still being made: the kernel's part of that
- * takes as long as all checks, and runs on another processor meanwhile.
+ * The init of fresh namespaces, made while the image is being read and the plan being made: the
+ * kernel's part of that takes as long as both, and runs on another processor meanwhile.
  *
  * It shares our memory, so that it finds the plan there, and so that nothing is copied: a fork
  * costs more than all that it does. Rules, which follow from it:
@@ -24,18 +24,16 @@ struct thump_head_start;
 typedef void thump_init_fn(struct thump_namespace_setup *setup, struct thump_plan *plan,
 			   struct thump_rebuild_report *report, int control_fd);
 
-/* Its children's clocks go on from those of `clocks`, or show the machine's (NULL). */
-THUMP_MUST_CHECK int thump_head_start_create(const struct thump_machine *clocks,
-					     thump_init_fn *init,
+THUMP_MUST_CHECK int thump_head_start_create(thump_init_fn *init,
 					     struct thump_head_start **start_ret,
 					     struct thump_err *err);
+/* Once, before the go: its children's clocks go on from those of `clocks`, or show the machine's
+ * (NULL). It gets no further without that. */
+void thump_head_start_set_clocks(struct thump_head_start *start,
+				 const struct thump_machine *clocks);
 /* Lets it go on with plan and report, which stay until its hello. *control_fd_ret is our end of the
  * socket to it, *init_ret its pid; after a failure it is to be destroyed. */
 THUMP_MUST_CHECK int thump_head_start_go(struct thump_head_start *start, struct thump_plan *plan,
 					 struct thump_rebuild_report *report, int *control_fd_ret,
 					 pid_t *init_ret, struct thump_err *err);
-/* Ends and reaps the init, if there is one. Not for one that runs a program: that keeps what it
- * stands on for as long as it lives. NULL is fine. */
-void thump_head_start_destroy(struct thump_head_start *start);
-
 #endif

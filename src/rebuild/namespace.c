@@ -232,11 +232,15 @@ static int hear_init(int control_fd, pid_t init, const sigset_t *give_up_on,
 	return -1;
 }
 
-int thump_init_begin(const struct thump_model *model, const struct thump_rebuild_options *options,
-		     struct thump_head_start **start_ret, struct thump_err *err)
+int thump_init_begin(struct thump_head_start **start_ret, struct thump_err *err)
 {
-	return thump_head_start_create(options->real_clock ? NULL : &model->machine, init_main,
-				       start_ret, err);
+	return thump_head_start_create(init_main, start_ret, err);
+}
+
+void thump_init_set_clocks(struct thump_head_start *start, const struct thump_model *model,
+			   const struct thump_rebuild_options *options)
+{
+	thump_head_start_set_clocks(start, options->real_clock ? NULL : &model->machine);
 }
 
 int thump_rebuild_in_namespace(struct thump_plan *plan, struct thump_rebuild_report *report,
@@ -246,9 +250,11 @@ int thump_rebuild_in_namespace(struct thump_plan *plan, struct thump_rebuild_rep
 	auto_close int control_fd = -1;
 	pid_t pid;
 
-	if (!start &&
-	    thump_init_begin(thump_plan_model(plan), thump_plan_options(plan), &start, err) < 0)
-		return -1;
+	if (!start) {
+		if (thump_init_begin(&start, err) < 0)
+			return -1;
+		thump_init_set_clocks(start, thump_plan_model(plan), thump_plan_options(plan));
+	}
 	if (thump_head_start_go(start, plan, report, &control_fd, &pid, err) < 0 ||
 	    hear_init(control_fd, pid, &thump_plan_options(plan)->give_up_on, report, err) < 0) {
 		/* It ends by itself, unless it believes that all went well. */

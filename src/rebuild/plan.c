@@ -20,6 +20,19 @@ static void check_bounding(const struct thump_plan *plan, struct thump_problems 
 			  "CAP_SETPCAP, so it stays");
 }
 
+/* It goes on while we check, unless the image takes another way. */
+static void use_head_start(struct thump_plan *plan, bool trusted)
+{
+	if (!plan->head_start)
+		return;
+	if (trusted && thump_way_is_namespace(plan->model, &plan->options)) {
+		thump_init_set_clocks(plan->head_start, plan->model, &plan->options);
+		return;
+	}
+	thump_head_start_destroy(plan->head_start);
+	plan->head_start = NULL;
+}
+
 static int check_all(struct thump_plan *plan, struct thump_problems *problems,
 		     struct thump_err *err)
 {
@@ -31,10 +44,7 @@ static int check_all(struct thump_plan *plan, struct thump_problems *problems,
 	if (thump_check_owner(plan, problems, err) < 0)
 		return -1;
 	trusted = problems->nr_fatal == nr_fatal;
-	/* Goes on while we check. Without it the start tries again, and says what is wrong. */
-	if (trusted && thump_way_is_namespace(plan->model, &plan->options) &&
-	    thump_init_begin(plan->model, &plan->options, &plan->head_start, err) < 0)
-		*err = THUMP_ERR_INIT;
+	use_head_start(plan, trusted);
 	if (thump_check_machine(plan, problems, err) < 0)
 		return -1;
 	thump_check_ids(plan, problems);
@@ -54,11 +64,15 @@ int thump_plan_create(struct thump_image *image, const struct thump_rebuild_opti
 {
 	struct thump_plan *plan = calloc(1, sizeof(*plan));
 
-	if (!plan)
-		return thump_fail_errno(err, "memory for a plan");
+	if (!plan) {
+		(void)thump_fail_errno(err, "memory for a plan");
+		thump_head_start_destroy(options->head_start);
+		return -1;
+	}
 	plan->image = image;
 	plan->model = thump_image_model(image);
 	plan->options = *options;
+	plan->head_start = options->head_start;
 	plan->exe_fd = -1;
 	thump_arena_init(&plan->arena);
 	plan->rb = (struct thump_fd_rebuild){

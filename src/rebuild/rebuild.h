@@ -25,6 +25,8 @@ enum thump_memory_mode {
 	THUMP_MEMORY_LAZY_UNSAFE = 3, /* everything that the kernel can map lazily */
 };
 
+struct thump_head_start;
+
 struct thump_rebuild_options {
 	enum thump_memory_mode memory;
 	bool keep_stdio;
@@ -42,6 +44,8 @@ struct thump_rebuild_options {
 	/* Do not try out whether namespaces can be made before a start that makes them anyway; when
 	 * it cannot, the start looks for another way. Not for a dry run. */
 	bool assume_namespaces;
+	/* Or NULL: the plan's as soon as thump_plan_create() is called. */
+	struct thump_head_start *head_start;
 	const struct thump_port_map *ports;
 	size_t nr_ports;
 	const struct thump_fd_rules *rules; /* resource policies; or NULL */
@@ -79,6 +83,15 @@ struct thump_rebuild_report {
 	uint64_t open_ns, check_ns, fork_ns, fds_ns, exec_ns, setup_ns, threads_ns, memory_ns,
 		finish_ns, commit_ns, total_ns;
 };
+
+/*
+ * What most starts of somebody who may do no more than others need, and no image decides: begun
+ * before the image is read, it is ready when the plan is. NULL where these options lead elsewhere;
+ * for options.head_start.
+ */
+struct thump_head_start *thump_head_start_begin(const struct thump_rebuild_options *options);
+/* For one that no plan took over. Nothing is left of it; NULL is fine. */
+void thump_head_start_destroy(struct thump_head_start *start);
 
 /* Everything that can be known before a process exists; opens files; lists all misfits. */
 struct thump_plan;

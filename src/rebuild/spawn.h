@@ -57,11 +57,11 @@ THUMP_MUST_CHECK int thump_spawn_first(const struct thump_plan *plan,
 				       struct thump_rebuild_report *report, pid_t *pid_ret,
 				       struct thump_err *err);
 
-/* The first part of way 2 with an init of ours, which needs no plan yet. */
-struct thump_head_start;
-THUMP_MUST_CHECK int thump_init_begin(const struct thump_model *model,
-				      const struct thump_rebuild_options *options,
-				      struct thump_head_start **start_ret, struct thump_err *err);
+/* The first part of way 2 with an init of ours, which needs no image yet; and what it needs to go
+ * on until there is a plan. */
+THUMP_MUST_CHECK int thump_init_begin(struct thump_head_start **start_ret, struct thump_err *err);
+void thump_init_set_clocks(struct thump_head_start *start, const struct thump_model *model,
+			   const struct thump_rebuild_options *options);
 
 /* The rest of the init's life: forwards signals, reaps, tells thump; ends with the program. */
 _Noreturn void thump_init_serve(pid_t program, int control_fd);
@@ -105,7 +105,8 @@ uint64_t thump_caps_bounding(uint64_t set);
 struct thump_caps thump_caps_sets(void);
 #define THUMP_CAP_BIT(cap) (UINT64_C(1) << (cap))
 
-/* What thump_init_begin() began while the plan was made, or NULL; the caller's from now on. */
+/* An init that knows its clocks, begun before the plan was made, or NULL; the caller's from now on.
+ */
 struct thump_head_start *thump_plan_take_head_start(struct thump_plan *plan);
 const struct thump_model *thump_plan_model(const struct thump_plan *plan);
 const struct thump_rebuild_options *thump_plan_options(const struct thump_plan *plan);

@@ -264,14 +264,26 @@ static enum thump_pid_way choose(struct chooser *chooser)
 	return THUMP_WAY_NONE;
 }
 
+struct thump_head_start *thump_head_start_begin(const struct thump_rebuild_options *options)
+{
+	const struct chooser chooser = { .options = options };
+	struct thump_head_start *start;
+	struct thump_err ignored = THUMP_ERR_INIT;
+
+	/* Without it the start tries again, and says what is wrong. */
+	if (!options->assume_namespaces || !allowed(&chooser, THUMP_WAY_NAMESPACE) ||
+	    (allowed(&chooser, THUMP_WAY_SET_TID) && !lacks_set_tid_capabilities()) ||
+	    thump_init_begin(&start, &ignored) < 0)
+		return NULL;
+	return start;
+}
+
 bool thump_way_is_namespace(const struct thump_model *model,
 			    const struct thump_rebuild_options *options)
 {
 	struct chooser chooser = { .model = model, .options = options };
 
-	return options->assume_namespaces && model->process.pid != 1 &&
-	       (!allowed(&chooser, THUMP_WAY_SET_TID) || lacks_set_tid_capabilities()) &&
-	       allowed(&chooser, THUMP_WAY_NAMESPACE) && namespace_fits(&chooser);
+	return model->process.pid != 1 && namespace_fits(&chooser);
 }
 
 static void list_reasons(const struct chooser *chooser, struct thump_problems *problems)

@@ -14,7 +14,8 @@ bool thump_stands_clocks(const struct thump_model *model,
 			 const struct thump_rebuild_options *options);
 THUMP_MUST_CHECK int thump_check_clocks(const struct thump_model *model, struct thump_err *err);
 
-/* The way will be a fresh namespace with an init of ours, whatever else is found out. */
+/* The way will be a fresh namespace with an init of ours, whatever else is found out. Only where
+ * thump_head_start_begin() has begun one. */
 bool thump_way_is_namespace(const struct thump_model *model,
 			    const struct thump_rebuild_options *options);
 
