@@ -18,8 +18,9 @@
 #include "rebuild/abilities.h"
 #include "rebuild/arch/arch.h"
 
-#define STACK_BYTES ((size_t)512 << 10)
-#define LOOK_MS	    100
+#define STACK_BYTES	   ((size_t)512 << 10)
+#define THREAD_STACK_BYTES ((size_t)128 << 10)
+#define LOOK_MS		   100
 
 struct thump_head_start {
 	struct thump_namespace_setup setup;
@@ -36,6 +37,7 @@ struct thump_head_start {
 	 * it has descriptors of its own, its thread pointer is free again. */
 	uint32_t begun, clocks, apart, ended;
 	_Alignas(16) unsigned char stack[STACK_BYTES];
+	_Alignas(16) unsigned char thread_stack[THREAD_STACK_BYTES];
 };
 
 static void set_word(uint32_t *word)
@@ -136,6 +138,21 @@ static int make_socket(int fds[2], struct thump_err *err)
 	return 0;
 }
 
+/* On a stack of ours: pthread_create(3) would map one, which takes two system calls. */
+static int start_thread(struct thump_head_start *start)
+{
+	pthread_attr_t attr;
+	int error = pthread_attr_init(&attr);
+
+	if (error)
+		return error;
+	error = pthread_attr_setstack(&attr, start->thread_stack, THREAD_STACK_BYTES);
+	if (error == 0)
+		error = pthread_create(&start->thread, &attr, thread_main, start);
+	(void)pthread_attr_destroy(&attr);
+	return error;
+}
+
 static int begin(struct thump_head_start *start, struct thump_err *err)
 {
 	int error;
@@ -145,7 +162,7 @@ static int begin(struct thump_head_start *start, struct thump_err *err)
 		return thump_fail_errno(err, "open a pidfd of thump");
 	if (make_socket(start->fds, err) < 0)
 		return -1;
-	error = pthread_create(&start->thread, NULL, thread_main, start);
+	error = start_thread(start);
 	if (error) {
 		errno = error;
 		return thump_fail_errno(err, "start a thread");

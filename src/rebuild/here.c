@@ -434,17 +434,48 @@ static int write_steps(struct attempt *attempt, enum thump_pid_way tid_way,
 	return verifier_start(&attempt->verifier, plan, &attempt->jobs, err);
 }
 
+static int make_region(const struct thump_plan *plan, struct thump_region *region,
+		       struct thump_err *err)
+{
+	const struct thump_region_needs needs = thump_region_needs(plan);
+
+	return thump_region_create(region, thump_place_blob(plan->model), &needs, err);
+}
+
+int thump_region_prepare(struct thump_plan *plan, int *fd_ret, struct thump_err *err)
+{
+	if (make_region(plan, &plan->region, err) < 0)
+		return -1;
+	*fd_ret = plan->region.fd;
+	return 0;
+}
+
+void thump_region_forget(struct thump_plan *plan)
+{
+	plan->region.fd = -1;
+	thump_region_destroy(&plan->region);
+}
+
+static int get_region(struct attempt *attempt, struct thump_err *err)
+{
+	struct thump_plan *plan = attempt->plan;
+
+	if (!plan->region.bytes)
+		return make_region(plan, &attempt->region, err);
+	attempt->region = plan->region;
+	plan->region = (struct thump_region){ .fd = -1 };
+	return 0;
+}
+
 static int attempt_run(struct attempt *attempt, enum thump_pid_way tid_way, struct thump_err *err)
 {
 	struct thump_plan *plan = attempt->plan;
 	const struct thump_caps caps = thump_caps_final(plan->model, attempt->report);
-	const struct thump_region_needs needs = thump_region_needs(plan);
 
 	plan->set_caps = attempt->report->user_namespace || thump_caps_sets().permitted != 0 ||
 			 geteuid() == 0;
 	set_clock_shift(plan, attempt->report);
-	if (thump_made_create(&plan->rb, err) < 0 ||
-	    thump_region_create(&attempt->region, thump_place_blob(plan->model), &needs, err) < 0)
+	if (thump_made_create(&plan->rb, err) < 0 || get_region(attempt, err) < 0)
 		return -1;
 	/* Spinning counts tids: no thread of ours may start while the new process makes its own. */
 	if (tid_way == THUMP_WAY_SPIN && write_steps(attempt, tid_way, &caps, err) < 0)

@@ -247,7 +247,7 @@ int thump_rebuild_in_namespace(struct thump_plan *plan, struct thump_rebuild_rep
 			       pid_t *child_ret, struct thump_err *err)
 {
 	struct thump_head_start *start = thump_plan_take_head_start(plan);
-	auto_close int control_fd = -1;
+	auto_close int control_fd = -1, region_fd = -1;
 	pid_t pid;
 
 	if (!start) {
@@ -255,10 +255,12 @@ int thump_rebuild_in_namespace(struct thump_plan *plan, struct thump_rebuild_rep
 			return -1;
 		thump_init_set_clocks(start, thump_plan_model(plan), thump_plan_options(plan));
 	}
-	if (thump_head_start_go(start, plan, report, &control_fd, &pid, err) < 0 ||
+	if (thump_region_prepare(plan, &region_fd, err) < 0 ||
+	    thump_head_start_go(start, plan, report, &control_fd, &pid, err) < 0 ||
 	    hear_init(control_fd, pid, &thump_plan_options(plan)->give_up_on, report, err) < 0) {
 		/* It ends by itself, unless it believes that all went well. */
 		thump_head_start_destroy(start);
+		thump_region_forget(plan);
 		return -1;
 	}
 	report->control_fd = thump_take_fd(&control_fd);

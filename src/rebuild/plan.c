@@ -74,6 +74,7 @@ int thump_plan_create(struct thump_image *image, const struct thump_rebuild_opti
 	plan->options = *options;
 	plan->head_start = options->head_start;
 	plan->exe_fd = -1;
+	plan->region.fd = -1;
 	thump_arena_init(&plan->arena);
 	plan->rb = (struct thump_fd_rebuild){
 		.model = plan->model,

@@ -31,6 +31,15 @@ THUMP_MUST_CHECK int thump_rebuild_here(struct thump_plan *plan, enum thump_pid_
 					struct thump_rebuild_report *report, pid_t *pid_ret,
 					struct thump_err *err);
 
+/*
+ * Makes what thump_rebuild_here() in our init begins with, while the init is not ready yet: the
+ * init, which shares our memory, takes it over with a descriptor of its own. *fd_ret is ours, to be
+ * closed whatever comes. thump_region_forget() after a failure: if nobody took it over, it goes.
+ */
+THUMP_MUST_CHECK int thump_region_prepare(struct thump_plan *plan, int *fd_ret,
+					  struct thump_err *err);
+void thump_region_forget(struct thump_plan *plan);
+
 /* Adds what keeps the pids from being kept, and the clock rule, to problems; picks the first way
  * that works, in the order of docs/ARCHITECTURE.md. */
 THUMP_MUST_CHECK int thump_choose_way(const struct thump_model *model,

@@ -144,6 +144,19 @@ enum thump_memory_mode thump_plan_memory(const struct thump_plan *plan)
 	return THUMP_MEMORY_EAGER;
 }
 
+int thump_region_prepare(struct thump_plan *plan, int *fd_ret, struct thump_err *err)
+{
+	(void)plan;
+	(void)err;
+	*fd_ret = -1;
+	return 0;
+}
+
+void thump_region_forget(struct thump_plan *plan)
+{
+	(void)plan;
+}
+
 int thump_rebuild_here(struct thump_plan *plan, enum thump_pid_way tid_way,
 		       struct thump_rebuild_report *report, pid_t *pid_ret, struct thump_err *err)
 {
