@@ -59,9 +59,11 @@ static bool word_is_set(uint32_t *word)
 
 /* ---- in the init -------------------------------------------------------------------------- */
 
+/* Not to be told while there is no descriptor of it, which poll(2) passes over. */
 static bool thump_has_gone(const struct thump_head_start *start)
 {
-	struct pollfd fd = { .fd = start->thump_fd, .events = POLLIN };
+	struct pollfd fd = { .fd = __atomic_load_n(&start->thump_fd, __ATOMIC_ACQUIRE),
+			     .events = POLLIN };
 
 	return poll(&fd, 1, 0) > 0;
 }
@@ -95,10 +97,11 @@ static bool wait_for_go(const struct thump_head_start *start)
 static int init_begin(void *arg)
 {
 	struct thump_head_start *start = arg;
-	int control_fd = start->fds[1]; /* thump closes its own, and notes that */
+	int control_fd;
 
 	set_word(&start->begun);
 	enter_namespaces(start);
+	control_fd = start->fds[1]; /* thump closes its own, and notes that */
 	if (!wait_for_go(start) || unshare(CLONE_FILES) < 0)
 		_exit(THUMP_FAILED);
 	(void)close(start->fds[0]);
@@ -153,22 +156,21 @@ static int start_thread(struct thump_head_start *start)
 	return error;
 }
 
+/* The thread first: what the init waits with is made while the kernel makes the init. */
 static int begin(struct thump_head_start *start, struct thump_err *err)
 {
-	int error;
+	int error = start_thread(start), fd;
 
-	start->thump_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	if (start->thump_fd < 0)
-		return thump_fail_errno(err, "open a pidfd of thump");
-	if (make_socket(start->fds, err) < 0)
-		return -1;
-	error = start_thread(start);
 	if (error) {
 		errno = error;
 		return thump_fail_errno(err, "start a thread");
 	}
 	start->threaded = true;
-	return 0;
+	fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (fd < 0)
+		return thump_fail_errno(err, "open a pidfd of thump");
+	__atomic_store_n(&start->thump_fd, fd, __ATOMIC_RELEASE);
+	return make_socket(start->fds, err);
 }
 
 int thump_head_start_create(thump_init_fn *init, struct thump_head_start **start_ret,
