@@ -56,7 +56,7 @@ bench-applications: build-tests
 		$(if $(JDKS),--jdk $(JDKS)) --json $(BUILD)/applications.json
 
 install: all
-	@$(build) --target man
+	@$(build) --target parts
 	@DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
 
 format:

@@ -32,6 +32,8 @@ else()
   add_custom_target(man)
 endif()
 
+add_dependencies(parts man)
+
 install(FILES completions/thump.bash RENAME thump
   DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 install(FILES completions/_thump DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
