@@ -237,7 +237,7 @@ static int try_namespaces(bool user_namespace, struct thump_namespace_setup *set
 
 static void explain_clone(struct thump_abilities *abilities, int failed)
 {
-	const char *why = "a seccomp filter or security module of a container";
+	const char *why = "a seccomp filter or security module of a container, or a chroot";
 
 	if (failed == ENOSPC)
 		why = "the limit in /proc/sys/user/max_*_namespaces is reached, or 0";
