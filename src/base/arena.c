@@ -113,12 +113,41 @@ char *thump_arena_printf(struct thump_arena *arena, const char *fmt, ...)
 	return copy;
 }
 
+/* The place of the block that holds nothing but an array of so many bytes; NULL: there is none. */
+static struct thump_arena_block **block_of(struct thump_arena *arena, const void *array,
+					   size_t size_bytes)
+{
+	struct thump_arena_block **at = &arena->blocks;
+
+	while (*at && (*at)->bytes != array)
+		at = &(*at)->next;
+	return *at && (*at)->room == size_bytes ? at : NULL;
+}
+
+/* realloc(3) moves what is so big by mremap(2): no copy, and no page that is not used. */
+static void *grow_block(struct thump_arena_block **at, size_t room)
+{
+	struct thump_arena_block *block = realloc(*at, sizeof(*block) + room);
+
+	if (!block)
+		return NULL;
+	block->used = block->room = room;
+	*at = block;
+	return block->bytes;
+}
+
 void *thump_arena_grow(struct thump_arena *arena, void *array, size_t count, size_t size_bytes)
 {
+	struct thump_arena_block **at = NULL;
 	void *bigger;
 
 	if (count != 0 && (count & (count - 1)) != 0)
 		return array;
+	if (count && count <= SIZE_MAX / 4 / size_bytes &&
+	    count * size_bytes > GREATEST_BLOCK_BYTES)
+		at = block_of(arena, array, count * size_bytes);
+	if (at)
+		return grow_block(at, 2 * count * size_bytes);
 	bigger = thump_arena_alloc(arena, count ? count * 2 : 1, size_bytes);
 	if (bigger && count)
 		memcpy(bigger, array, count * size_bytes);

@@ -24,8 +24,9 @@ void *thump_arena_memdup(struct thump_arena *arena, const void *data, size_t siz
 char *thump_arena_printf(struct thump_arena *arena, const char *fmt, ...) THUMP_PRINTF(2, 3);
 
 /*
- * Makes room for one more element in an arena array of `count` elements (the room doubles at
- * powers of two; old copies stay in the arena). Returns the array, possibly moved.
+ * Makes room for one more element in an arena array of `count` elements; the room doubles at powers
+ * of two. Old copies of a small array stay in the arena, a big one moves. New room is not zeroed.
+ * Returns the array, possibly moved.
  */
 void *thump_arena_grow(struct thump_arena *arena, void *array, size_t count, size_t size_bytes);
 

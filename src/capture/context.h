@@ -23,7 +23,7 @@ struct thump_capture {
 	struct thump_mode_question *questions; /* modes.c: for every thread */
 	size_t nr_questions;
 	struct thump_maps maps; /* with VmFlags; list[i] is model.vmas[i] */
-	struct thump_maps maps_before;
+	struct thump_arena maps_arena;
 	const char *tmpdir; /* TMPDIR of the target's environment, or NULL */
 };
 

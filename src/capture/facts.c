@@ -33,19 +33,25 @@ int thump_capture_open(struct thump_capture *cap, struct thump_err *err)
 	return thump_status_parse(own, &cap->scratch, &cap->own_status, err);
 }
 
-static int read_maps(struct thump_capture *cap, const char *name, struct thump_maps *maps_ret,
+static int open_maps(const struct thump_capture *cap, const char *name, int *fd_ret,
 		     struct thump_err *err)
 {
-	auto_close int fd = openat(cap->proc_fd, name, O_RDONLY | O_CLOEXEC);
-	struct thump_maps maps;
-
-	if (fd < 0)
+	*fd_ret = openat(cap->proc_fd, name, O_RDONLY | O_CLOEXEC);
+	if (*fd_ret < 0)
 		return thump_fail_errno(err, "open /proc/%d/%s", cap->options.pid, name);
-	thump_maps_init(&maps, &cap->scratch);
-	if (thump_maps_read(&maps, fd, err) < 0)
-		return -1;
-	*maps_ret = maps;
 	return 0;
+}
+
+/* In place of what was read before. */
+static int read_smaps(struct thump_capture *cap, struct thump_err *err)
+{
+	auto_close int fd = -1;
+
+	thump_arena_deinit(&cap->maps_arena);
+	thump_maps_init(&cap->maps, &cap->maps_arena);
+	if (open_maps(cap, "smaps", &fd, err) < 0)
+		return -1;
+	return thump_maps_read(&cap->maps, fd, err);
 }
 
 /*
@@ -57,7 +63,7 @@ static int read_maps(struct thump_capture *cap, const char *name, struct thump_m
  */
 int thump_capture_smaps_before(struct thump_capture *cap, struct thump_err *err)
 {
-	if (!cap->options.only_check || read_maps(cap, "smaps", &cap->maps_before, err) == 0)
+	if (!cap->options.only_check || read_smaps(cap, err) == 0)
 		return 0;
 	/* Who may not read it may not stop the target either, and that failure says why. */
 	if (err->sys_errno != EACCES)
@@ -68,16 +74,15 @@ int thump_capture_smaps_before(struct thump_capture *cap, struct thump_err *err)
 
 /* ---- after the stop --------------------------------------------------------------------- */
 
-static int read_smaps(struct thump_capture *cap, struct thump_err *err)
+static int update_smaps(struct thump_capture *cap, struct thump_err *err)
 {
-	if (!cap->options.only_check)
-		return read_maps(cap, "smaps", &cap->maps, err);
-	if (read_maps(cap, "maps", &cap->maps, err) < 0)
+	auto_close int fd = -1;
+	bool same = false;
+
+	if (cap->options.only_check && (open_maps(cap, "maps", &fd, err) < 0 ||
+					thump_maps_compare(&cap->maps, fd, &same, err) < 0))
 		return -1;
-	if (!thump_maps_equal(&cap->maps, &cap->maps_before))
-		return read_maps(cap, "smaps", &cap->maps, err);
-	cap->maps = cap->maps_before;
-	return 0;
+	return same ? 0 : read_smaps(cap, err);
 }
 
 int thump_capture_facts(struct thump_capture *cap, struct thump_err *err)
@@ -95,7 +100,7 @@ int thump_capture_facts(struct thump_capture *cap, struct thump_err *err)
 
 		cap->tmpdir = tmpdir ? thump_arena_strdup(&cap->scratch, tmpdir) : NULL;
 	}
-	return read_smaps(cap, err);
+	return update_smaps(cap, err);
 }
 
 /* ---- machine ---------------------------------------------------------------------------- */

@@ -141,6 +141,7 @@ static struct thump_capture *create(const struct thump_capture_options *options,
 	cap->proc_fd = -1;
 	thump_model_init(&cap->model);
 	thump_arena_init(&cap->scratch);
+	thump_arena_init(&cap->maps_arena);
 	return cap;
 }
 
@@ -156,9 +157,10 @@ int thump_capture_begin(const struct thump_capture_options *options,
 		thump_capture_destroy(cap);
 		return -1;
 	}
-	/* 60,000 mappings are 10 MB of text that was parsed; the copy needs none of it. */
+	/* 60,000 mappings are 5 MB; the copy needs none of it. */
 	thump_arena_deinit(&cap->scratch);
-	cap->maps = cap->maps_before = (struct thump_maps){ 0 };
+	thump_arena_deinit(&cap->maps_arena);
+	cap->maps = (struct thump_maps){ 0 };
 	*capture_ret = cap;
 	return 0;
 }
@@ -192,6 +194,7 @@ void thump_capture_destroy(struct thump_capture *capture)
 		thump_close_fd(&capture->model.backings[i].capture_fd);
 	thump_close_fd(&capture->proc_fd);
 	thump_arena_deinit(&capture->scratch);
+	thump_arena_deinit(&capture->maps_arena);
 	thump_model_deinit(&capture->model);
 	free(capture);
 }

@@ -14,8 +14,9 @@
 #include "capture/context.h"
 #include "kinds/capture.h"
 
-static bool is_shared_memory(const struct thump_map *map)
+static bool is_shared_memory(void *ctx, const struct thump_map *map)
 {
+	(void)ctx;
 	if (!map->shared || map->ino == 0)
 		return false;
 	return strncmp(map->path, "/dev/shm/", strlen("/dev/shm/")) == 0 ||
@@ -28,13 +29,14 @@ static bool same_file(const struct thump_map *a, const struct thump_map *b)
 	return a->ino == b->ino && a->dev_major == b->dev_major && a->dev_minor == b->dev_minor;
 }
 
-/* The mappings of one process; none when it is gone or may not be looked at. */
+/* Shared memory of one process; none when it is gone or may not be looked at. */
 static void read_maps_of(int pid_fd, struct thump_arena *arena, struct thump_maps *maps_ret)
 {
 	auto_close int fd = openat(pid_fd, "maps", O_RDONLY | O_CLOEXEC);
 	struct thump_err ignored = THUMP_ERR_INIT;
 
 	thump_maps_init(maps_ret, arena);
+	maps_ret->wanted = is_shared_memory;
 	if (fd < 0 || thump_maps_read(maps_ret, fd, &ignored) < 0)
 		maps_ret->count = 0;
 }
@@ -62,12 +64,12 @@ static bool has_file(const struct thump_maps *maps, const struct thump_map *map)
 }
 
 /* Leaves one mapping of each piece of shared memory, however often it is mapped. */
-static void keep_shared_memory(struct thump_maps *maps)
+static void leave_one_each(struct thump_maps *maps)
 {
 	struct thump_maps kept = { .list = maps->list };
 
 	for (size_t i = 0; i < maps->count; i++)
-		if (is_shared_memory(&maps->list[i]) && !has_file(&kept, &maps->list[i]))
+		if (!has_file(&kept, &maps->list[i]))
 			kept.list[kept.count++] = maps->list[i];
 	maps->count = kept.count;
 }
@@ -111,7 +113,7 @@ int thump_capture_sharers(struct thump_capture *cap, struct thump_err *err)
 	(void)err;
 	thump_arena_init(&arena);
 	read_maps_of(cap->proc_fd, &arena, &ours);
-	keep_shared_memory(&ours);
+	leave_one_each(&ours);
 	if (ours.count)
 		look_at_others(cap, &ours);
 	thump_arena_deinit(&arena);

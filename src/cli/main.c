@@ -9,6 +9,8 @@
 #include "cli/cli.h"
 #include "version.h"
 
+#define BIG_BYTES (128 << 10)
+
 static const struct thump_verb *const verbs[] = {
 	&thump_verb_run,     &thump_verb_checkpoint, &thump_verb_restore, &thump_verb_hooks,
 	&thump_verb_inspect, &thump_verb_verify,     &thump_verb_doctor,
@@ -55,6 +57,9 @@ int main(int argc, char **argv)
 	hold_closed_stdio();
 	/* Our threads hardly use the heap: one for each costs more than it saves. */
 	(void)mallopt(M_ARENA_MAX, 1);
+	/* What is big goes back to the kernel when it is freed, always: by default the first time
+	 * only (mallopt(3), M_MMAP_THRESHOLD). */
+	(void)mallopt(M_MMAP_THRESHOLD, BIG_BYTES);
 	if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
 		printf("thump %s\n", THUMP_VERSION);
 		return THUMP_OK;

@@ -188,10 +188,25 @@ const struct thump_fd_facts *thump_facts_before(const struct thump_fd_capture *c
 	return NULL;
 }
 
+struct wanted_file {
+	const struct thump_fd_facts *facts;
+	bool for_writing;
+};
+
+/* Device numbers differ from those of stat(2) on some file systems, so path and inode decide. */
+static bool shows_file(void *ctx, const struct thump_map *map)
+{
+	const struct wanted_file *file = ctx;
+
+	return map->ino == file->facts->st.st_ino && strcmp(map->path, file->facts->link) == 0 &&
+	       (!file->for_writing || (map->shared && (map->prot & PROT_WRITE)));
+}
+
 bool thump_is_mapped(const struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 		     bool for_writing)
 {
 	auto_close int fd = openat(cap->target->proc_fd, "maps", O_RDONLY | O_CLOEXEC);
+	struct wanted_file file = { .facts = facts, .for_writing = for_writing };
 	struct thump_err err = THUMP_ERR_INIT;
 	struct thump_arena arena;
 	struct thump_maps maps;
@@ -199,15 +214,10 @@ bool thump_is_mapped(const struct thump_fd_capture *cap, const struct thump_fd_f
 
 	thump_arena_init(&arena);
 	thump_maps_init(&maps, &arena);
-	/* Unknown is the safe side. Device numbers differ from those of stat(2) on some file
-	 * systems, so path and inode decide. */
-	found = fd < 0 || thump_maps_read(&maps, fd, &err) < 0;
-	for (size_t i = 0; !found && i < maps.count; i++) {
-		const struct thump_map *map = &maps.list[i];
-
-		found = map->ino == facts->st.st_ino && strcmp(map->path, facts->link) == 0 &&
-			(!for_writing || (map->shared && (map->prot & PROT_WRITE)));
-	}
+	maps.wanted = shows_file;
+	maps.wanted_ctx = &file;
+	/* Unknown is the safe side. */
+	found = fd < 0 || thump_maps_read(&maps, fd, &err) < 0 || maps.count > 0;
 	thump_arena_deinit(&arena);
 	return found;
 }

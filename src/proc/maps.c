@@ -124,15 +124,12 @@ static bool take_header(const char **at, struct thump_map *map)
 	return map->start < map->end && major <= UINT32_MAX && minor <= UINT32_MAX;
 }
 
-/* The kernel writes a newline in a path as \012 and leaves everything else, backslashes included,
- * as it is (mangle_path with "\n"). */
-static char *unescape(struct thump_arena *arena, const char *path)
+/* In place. The kernel writes a newline in a path as \012 and leaves everything else, backslashes
+ * included, as it is (mangle_path with "\n"). */
+static void unescape(char *path)
 {
-	char *copy = thump_arena_strdup(arena, path);
-	char *to = copy;
+	char *to = path;
 
-	if (!copy)
-		return NULL;
 	for (const char *from = path; *from; to++) {
 		bool newline = strncmp(from, "\\012", 4) == 0;
 
@@ -140,48 +137,53 @@ static char *unescape(struct thump_arena *arena, const char *path)
 		from += newline ? 4 : 1;
 	}
 	*to = '\0';
-	return copy;
 }
 
-/* map->path and map->deleted from the rest of a line. */
-static bool set_path(struct thump_maps *maps, const char *text, struct thump_map *map)
+/* map->path, in the line, and map->deleted from the rest of a line. */
+static void take_path(char *text, struct thump_map *map)
 {
-	const struct thump_map *previous = maps->count ? &maps->list[maps->count - 1] : NULL;
 	size_t len;
-	char *path;
 
-	if (previous && strcmp(previous->path, text) == 0) { /* most mappings come in groups */
-		map->path = previous->path;
-		return true;
-	}
-	path = unescape(maps->arena, text);
-	if (!path)
-		return false;
-	len = strlen(path);
+	unescape(text);
+	len = strlen(text);
 	if (map->ino != 0 && len > SUFFIX_LEN &&
-	    strcmp(path + len - SUFFIX_LEN, DELETED_SUFFIX) == 0) {
-		path[len - SUFFIX_LEN] = '\0';
+	    strcmp(text + len - SUFFIX_LEN, DELETED_SUFFIX) == 0) {
+		text[len - SUFFIX_LEN] = '\0';
 		map->deleted = true;
 	}
-	map->path = path;
-	return true;
+	map->path = text;
 }
 
-static int add_map(struct thump_maps *maps, const char *line, struct thump_err *err)
+static int keep_map(struct thump_maps *maps, struct thump_map *map, struct thump_err *err)
 {
-	struct thump_map map = { 0 }, *list;
+	struct thump_map *list =
+		thump_arena_grow(maps->arena, maps->list, maps->count, sizeof(*list));
+	const struct thump_map *previous = maps->count ? &list[maps->count - 1] : NULL;
+
+	if (list && previous && strcmp(previous->path, map->path) == 0)
+		map->path = previous->path; /* most mappings come in groups */
+	else
+		map->path = thump_arena_strdup(maps->arena, map->path);
+	if (!list || !map->path)
+		return thump_fail(err, "out of memory while reading maps");
+	maps->list = list;
+	maps->list[maps->count++] = *map;
+	return 0;
+}
+
+static int add_map(struct thump_maps *maps, char *line, struct thump_err *err)
+{
+	struct thump_map map = { 0 };
 	const char *at = line;
 
 	if (!take_header(&at, &map))
 		return thump_fail(err, "malformed line in maps: %.200s", line);
-	if (maps->count && map.start < maps->list[maps->count - 1].end)
+	if (map.start < maps->last_end)
 		return thump_fail(err, "maps out of order: %.200s", line);
-	list = thump_arena_grow(maps->arena, maps->list, maps->count, sizeof(*list));
-	if (!list || !set_path(maps, at, &map))
-		return thump_fail(err, "out of memory while reading maps");
-	maps->list = list;
-	maps->list[maps->count++] = map;
-	return 0;
+	take_path(line + (at - line), &map);
+	maps->last_end = map.end;
+	maps->left_out = maps->wanted && !maps->wanted(maps->wanted_ctx, &map);
+	return maps->left_out ? 0 : keep_map(maps, &map, err);
 }
 
 /* The value of attribute `name` ("Swap:") when this line is it. */
@@ -203,6 +205,8 @@ static int add_attribute(struct thump_maps *maps, const char *line, size_t len,
 	const char *value;
 	uint64_t number;
 
+	if (maps->left_out)
+		return 0;
 	if (!map)
 		return thump_fail(err, "smaps begins with an attribute: %.*s",
 				  (int)thump_min_u64(len, 200), line);
@@ -295,18 +299,39 @@ int thump_maps_read(struct thump_maps *maps, int fd, struct thump_err *err)
 	}
 }
 
-bool thump_maps_equal(const struct thump_maps *a, const struct thump_maps *b)
+static bool same_map(const struct thump_map *x, const struct thump_map *y)
 {
-	if (a->count != b->count)
-		return false;
-	for (size_t i = 0; i < a->count; i++) {
-		const struct thump_map *x = &a->list[i], *y = &b->list[i];
+	return x->start == y->start && x->end == y->end && x->prot == y->prot &&
+	       x->shared == y->shared && x->offset == y->offset && x->ino == y->ino &&
+	       x->dev_major == y->dev_major && x->dev_minor == y->dev_minor &&
+	       x->deleted == y->deleted && strcmp(x->path, y->path) == 0;
+}
 
-		if (x->start != y->start || x->end != y->end || x->prot != y->prot ||
-		    x->shared != y->shared || x->offset != y->offset || x->ino != y->ino ||
-		    x->dev_major != y->dev_major || x->dev_minor != y->dev_minor ||
-		    x->deleted != y->deleted || strcmp(x->path, y->path) != 0)
-			return false;
-	}
-	return true;
+struct comparison {
+	const struct thump_maps *maps;
+	size_t next;
+	bool same;
+};
+
+/* Wants none of them: a second list would only cost memory. */
+static bool compare_next(void *ctx, const struct thump_map *map)
+{
+	struct comparison *comparison = ctx;
+	const struct thump_maps *maps = comparison->maps;
+
+	comparison->same = comparison->same && comparison->next < maps->count &&
+			   same_map(&maps->list[comparison->next], map);
+	comparison->next++;
+	return false;
+}
+
+int thump_maps_compare(const struct thump_maps *maps, int fd, bool *same_ret, struct thump_err *err)
+{
+	struct comparison comparison = { .maps = maps, .same = true };
+	struct thump_maps none = { .wanted = compare_next, .wanted_ctx = &comparison };
+
+	if (thump_maps_read(&none, fd, err) < 0)
+		return -1;
+	*same_ret = comparison.same && comparison.next == maps->count;
+	return 0;
 }

@@ -91,6 +91,12 @@ int thump_find_gadgets(int mem_fd, const struct thump_maps *maps, bool chain,
 	return 0;
 }
 
+static bool is_executable(void *ctx, const struct thump_map *map)
+{
+	(void)ctx;
+	return map->prot & PROT_EXEC;
+}
+
 int thump_find_syscall_insn(int proc_fd, int mem_fd, struct remote_addr *insn_ret,
 			    struct thump_err *err)
 {
@@ -101,6 +107,7 @@ int thump_find_syscall_insn(int proc_fd, int mem_fd, struct remote_addr *insn_re
 
 	thump_arena_init(&arena);
 	thump_maps_init(&maps, &arena);
+	maps.wanted = is_executable;
 	result = thump_read_maps(proc_fd, &maps, err);
 	if (result == 0)
 		result = thump_find_gadgets(mem_fd, &maps, false, &gadgets, err);

@@ -160,11 +160,29 @@ static int lost(struct thump_target *target, size_t index, struct thump_err *err
 
 /* ---- making the machinery ------------------------------------------------------------------ */
 
+/* All that is looked at here: code, stacks, and guard pages below them. */
+static bool is_wanted(void *ctx, const struct thump_map *map)
+{
+	const struct thump_target *target = ctx;
+
+	if ((map->prot & PROT_EXEC) || map->prot == PROT_NONE || strcmp(map->path, "[stack]") == 0)
+		return true;
+	for (size_t i = 0; i < target->nr_threads; i++) {
+		const uint64_t sp = thump_arch_sp(&target->threads[i].regs);
+
+		if (sp > map->start && sp <= map->end)
+			return true;
+	}
+	return false;
+}
+
 static int init_inject(struct thump_target *target, struct thump_inject *inject,
 		       struct thump_err *err)
 {
 	bool filtered;
 
+	inject->maps.wanted = is_wanted;
+	inject->maps.wanted_ctx = target;
 	if (thump_check_calls_allowed(target, &filtered, err) != 0 ||
 	    (filtered && thump_rehearsal_create(&inject->rehearsal, err) != 0) ||
 	    thump_read_maps(target->proc_fd, &inject->maps, err) != 0 ||

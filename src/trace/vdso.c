@@ -13,6 +13,12 @@
 #include "proc/maps.h"
 #include "trace/internal.h"
 
+static bool is_vdso(void *ctx, const struct thump_map *map)
+{
+	(void)ctx;
+	return map->ino == 0 && strcmp(map->path, "[vdso]") == 0;
+}
+
 /* Looked for when a thread is found running for the first time; it does not move after that. */
 static int find_vdso(struct thump_target *target, struct thump_err *err)
 {
@@ -24,12 +30,11 @@ static int find_vdso(struct thump_target *target, struct thump_err *err)
 		return 0;
 	thump_arena_init(&arena);
 	thump_maps_init(&maps, &arena);
+	maps.wanted = is_vdso;
 	result = thump_read_maps(target->proc_fd, &maps, err);
-	for (size_t i = 0; result == 0 && i < maps.count; i++) {
-		if (maps.list[i].ino == 0 && strcmp(maps.list[i].path, "[vdso]") == 0) {
-			target->vdso_start = maps.list[i].start;
-			target->vdso_end = maps.list[i].end;
-		}
+	if (result == 0 && maps.count) {
+		target->vdso_start = maps.list[0].start;
+		target->vdso_end = maps.list[0].end;
 	}
 	target->vdso_looked_for = result == 0;
 	thump_arena_deinit(&arena);

@@ -121,23 +121,68 @@ static void malformed_lines_are_errors(void **state)
 	}
 }
 
-static void reading_in_pieces_gives_the_same(void **state)
+static int pipe_of(const char *text)
 {
-	struct thump_maps again;
 	int pipe_fds[2];
+
+	assert_int_equal(pipe(pipe_fds), 0);
+	assert_int_equal(write(pipe_fds[1], text, strlen(text)), strlen(text));
+	close(pipe_fds[1]);
+	return pipe_fds[0];
+}
+
+static bool is_same(const char *text)
+{
+	int fd = pipe_of(text);
+	bool same;
+
+	assert_int_equal(thump_maps_compare(&maps, fd, &same, &err), 0);
+	close(fd);
+	return same;
+}
+
+static void maps_are_compared_as_they_are_read(void **state)
+{
 	static const char text[] = "1000-2000 r--p 00000000 fe:00 7 /x\n2000-3000 rw-p 0 00:00 0\n";
+	int fd = pipe_of(text);
 
 	(void)state;
-	assert_int_equal(pipe(pipe_fds), 0);
-	assert_int_equal(write(pipe_fds[1], text, sizeof(text) - 1), sizeof(text) - 1);
-	close(pipe_fds[1]);
-	assert_int_equal(thump_maps_read(&maps, pipe_fds[0], &err), 0);
-	close(pipe_fds[0]);
-	thump_maps_init(&again, &arena);
-	assert_int_equal(thump_maps_parse(&again, text, &err), 0);
-	assert_true(thump_maps_equal(&maps, &again));
-	again.list[1].prot = PROT_NONE;
-	assert_false(thump_maps_equal(&maps, &again));
+	assert_int_equal(thump_maps_read(&maps, fd, &err), 0);
+	close(fd);
+	assert_true(is_same(text));
+	assert_true(
+		is_same("1000-2000 r--p 0 fe:00 7 /x\nVmFlags: rd lo\n2000-3000 rw-p 0 0:0 0\n"));
+	assert_false(is_same("1000-2000 r--p 0 fe:00 7 /x\n"));
+	assert_false(is_same("1000-2000 r--p 0 fe:00 7 /x\n2000-3000 r--p 0 00:00 0\n"));
+	assert_false(is_same("1000-2000 r--p 0 fe:00 7 /x (deleted)\n2000-3000 rw-p 0 0:0 0\n"));
+	maps.list[1].prot = PROT_NONE;
+	assert_false(is_same(text));
+}
+
+static bool is_writable(void *ctx, const struct thump_map *map)
+{
+	(*(int *)ctx)++;
+	return map->prot & PROT_WRITE;
+}
+
+static void unwanted_maps_are_left_out(void **state)
+{
+	int seen = 0;
+
+	(void)state;
+	maps.wanted = is_writable;
+	maps.wanted_ctx = &seen;
+	assert_int_equal(thump_maps_parse(&maps,
+					  "1000-2000 rw-p 0 0:0 0 [heap]\nVmFlags: rd lo\n"
+					  "2000-3000 r--p 0 0:0 0\nVmFlags: rd dc\n",
+					  &err),
+			 0);
+	assert_int_equal(seen, 2);
+	assert_int_equal(maps.count, 1);
+	assert_string_equal(maps.list[0].path, "[heap]");
+	assert_int_equal(maps.list[0].traits, THUMP_VMA_LOCKED);
+	/* Order is that of all. */
+	assert_int_equal(thump_maps_parse(&maps, "2800-4000 rw-p 0 0:0 0\n", &err), -1);
 }
 
 static void a_cut_off_file_is_an_error(void **state)
@@ -162,7 +207,8 @@ int main(void)
 		test(newline_in_a_path_is_unescaped),
 		test(smaps_flags_become_traits),
 		test(malformed_lines_are_errors),
-		test(reading_in_pieces_gives_the_same),
+		test(maps_are_compared_as_they_are_read),
+		test(unwanted_maps_are_left_out),
 		test(a_cut_off_file_is_an_error),
 	};
 
