@@ -6,6 +6,8 @@
 #include "image/format.h"
 #include "image/rules.h"
 
+#define FLUSH_BYTES ((size_t)64 << 10)
+
 enum piece_kind {
 	PIECE_EXTENT, /* content: never left out */
 	PIECE_DEBUG,  /* pages of a file, for debuggers: in the file, so never left out either */
@@ -33,6 +35,7 @@ struct walk {
 	uint64_t zero_offset;
 	uint64_t headers_offset; /* e_phoff */
 	struct thump_buf *buf;
+	struct image_sink *sink;
 };
 
 /* Number of headers that a piece takes. */
@@ -224,16 +227,19 @@ static void put_piece(struct walk *walk, const struct piece *piece)
 	for (uint64_t at = piece->start; at < piece->end; at += step)
 		put_header(walk->buf, piece, at, thump_min_u64(at + step, piece->end),
 			   piece_offset(walk, piece));
+	if (walk->buf->size_bytes >= FLUSH_BYTES)
+		walk->sink->flush(walk->sink, walk->buf);
 }
 
 void image_layout_put(const struct image_layout *layout, uint64_t zero_offset,
-		      uint64_t headers_offset, struct thump_buf *buf)
+		      uint64_t headers_offset, struct thump_buf *buf, struct image_sink *sink)
 {
 	struct walk walk = { .layout = layout,
 			     .visit = put_piece,
 			     .zero_offset = zero_offset,
 			     .headers_offset = headers_offset,
-			     .buf = buf };
+			     .buf = buf,
+			     .sink = sink };
 
 	walk_pieces(&walk);
 }

@@ -20,8 +20,15 @@ struct image_layout {
 /* Decides what is left out. FAILED when the extents alone are too many. */
 THUMP_MUST_CHECK int image_layout_plan(struct image_layout *layout, struct thump_err *err);
 
-/* Appends the PT_LOAD headers, which lie at headers_offset of the file, behind the PT_NOTE. */
+/* Where bytes of the file go that are put one after the other. */
+struct image_sink {
+	/* Takes all bytes out of buf. */
+	void (*flush)(struct image_sink *sink, struct thump_buf *buf);
+};
+
+/* Appends the PT_LOAD headers, which lie at headers_offset of the file, behind the PT_NOTE, to buf,
+ * which is flushed now and then: 60,000 of them are 3 MB. */
 void image_layout_put(const struct image_layout *layout, uint64_t zero_offset,
-		      uint64_t headers_offset, struct thump_buf *buf);
+		      uint64_t headers_offset, struct thump_buf *buf, struct image_sink *sink);
 
 #endif

@@ -14,7 +14,7 @@
 #include "image/hash.h"
 
 /* One slot is one chunk of the file: what is hashed, written and checked together. */
-#define NR_SLOTS	8u
+#define NR_SLOTS	4u
 #define RING_SIZE_BYTES (NR_SLOTS * IMG_CHUNK_SIZE)
 #define HUGE_PAGE_SIZE	((uint64_t)2 << 20)
 
@@ -127,7 +127,7 @@ int image_stream_create(int fd, thump_progress_fn progress, void *progress_ctx,
 	}
 	aligned = ((uintptr_t)stream->mapping + HUGE_PAGE_SIZE - 1) & ~(HUGE_PAGE_SIZE - 1);
 	stream->ring = (unsigned char *)aligned;
-	/* Only for speed: 4 faults instead of 2,048. */
+	/* Only for speed: 2 faults instead of 1,024. */
 	(void)madvise(stream->ring, RING_SIZE_BYTES, MADV_HUGEPAGE);
 	if (start_thread(stream, err) < 0)
 		goto failed;
@@ -435,6 +435,8 @@ int image_stream_finish(struct image_stream *stream, struct thump_err *err)
 	if (!stream->broken && stream->nr_begun && stream->fill)
 		failed = push_slot(stream, err);
 	join_thread(stream);
+	(void)munmap(stream->mapping, RING_SIZE_BYTES + HUGE_PAGE_SIZE);
+	stream->mapping = NULL;
 	if (stream->write_errno)
 		return write_failed(stream->write_errno, err);
 	if (stream->broken)

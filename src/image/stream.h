@@ -42,7 +42,7 @@ THUMP_MUST_CHECK int image_stream_zeros(struct image_stream *stream, uint64_t si
 /* File offset of the next byte. */
 uint64_t image_stream_offset(const struct image_stream *stream);
 
-/* Writes the last chunk and waits until all are written. */
+/* Writes the last chunk and waits until all are written; then nothing can be appended. */
 THUMP_MUST_CHECK int image_stream_finish(struct image_stream *stream, struct thump_err *err);
 void image_stream_checksums(const struct image_stream *stream, const uint64_t **list_ret,
 			    size_t *count_ret);

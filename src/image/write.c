@@ -300,21 +300,61 @@ static void put_elf_header(struct thump_buf *buf, uint64_t phoff, uint32_t phnum
 	thump_buf_pad(buf, THUMP_PAGE_SIZE); /* no sections; the rest of the page is zero */
 }
 
-/* The last note; its last field is the hash of all that stands before it. */
-static void put_seal(struct thump_buf *meta, uint64_t meta_offset, const struct thump_buf *header)
+/* What stands behind the content, on its way into the file and into the hash of the SEAL. */
+struct meta {
+	struct image_sink sink;
+	int fd;
+	uint64_t at;
+	struct image_hasher hasher;
+	int write_errno;
+};
+
+static void write_to_meta(struct meta *meta, const struct thump_buf *buf)
 {
-	struct image_note_mark mark = image_record_begin(meta, IMG_REC_SEAL);
+	if (!meta->write_errno &&
+	    thump_pwrite_full(meta->fd, buf->bytes, buf->size_bytes, meta->at) < 0)
+		meta->write_errno = errno;
+	meta->at += buf->size_bytes;
+}
+
+static void flush_to_meta(struct image_sink *sink, struct thump_buf *buf)
+{
+	struct meta *meta = (struct meta *)sink; /* its first member */
+
+	image_hasher_add(&meta->hasher, buf->bytes, buf->size_bytes);
+	write_to_meta(meta, buf);
+	buf->size_bytes = 0;
+}
+
+/* The last note; its last field is the hash of all that stands before it. */
+static void write_notes(struct meta *meta, struct thump_buf *notes)
+{
+	struct image_note_mark mark = image_record_begin(notes, IMG_REC_SEAL);
 	uint64_t hash;
 	size_t sealed;
 
-	thump_buf_put_u64(meta, meta_offset + meta->size_bytes + 2 * sizeof(hash)); /* file size */
-	sealed = meta->size_bytes;
-	thump_buf_put_u64(meta, 0);
-	image_note_end(meta, mark);
-	if (meta->failed || header->failed)
+	thump_buf_put_u64(notes, meta->at + notes->size_bytes + 2 * sizeof(hash)); /* file size */
+	sealed = notes->size_bytes;
+	thump_buf_put_u64(notes, 0);
+	image_note_end(notes, mark);
+	if (notes->failed)
 		return;
-	hash = htole64(image_hash2(header->bytes, header->size_bytes, meta->bytes, sealed));
-	memcpy(meta->bytes + sealed, &hash, sizeof(hash));
+	image_hasher_add(&meta->hasher, notes->bytes, sealed);
+	hash = htole64(image_hasher_result(&meta->hasher));
+	memcpy(notes->bytes + sealed, &hash, sizeof(hash));
+	write_to_meta(meta, notes);
+}
+
+static void write_headers(struct meta *meta, const struct write_job *job,
+			  const struct image_layout *layout, uint64_t notes_size,
+			  struct thump_buf *headers)
+{
+	uint64_t headers_at = meta->at,
+		 headers_size = (layout->nr_segments + 1) * sizeof(Elf64_Phdr);
+
+	put_note_header(headers, headers_at + headers_size, notes_size);
+	image_layout_put(layout, job->debug_end, headers_at, headers, &meta->sink);
+	flush_to_meta(&meta->sink, headers);
 }
 
 static int write_meta(int fd, const struct write_job *job, const struct image_layout *layout,
@@ -325,29 +365,30 @@ static int write_meta(int fd, const struct write_job *job, const struct image_la
 					 .debug_end = job->debug_end,
 					 .zero_end = image_stream_offset(job->stream),
 					 .backing_extents = job->backing_extents };
-	uint64_t at = content.zero_end,
-		 headers_size = (layout->nr_segments + 1) * sizeof(Elf64_Phdr);
-	auto_buf struct thump_buf notes = THUMP_BUF_INIT, meta = THUMP_BUF_INIT;
-	auto_buf struct thump_buf header = THUMP_BUF_INIT;
+	auto_buf struct thump_buf header = THUMP_BUF_INIT, headers = THUMP_BUF_INIT;
+	auto_buf struct thump_buf notes = THUMP_BUF_INIT;
+	struct meta meta = { .sink = { flush_to_meta }, .fd = fd, .at = content.zero_end };
 	size_t seal_size = 12 + 8 + 8 + 2 * sizeof(uint64_t); /* note, owner, record, payload */
+	uint64_t size;
 
 	image_stream_checksums(job->stream, &content.checksums, &content.nr_checksums);
 	image_encode_threads(&notes, job->model);
 	image_encode_records(&notes, job->model, &content);
-	put_note_header(&meta, at + headers_size, notes.size_bytes + seal_size);
-	image_layout_put(layout, job->debug_end, at, &meta);
-	thump_buf_put(&meta, notes.bytes, notes.size_bytes);
-	put_elf_header(&header, at, layout->nr_segments + 1);
-	put_seal(&meta, at, &header);
-	if (notes.failed || meta.failed || header.failed)
+	put_elf_header(&header, meta.at, layout->nr_segments + 1);
+	size = (layout->nr_segments + 1) * sizeof(Elf64_Phdr) + notes.size_bytes + seal_size;
+	if (size > IMG_MAX_META)
+		return thump_refuse(
+			err, "%" PRIu64 " bytes of notes are more than an image can hold", size);
+	image_hasher_init(&meta.hasher);
+	image_hasher_add(&meta.hasher, header.bytes, header.size_bytes);
+	write_headers(&meta, job, layout, notes.size_bytes + seal_size, &headers);
+	write_notes(&meta, &notes);
+	if (notes.failed || headers.failed || header.failed)
 		return thump_fail(err, "not enough memory for the notes of the image");
-	if (meta.size_bytes > IMG_MAX_META)
-		return thump_refuse(err, "%zu bytes of notes are more than an image can hold",
-				    meta.size_bytes);
-	if (thump_pwrite_full(fd, meta.bytes, meta.size_bytes, at) < 0 ||
-	    thump_pwrite_full(fd, header.bytes, header.size_bytes, 0) < 0)
+	errno = meta.write_errno;
+	if (errno || thump_pwrite_full(fd, header.bytes, header.size_bytes, 0) < 0)
 		return thump_fail_errno(err, "write the image");
-	*size_ret = at + meta.size_bytes;
+	*size_ret = meta.at;
 	return 0;
 }
 
