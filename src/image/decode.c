@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/pages.h"
 #include "image/arch/core.h"
 #include "image/note.h"
 #include "image/read.h"
@@ -326,11 +327,13 @@ static void get_vmas(struct decode *d, struct thump_reader *r)
 {
 	uint32_t count = get_count(r, IMG_MAX_ITEMS, VMA_NUMBERS_SIZE);
 	struct thump_vma *vmas = get_array(r, d->arena, count, sizeof(*vmas));
+	const unsigned char *begin = r->at;
 
 	if (r->failed)
 		return;
 	for (uint32_t i = 0; i < count && !r->failed; i++)
 		get_vma(d, r, &vmas[i]);
+	thump_forget_pages(begin, r->at); /* names were copied */
 	d->model->vmas = vmas;
 	d->model->nr_vmas = count;
 }

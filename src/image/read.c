@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "base/fd.h"
+#include "base/pages.h"
 #include "image/hash.h"
 #include "image/rules.h"
 
@@ -168,6 +169,7 @@ static int open_parts(struct thump_image *image, struct thump_err *err)
 	    check_file_size(image, err) < 0 || check_layout(image, err) < 0 ||
 	    image_check_model(&image->model, err) < 0 || image_check_segments(image, err) < 0)
 		return -1;
+	thump_forget_pages(image->meta, image->notes);
 	image->chunk_good = calloc(image->nr_chunks + (size_t)1, 1);
 	return image->chunk_good ? 0 : thump_fail_errno(err, "table of chunks");
 }
