@@ -254,7 +254,7 @@ static void spend_split(struct image_split_budget *split)
 	}
 }
 
-static bool page_is_zero(const unsigned char *page)
+bool image_page_is_zero(const unsigned char *page)
 {
 	uint64_t first[2];
 
@@ -335,10 +335,10 @@ static int keep_nonzero(struct copy_state *state, unsigned char *bytes, uint64_t
 	size_t begin = 0;
 
 	while (begin < size_bytes) {
-		bool zero = page_is_zero(bytes + begin);
+		bool zero = image_page_is_zero(bytes + begin);
 		size_t end = begin + THUMP_PAGE_SIZE;
 
-		while (end < size_bytes && page_is_zero(bytes + end) == zero)
+		while (end < size_bytes && image_page_is_zero(bytes + end) == zero)
 			end += THUMP_PAGE_SIZE;
 		if (zero && !keep_zeros(state, at + begin, end - begin))
 			state->stream->zero_bytes += end - begin;

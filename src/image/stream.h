@@ -25,6 +25,8 @@ struct image_split_budget {
 };
 struct image_split_budget image_split_budget_of(uint64_t keep_bytes, uint32_t left);
 
+bool image_page_is_zero(const unsigned char *page);
+
 struct image_copy {
 	int (*read)(void *ctx, uint64_t at, void *buf, size_t size_bytes, struct thump_err *err);
 	void *ctx;

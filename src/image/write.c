@@ -20,6 +20,7 @@
 #include "image/hash.h"
 #include "image/layout.h"
 #include "image/note.h"
+#include "image/room.h"
 #include "image/rules.h"
 #include "image/stream.h"
 #include "image/tempfile.h"
@@ -255,11 +256,8 @@ static void copy_debug_content(struct write_job *job)
 
 static uint64_t total_bytes(const struct thump_model *model)
 {
-	uint64_t total = 0;
+	uint64_t total = image_memory_bytes(model);
 
-	for (uint32_t i = 0; i < model->nr_vmas; i++)
-		for (uint32_t k = 0; k < model->vmas[i].nr_extents; k++)
-			total += model->vmas[i].extents[k].end - model->vmas[i].extents[k].start;
 	for (uint32_t i = 0; i < model->nr_backings; i++)
 		for (uint32_t k = 0; k < model->backings[i].nr_extents; k++)
 			total += model->backings[i].extents[k].end -
@@ -464,6 +462,7 @@ int thump_image_write(const struct thump_image_options *options, const struct th
 	writer->file = IMAGE_TEMPFILE_INIT;
 	writer->sync = options->sync;
 	if (image_tempfile_create(options->path, &writer->file, err) < 0 ||
+	    image_check_room(writer->file.fd, model, source, err) < 0 ||
 	    write_content(writer->file.fd, options, model, source, &stats, err) < 0)
 		goto failed;
 	begin = thump_now_ns();

@@ -8,6 +8,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import json
 import os
 import signal
+import subprocess
 
 from thumptest import scenario
 from thumptest.events import Failure, poll_until
@@ -87,6 +88,40 @@ def file_too_large(world, process, image):
               "checkpoint-fsize", statuses=(FAILED,))
 
 
+HOLDER = "import os, sys; content = os.urandom(24 << 20); print('ready', flush=True); sys.stdin.read()"
+ON_SMALL_DISK = 'mount -t tmpfs -o size="$0" none "$1" && { cd "$1"; shift; "$@"; status=$?; ls -A; ' \
+                'exit $status; }'
+
+
+def on_disk_of(world, size_bytes, holder, words):
+    """A checkpoint onto a disk of that size: it fails, says why, and leaves no file."""
+    disk = world.path("disk")
+    disk.mkdir(exist_ok=True)
+    command = [world.thump_path, "checkpoint", holder.pid, "-o", "image"]
+    _, left = world.run(["unshare", "--mount", "sh", "-c", ON_SMALL_DISK, size_bytes, disk, *command],
+                        f"checkpoint-{size_bytes}", statuses=(FAILED,))
+    said = world.log(f"checkpoint-{size_bytes}").read_text()
+    if left or words not in said:
+        raise Failure(f"on a disk of {size_bytes} bytes: left {left!r}, said {said!r}")
+    if holder.has_ended():
+        raise Failure(f"a disk of {size_bytes} bytes ended the program")
+
+
+def small_disk(world, process, image):
+    """Surely too small is found before anything is written, a little too small while it is."""
+    if world.user != "root":
+        return
+    holder = world.start(["/usr/bin/python3", "-c", HOLDER], "holder", stdin=subprocess.PIPE)
+    holder.expect_line("ready")
+    size_bytes = world.checkpoint(holder.pid, image, "--leave-running")["image_bytes"]
+    image.unlink()
+    on_disk_of(world, size_bytes // 2, holder, "MB are free on its file system")
+    on_disk_of(world, size_bytes - (1 << 20), holder, "No space left on device")
+    holder.popen.stdin.close()
+    if holder.status() != 0:
+        raise Failure(f"the program ended with {holder.status()}: {holder.stderr_text()}")
+
+
 def killed(world, process, image):
     """kill -9, at once or as soon as it has traced the target for a moment. Its worker may have
     the image complete by then, and would end a program that is not to be left running."""
@@ -115,7 +150,7 @@ def killed(world, process, image):
 
 
 CASES = (directory_missing, directory_in_place_of_image, directory_not_writable,
-         file_of_another_user, mounted_file, full_disk, file_too_large, killed)
+         file_of_another_user, mounted_file, full_disk, file_too_large, small_disk, killed)
 
 
 def test(world, options):
