@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "kinds/capture.h"
@@ -114,6 +115,9 @@ static int chardev_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obj
 	if (fd < 0)
 		thump_misfit(rb, ofd_id, problems, "device", "device %s (%u:%u): %s", chardev->path,
 			     chardev->major, chardev->minor, strerror(errno));
+	/* Not looked up again by the child; but of hundreds there may be no room for two each. */
+	if (thump_ofd_first_fd(rb->model, ofd_id) <= STDERR_FILENO)
+		rb->kept_fds[ofd_id] = thump_take_fd(&fd);
 	return 0;
 }
 
@@ -121,8 +125,10 @@ static int chardev_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *o
 			   struct thump_err *err)
 {
 	const struct chardev *chardev = object;
-	int fd = open_device(chardev, rb->model->ofds[ofd_id].open_flags);
+	int fd = thump_take_fd(&rb->kept_fds[ofd_id]);
 
+	if (fd < 0)
+		fd = open_device(chardev, rb->model->ofds[ofd_id].open_flags);
 	if (fd < 0)
 		return thump_fail_errno(err, "open %s", chardev->path);
 	*fd_ret = fd;

@@ -152,7 +152,7 @@ struct thump_fd_rebuild {
 	struct thump_terminals terminals; /* found by thump_check_fds */
 	/* From here on private to src/kinds; zero at the beginning. */
 	struct thump_backing_plan *plans; /* [backing_id], made by thump_check_fds */
-	int *kept_fds;		   /* [ofd_id] made by check because the child may not, else -1 */
+	int *kept_fds; /* [ofd_id] made by check already: the child may not, or need not; else -1 */
 	bool *closed, *any_file;   /* [ofd_id] what a rule says: it comes back closed; the file at
 				    * its path will do, whatever became of it */
 	struct thump_stash *stash; /* ends of pipes and pairs whose turn has not come */
