@@ -9,11 +9,13 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "rebuild/abilities.h"
 #include "rebuild/arch/arch.h"
@@ -21,6 +23,8 @@
 #define STACK_BYTES	   ((size_t)512 << 10)
 #define THREAD_STACK_BYTES ((size_t)128 << 10)
 #define LOOK_MS		   100
+/* Either is ready at about the same time, and to be woken up takes long. */
+#define SPIN_NS ((uint64_t)100 * 1000)
 
 struct thump_head_start {
 	struct thump_namespace_setup setup;
@@ -31,11 +35,13 @@ struct thump_head_start {
 	int thump_fd;
 	pthread_t thread;
 	bool threaded;
-	pid_t pid; /* of the init, from the kernel, before it runs */
+	uint64_t spin_ns; /* for how long the init looks before it sleeps */
+	pid_t pid;	  /* of the init, from the kernel, before it runs */
 	int clone_errno;
 	/* Futexes, in this order: there is an init or clone_errno, it knows its children's clocks,
-	 * it has descriptors of its own, its thread pointer is free again. */
-	uint32_t begun, clocks, apart, ended;
+	 * it has plan and report, it has descriptors of its own, its thread pointer is free again.
+	 */
+	uint32_t begun, clocks, go, apart, ended;
 	_Alignas(16) unsigned char stack[STACK_BYTES];
 	_Alignas(16) unsigned char thread_stack[THREAD_STACK_BYTES];
 };
@@ -59,39 +65,32 @@ static bool word_is_set(uint32_t *word)
 
 /* ---- in the init -------------------------------------------------------------------------- */
 
-/* Not to be told while there is no descriptor of it, which poll(2) passes over. */
 static bool thump_has_gone(const struct thump_head_start *start)
 {
-	struct pollfd fd = { .fd = __atomic_load_n(&start->thump_fd, __ATOMIC_ACQUIRE),
-			     .events = POLLIN };
+	struct pollfd fd = { .fd = start->thump_fd, .events = POLLIN };
 
 	return poll(&fd, 1, 0) > 0;
+}
+
+/* That thump has gone is seen by a pidfd: we share its descriptors, and so its end of the socket
+ * stays open. */
+static void wait_for_thump(struct thump_head_start *start, uint32_t *word)
+{
+	const uint64_t spin_end_ns = thump_now_ns() + start->spin_ns;
+
+	while (!__atomic_load_n(word, __ATOMIC_ACQUIRE) && thump_now_ns() < spin_end_ns)
+		continue;
+	while (!word_is_set(word))
+		if (thump_has_gone(start))
+			_exit(THUMP_FAILED);
 }
 
 static void enter_namespaces(struct thump_head_start *start)
 {
 	thump_namespace_map_ids(&start->setup);
-	while (!word_is_set(&start->clocks))
-		if (thump_has_gone(start))
-			_exit(THUMP_FAILED);
+	wait_for_thump(start, &start->clocks);
 	thump_namespace_set_clocks(&start->setup);
 	thump_namespace_mount_proc(&start->setup);
-}
-
-/* False when thump does not need us, or has gone: while we share its descriptors, its end of the
- * socket stays open. */
-static bool wait_for_go(const struct thump_head_start *start)
-{
-	struct pollfd fds[] = {
-		{ .fd = start->fds[1], .events = POLLIN },
-		{ .fd = start->thump_fd, .events = POLLIN },
-	};
-	char word = '\0';
-
-	while (poll(fds, THUMP_ARRAY_SIZE(fds), -1) < 0 && errno == EINTR)
-		continue;
-	return fds[0].revents && recv(start->fds[1], &word, sizeof(word), 0) == sizeof(word) &&
-	       word == 'g';
 }
 
 static int init_begin(void *arg)
@@ -99,10 +98,13 @@ static int init_begin(void *arg)
 	struct thump_head_start *start = arg;
 	int control_fd;
 
+	/* Sooner than wait_for_thump() looks. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	set_word(&start->begun);
 	enter_namespaces(start);
 	control_fd = start->fds[1]; /* thump closes its own, and notes that */
-	if (!wait_for_go(start) || unshare(CLONE_FILES) < 0)
+	wait_for_thump(start, &start->go);
+	if (unshare(CLONE_FILES) < 0)
 		_exit(THUMP_FAILED);
 	(void)close(start->fds[0]);
 	(void)close(start->thump_fd);
@@ -156,21 +158,29 @@ static int start_thread(struct thump_head_start *start)
 	return error;
 }
 
-/* The thread first: what the init waits with is made while the kernel makes the init. */
+/* The socket last: the kernel makes the init meanwhile. */
 static int begin(struct thump_head_start *start, struct thump_err *err)
 {
-	int error = start_thread(start), fd;
+	int error;
 
+	start->thump_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (start->thump_fd < 0)
+		return thump_fail_errno(err, "open a pidfd of thump");
+	error = start_thread(start);
 	if (error) {
 		errno = error;
 		return thump_fail_errno(err, "start a thread");
 	}
 	start->threaded = true;
-	fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	if (fd < 0)
-		return thump_fail_errno(err, "open a pidfd of thump");
-	__atomic_store_n(&start->thump_fd, fd, __ATOMIC_RELEASE);
 	return make_socket(start->fds, err);
+}
+
+/* With one, looking would keep thump from running. */
+static bool has_processors_to_spare(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 1;
 }
 
 int thump_head_start_create(thump_init_fn *init, struct thump_head_start **start_ret,
@@ -187,11 +197,12 @@ int thump_head_start_create(thump_init_fn *init, struct thump_head_start **start
 		.gid = getegid(),
 	};
 	start->init = init;
+	start->spin_ns = has_processors_to_spare() ? SPIN_NS : 0;
 	start->fds[0] = start->fds[1] = start->thump_fd = -1;
 	start->threaded = false;
 	start->pid = 0;
 	start->clone_errno = 0;
-	start->begun = start->clocks = start->apart = start->ended = 0;
+	start->begun = start->clocks = start->go = start->apart = start->ended = 0;
 	if (begin(start, err) < 0) {
 		thump_head_start_destroy(start);
 		return -1;
@@ -231,8 +242,7 @@ int thump_head_start_go(struct thump_head_start *start, struct thump_plan *plan,
 		return -1;
 	start->plan = plan;
 	start->report = report;
-	if (send(start->fds[0], "g", 1, MSG_NOSIGNAL) != 1)
-		return thump_fail_errno(err, "tell our init of the pid namespace to begin");
+	set_word(&start->go);
 	while (!word_is_set(&start->apart))
 		if (has_ended(start->pid))
 			return thump_fail(err,
