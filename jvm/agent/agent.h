@@ -141,6 +141,8 @@ bool safepoint_run(struct agent *agent, void (*run)(void *arg), void *arg);
 /* Makes less to be saved: collects garbage, gives free memory of malloc(3) back. Not while threads
  * are suspended: one of them may be in a JNI critical region, which a collection waits for. */
 void heap_shrink(struct agent *agent);
+/* Then waits for what ZGC and Shenandoah give back in their own time; see uncommit.c. */
+void uncommit_await(const struct agent *agent, JNIEnv *jni);
 /* What the engine may leave out, and what may be mapped from the image (coord/abi.h); only right at
  * a safepoint, for as long as it lasts. Nothing where this JVM is not known well enough. The caller
  * frees the table. */

@@ -67,6 +67,7 @@ static void native_shrink(JNIEnv *jni, jclass self)
 	/* For the classes that it loads: that is not to be done while others are suspended. */
 	changes_find(agent_get(), jni);
 	heap_shrink(agent_get());
+	uncommit_await(agent_get(), jni);
 }
 
 /* A text on the heap as a string; NULL stays NULL. */

@@ -166,3 +166,10 @@ int vm_flag_number(struct vm_structs *vm, const char *name)
 
 	return flag ? *flag : 0;
 }
+
+size_t vm_flag_word(struct vm_structs *vm, const char *name)
+{
+	const size_t *flag = find_flag(vm, name);
+
+	return flag ? *flag : 0;
+}

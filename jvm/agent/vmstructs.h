@@ -53,6 +53,8 @@ bool vm_flag(struct vm_structs *vm, const char *name);
 
 /* A number of such a flag. */
 int vm_flag_number(struct vm_structs *vm, const char *name);
+/* One that is as big as a word (size_t, uintx); 0 when there is none of this name. */
+size_t vm_flag_word(struct vm_structs *vm, const char *name);
 
 /* Calls `visit` for each named constant of HotSpot's that is a long. */
 void vm_constants(const struct vm_structs *vm,
