@@ -212,6 +212,16 @@ int thump_explain_eperm(pid_t pid, pid_t tid, int proc_fd, struct thump_err *err
 			    tid, pid);
 }
 
+bool thump_is_getting_on(int proc_fd, pid_t tid)
+{
+	struct thump_stat stat;
+	struct thump_err ignored;
+	char path[48];
+
+	(void)snprintf(path, sizeof(path), "task/%d/stat", tid);
+	return read_stat(proc_fd, path, &stat, &ignored) == 0 && strchr("RTt", stat.state);
+}
+
 int thump_explain_laggard(pid_t pid, pid_t tid, int proc_fd, unsigned patience_ms,
 			  struct thump_err *err)
 {
@@ -232,6 +242,8 @@ int thump_explain_laggard(pid_t pid, pid_t tid, int proc_fd, unsigned patience_m
 		"thread %d (%s) of process %d did not stop within %u ms: it is in state "
 		"%c (%s) in %s",
 		tid, stat.comm, pid, patience_ms, stat.state,
-		stat.state == 'D' ? "vfork or uninterruptible sleep" : "not stoppable",
+		stat.state == 'D'   ? "vfork or uninterruptible sleep"
+		: stat.state == 'R' ? "waiting for a processor"
+				    : "not stoppable",
 		wchan ? wchan : "the kernel");
 }

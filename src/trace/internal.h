@@ -21,6 +21,8 @@ int thump_explain_eperm(pid_t pid, pid_t tid, int proc_fd, struct thump_err *err
 /* A thread did not stop in time: says what it is doing. */
 int thump_explain_laggard(pid_t pid, pid_t tid, int proc_fd, unsigned patience_ms,
 			  struct thump_err *err);
+/* It runs, would run if it had a processor, or has just stopped. */
+bool thump_is_getting_on(int proc_fd, pid_t tid);
 /* A thread that the kernel made inside the process and that never runs its code: io_uring(7). */
 bool thump_is_kernel_worker(int proc_fd, pid_t tid);
 /* Before anything is stopped: stopping those would wake them up and show in what they count. */

@@ -21,9 +21,15 @@
 /* How long the first look at one thread may take before the others are looked at, too. */
 #define FIRST_LOOK_NS ((uint64_t)20 * 1000 * 1000)
 
-/* For how long a thread goes on that is found in the vdso: at first, and at most. */
+/* How much longer is waited for a thread that only lacks a processor, and how often it is looked at
+ * whether that is so. */
+#define STARVED_PATIENCE_NS ((uint64_t)30 * THUMP_NS_PER_S)
+#define STARVED_LOOK_NS	    ((uint64_t)100 * 1000 * 1000)
+
+/* For how long a thread goes on that is found in the vdso: at first, and at most. It must get a
+ * processor meanwhile, or the next stop meets it where it was. */
 #define SHORTEST_RUN_NS ((uint64_t)20 * 1000)
-#define LONGEST_RUN_NS	((uint64_t)2 * 1000 * 1000)
+#define LONGEST_RUN_NS	((uint64_t)50 * 1000 * 1000)
 
 /*
  * PTRACE_O_TRACECLONE also seizes what is no thread of the target: clone(2) with CLONE_VM but
@@ -165,12 +171,28 @@ static void drop_last(struct thump_target *target)
 	target->nr_threads--;
 }
 
+/*
+ * As thump_run_to_event_stop(). A thread that can run will stop as soon as it has a processor,
+ * which takes its time on a busy machine; only one that hangs in the kernel may never.
+ */
+static int run_to_stop(struct thump_target *target, pid_t tid, unsigned patience_ms, int *signo_ret)
+{
+	const uint64_t deadline_ns = thump_deadline_ns(patience_ms);
+	const uint64_t last_ns = deadline_ns + STARVED_PATIENCE_NS;
+	int got = thump_run_to_event_stop(target, tid, deadline_ns, signo_ret);
+
+	while (got == 0 && thump_now_ns() < last_ns && thump_is_getting_on(target->proc_fd, tid))
+		got = thump_run_to_event_stop(target, tid, thump_now_ns() + STARVED_LOOK_NS,
+					      signo_ret);
+	return got;
+}
+
 /* 1 it stands still and is settled, 0 it has ended, -1 refused. */
 static int await_stop(struct thump_target *target, struct thump_target_thread *thread,
-		      uint64_t deadline_ns, unsigned patience_ms, struct thump_err *err)
+		      unsigned patience_ms, struct thump_err *err)
 {
 	int signo = 0;
-	const int got = thump_run_to_event_stop(target, thread->tid, deadline_ns, &signo);
+	const int got = run_to_stop(target, thread->tid, patience_ms, &signo);
 
 	if (got == 0)
 		return thump_explain_laggard(target->pid, thread->tid, target->proc_fd, patience_ms,
@@ -187,8 +209,9 @@ static int await_stop(struct thump_target *target, struct thump_target_thread *t
 /* Lets it go on, for a moment each, until it is outside of the vdso: vdso.c says why. One that a
  * signal has stopped goes nowhere and is taken where it is. */
 static int leave_vdso(struct thump_target *target, struct thump_target_thread *thread,
-		      uint64_t deadline_ns, unsigned patience_ms, struct thump_err *err)
+		      unsigned patience_ms, struct thump_err *err)
 {
+	const uint64_t deadline_ns = thump_deadline_ns(patience_ms) + STARVED_PATIENCE_NS;
 	uint64_t run_ns = SHORTEST_RUN_NS;
 
 	for (;;) {
@@ -202,20 +225,20 @@ static int leave_vdso(struct thump_target *target, struct thump_target_thread *t
 		if (thump_now_ns() >= deadline_ns)
 			return thump_refuse(err,
 					    "thread %d of process %d is in the kernel's vdso and "
-					    "did not leave it within %u ms; try again",
-					    thread->tid, target->pid, patience_ms);
+					    "does not leave it; try again",
+					    thread->tid, target->pid);
 		(void)thump_ptrace(PTRACE_CONT, thread->tid, 0, 0);
 		(void)!thump_wait_any(target->waiter, thump_now_ns() + run_ns);
 		run_ns = thump_min_u64(2 * run_ns, LONGEST_RUN_NS);
 		(void)thump_ptrace(PTRACE_INTERRUPT, thread->tid, 0, 0);
-		got = await_stop(target, thread, deadline_ns, patience_ms, err);
+		got = await_stop(target, thread, patience_ms, err);
 		if (got != 1)
 			return got;
 	}
 }
 
-static int stop_one(struct thump_target *target, pid_t tid, uint64_t deadline_ns,
-		    unsigned patience_ms, struct thump_err *err)
+static int stop_one(struct thump_target *target, pid_t tid, unsigned patience_ms,
+		    struct thump_err *err)
 {
 	struct thump_target_thread *thread;
 	int got;
@@ -224,17 +247,17 @@ static int stop_one(struct thump_target *target, pid_t tid, uint64_t deadline_ns
 		return -1;
 	got = seize_one(target, tid, err);
 	if (got > 0)
-		got = await_stop(target, thread, deadline_ns, patience_ms, err);
+		got = await_stop(target, thread, patience_ms, err);
 	if (got > 0)
-		got = leave_vdso(target, thread, deadline_ns, patience_ms, err);
+		got = leave_vdso(target, thread, patience_ms, err);
 	if (got == 0)
 		drop_last(target);
 	return got < 0 ? -1 : 0;
 }
 
 /* Stops what is new in the list; *found_ret says whether there was any. */
-static int stop_new_threads(struct thump_target *target, uint64_t deadline_ns, unsigned patience_ms,
-			    bool *found_ret, struct thump_err *err)
+static int stop_new_threads(struct thump_target *target, unsigned patience_ms, bool *found_ret,
+			    struct thump_err *err)
 {
 	auto_free pid_t *tids = NULL;
 	size_t count;
@@ -246,7 +269,7 @@ static int stop_new_threads(struct thump_target *target, uint64_t deadline_ns, u
 		if (is_known(target, tids[i]))
 			continue;
 		*found_ret = true;
-		if (stop_one(target, tids[i], deadline_ns, patience_ms, err) != 0)
+		if (stop_one(target, tids[i], patience_ms, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -254,12 +277,11 @@ static int stop_new_threads(struct thump_target *target, uint64_t deadline_ns, u
 
 int thump_seize_all(struct thump_target *target, unsigned patience_ms, struct thump_err *err)
 {
-	const uint64_t deadline_ns = thump_now_ns() + (uint64_t)patience_ms * 1000000;
 	bool found = true;
 
 	/* Only running threads make new ones: when a listing shows nothing new, there is none. */
 	while (found) {
-		if (stop_new_threads(target, deadline_ns, patience_ms, &found, err) != 0)
+		if (stop_new_threads(target, patience_ms, &found, err) != 0)
 			return -1;
 	}
 	if (target->nr_threads == 0 || target->threads[0].tid != target->pid)

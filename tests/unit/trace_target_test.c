@@ -499,6 +499,53 @@ static void a_thread_that_does_not_stop_is_refused(void **state)
 	(void)close(hold[1]);
 }
 
+/* On the first processor that it may use. */
+static void compute_for_ever(int fd)
+{
+	cpu_set_t allowed, one;
+	int cpu = 0;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+		_exit(99);
+	while (!CPU_ISSET(cpu, &allowed))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	if (sched_setaffinity(0, sizeof(one), &one) != 0)
+		_exit(99);
+	say(fd, 'r');
+	for (volatile unsigned long n = 0;; n++)
+		;
+}
+
+/* sched(7): next to an ordinary thread it hardly ever gets the processor. */
+static void compute_when_nobody_else_does(int fd)
+{
+	const struct sched_param param = { 0 };
+
+	if (sched_setscheduler(0, SCHED_IDLE, &param) != 0)
+		_exit(99);
+	compute_for_ever(fd);
+}
+
+static void a_thread_that_lacks_a_processor_is_waited_for(void **state)
+{
+	struct victim starved = start(compute_when_nobody_else_does);
+	struct victim hog = start(compute_for_ever);
+	pid_t tracer = fork();
+
+	(void)state;
+	if (tracer == 0) {
+		struct thump_target *target = NULL;
+		struct thump_err err = THUMP_ERR_INIT;
+
+		_exit(thump_target_stop(starved.pid, 1, &target, &err) == 0 ? 0 : 1);
+	}
+	assert_int_equal(wait_status(tracer), 0);
+	end(&hog);
+	end(&starved);
+}
+
 /* ---- the vdso ---------------------------------------------------------------------------- */
 
 static void *ask_the_time(void *arg)
@@ -568,6 +615,7 @@ int main(void)
 		cmocka_unit_test(kill_ends_it_for_good),
 		cmocka_unit_test(what_cannot_be_traced_is_refused_by_name),
 		cmocka_unit_test(a_thread_that_does_not_stop_is_refused),
+		cmocka_unit_test(a_thread_that_lacks_a_processor_is_waited_for),
 		cmocka_unit_test(no_thread_is_held_inside_the_vdso),
 	};
 
