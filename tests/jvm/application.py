@@ -21,7 +21,7 @@ import subprocess
 import threading
 import typing
 
-from thumptest import java, postgres, web
+from thumptest import java, postgres, scenario, web
 from thumptest.events import Failure, Skip, free_port, poll_until
 
 REQUESTS, CLIENTS = 200, 4
@@ -35,10 +35,15 @@ def owners_of_city_6(answer):
     return [owner["name"] for owner in answer] == [f"owner{number}" for number in range(6, 200, 10)]
 
 
+def is_up(answer):
+    return answer["status"] == "up"
+
+
 @dataclasses.dataclass
 class App:
     """How an application of tests/apps is started, and what it answers."""
     words: tuple           # of the java command, in the folder where it was built
+    source: pathlib.Path = None  # or all that there is to build: a main class that takes the port
     path: str = "/greeting/thump"
     ready: str = ""        # what is 200 from when on `path` is answered right; else that itself
     is_right: typing.Callable = greeting  # of an answer, which is JSON
@@ -58,12 +63,14 @@ READY = "/actuator/health/readiness"
 APPS = {
     "spring-web": App(JAR, share=0.7),
     "spring-boot-4": App(JAR),
-    "petclinic": App(JAR, "/owners/city6", READY, owners_of_city_6),
-    "petclinic-postgres": App(JAR, "/owners/city6", READY, owners_of_city_6, folder="petclinic",
-                              database=True),
+    "petclinic": App(JAR, None, "/owners/city6", READY, owners_of_city_6),
+    "petclinic-postgres": App(JAR, None, "/owners/city6", READY, owners_of_city_6,
+                              folder="petclinic", database=True),
     "quarkus": App(("-jar", "target/quarkus-app/quarkus-run.jar")),
     "micronaut": App(("-cp", "target/app.jar:target/lib/*", "app.Application")),
     "tomcat": App(JAR, hooks=False),
+    "httpserver": App((), scenario.ROOT / "examples" / "jdk-httpserver" / "CatalogService.java",
+                      "/health", is_right=is_up, hooks=False),
 }
 
 
@@ -75,10 +82,8 @@ class Service:
         self.app = APPS[options.app]
         self.warm = options.how == "live"  # when it is saved for the first time
         self.home = java.find_jdk(options.jdk)
-        self.folder = options.libraries / (self.app.folder or options.app)
-        if not (self.folder / "built").exists():
-            raise Skip(f"{options.app} could not be built with mvn")
         self.port = free_port()
+        self.folder, self.words = self._built(options)
         self.temporary = world.path("java-tmp")
         self.temporary.mkdir()
         self.temporary.chmod(0o777)
@@ -90,6 +95,17 @@ class Service:
             self.database.start()
             self.flags += self.database.flags()
 
+    def _built(self, options):
+        """Where it lies, and what the java command says there."""
+        if self.app.source:
+            classes = self.world.path("classes")
+            self.world.run([self.home / "bin" / "javac", "-d", classes, self.app.source], "javac")
+            return self.world.directory, ("-cp", classes, self.app.source.stem, self.port)
+        folder = options.libraries / (self.app.folder or options.app)
+        if not (folder / "built").exists():
+            raise Skip(f"{options.app} could not be built with mvn")
+        return folder, self.app.words
+
     def _need_flags(self, flags):
         """Not every JDK has every collector."""
         done = subprocess.run([self.home / "bin" / "java", *flags, "-version"], check=False,
@@ -100,7 +116,7 @@ class Service:
     def start(self, image, *flags):
         return self.world.start(
             [self.world.thump_path, "run", "--image", image, "--",
-             self.home / "bin" / "java", *self.flags, *flags, *self.app.words],
+             self.home / "bin" / "java", *self.flags, *flags, *self.words],
             "service", cwd=self.folder, stdout=self._log("service"))
 
     def _log(self, name):
@@ -163,8 +179,8 @@ class Service:
         """In a network namespace of its own, so that several can have one port."""
         return self.world.start(
             ["unshare", "--net", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh",
-             self.world.thump_path, "restore", image], name, cwd=self.folder,
-            stdout=self._log(name))
+             *self.world.prefix(), self.world.thump_path, "restore", image], name,
+            as_user=False, cwd=self.folder, stdout=self._log(name))
 
     def ask_apart(self, process, path, *early):
         """As soon as it answers; None before."""
