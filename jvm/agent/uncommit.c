@@ -17,7 +17,10 @@ enum {
 	PAUSE_MS = 10,
 	/* Without any change for so long there is nothing more to come. */
 	SHENANDOAH_QUIET_MS = 500,
-	ZGC_MORE_QUIET_MS = 1000, /* than its delay */
+	/* ZGC looks once in its delay for what was free for as long, so it takes up to two of them;
+	 * and some time on a busy machine. */
+	ZGC_DELAYS = 2,
+	ZGC_MORE_QUIET_MS = 2000,
 	ZGC_LONGEST_DELAY_S = 5,
 	LIMIT_MS = 15000,
 	/* Not worth any time. */
@@ -42,7 +45,7 @@ static void look_at_flags(const struct agent *agent, struct waiting *waiting)
 		waiting->quiet_ms = SHENANDOAH_QUIET_MS;
 	delay_s = vm_flag_word(&vm, "ZUncommitDelay");
 	if (vm_flag(&vm, "UseZGC") && vm_flag(&vm, "ZUncommit") && delay_s <= ZGC_LONGEST_DELAY_S)
-		waiting->quiet_ms = delay_s * 1000 + ZGC_MORE_QUIET_MS;
+		waiting->quiet_ms = ZGC_DELAYS * delay_s * 1000 + ZGC_MORE_QUIET_MS;
 	waiting->least_bytes = vm_flag_word(&vm, "MinHeapSize");
 	if (vm.missing)
 		waiting->quiet_ms = 0;
