@@ -202,7 +202,7 @@ static void examine_fd_sharing(struct doctor *doctor)
 	      can->pidfd_getfd ? "yes" : "no");
 	MEANS(finding, "%s",
 	      good ? "descriptors are compared and looked into from outside"
-		   : "shared descriptors are told by their offset; sockets by remote calls");
+		   : "shared descriptors are told, and sockets looked into, by remote calls");
 }
 
 /* ---- the CPU ------------------------------------------------------------------------------ */

@@ -173,8 +173,8 @@ struct thump_fd_options {
 
 /*
  * Captures all descriptors of the target into model->ofds and model->fds; finds shared
- * descriptions with kcmp(2), and where that is refused by comparing what it can (fdinfo, a moved
- * offset). The one entry point that capture calls.
+ * descriptions with kcmp(2), and where that is refused in other ways (share.c). The one entry point
+ * that capture calls.
  */
 THUMP_MUST_CHECK int thump_capture_fds(struct thump_target *target, struct thump_model *model,
 				       const struct thump_fd_options *options,
