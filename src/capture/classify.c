@@ -36,12 +36,23 @@ static const struct {
 	{ THUMP_VMA_SYNC, "MAP_SYNC (persistent memory) cannot be saved" },
 };
 
+/* Where nobody looks at single pages. */
+static bool hides_guards(const struct thump_map *map)
+{
+	return (map->traits & THUMP_VMA_GUARDED) &&
+	       (map->shared ||
+		(map->traits & (THUMP_VMA_WIPEONFORK | THUMP_VMA_DROPPABLE | THUMP_VMA_LOCKED)));
+}
+
 static const char *refused_trait(const struct thump_map *map)
 {
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(refused_traits); i++) {
 		if (map->traits & refused_traits[i].trait)
 			return refused_traits[i].reason;
 	}
+	if (hides_guards(map))
+		return "guard regions (MADV_GUARD_INSTALL) of memory that is shared, locked or "
+		       "wiped cannot be saved";
 	if (map->pkey)
 		return "a memory protection key (pkey_mprotect(2)) cannot be saved";
 	if (map->unknown_flag[0])

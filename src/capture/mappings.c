@@ -343,7 +343,7 @@ static int set_vma(struct thump_capture *cap, const struct thump_map *map, struc
 		.start = map->start,
 		.end = map->end,
 		.prot = map->prot,
-		.traits = map->traits,
+		.traits = map->traits & ~(uint32_t)THUMP_VMA_GUARDED,
 		.pkey = map->pkey,
 		.backing_id = THUMP_NO_ID,
 	};

@@ -11,7 +11,6 @@ struct pages {
 	struct thump_capture *cap;
 	struct thump_vma *vma;
 	size_t needless; /* the first needless range that is not behind us */
-	bool guard_seen; /* one message per VMA */
 };
 
 static int add_extent(struct pages *pages, uint64_t start, uint64_t end, struct thump_err *err)
@@ -55,6 +54,19 @@ static int add_needed(struct pages *pages, uint64_t start, uint64_t end, struct 
 	return 0;
 }
 
+static int add_guard(struct pages *pages, uint64_t start, uint64_t end, struct thump_err *err)
+{
+	struct thump_model *model = &pages->cap->model;
+	struct thump_range *guards =
+		thump_arena_grow(&model->arena, model->guards, model->nr_guards, sizeof(*guards));
+
+	if (!guards)
+		return thump_out_of_memory(err);
+	model->guards = guards;
+	guards[model->nr_guards++] = (struct thump_range){ .start = start, .end = end };
+	return 0;
+}
+
 static int found(void *ctx, uint64_t start, uint64_t end, bool guard, struct thump_err *err)
 {
 	struct pages *pages = ctx;
@@ -63,13 +75,7 @@ static int found(void *ctx, uint64_t start, uint64_t end, bool guard, struct thu
 		return add_needed(pages, start, end, err);
 	if (!guard)
 		return add_extent(pages, start, end, err);
-	if (!pages->guard_seen)
-		thump_capture_refuse(pages->cap, "guard-region",
-				     "guard region 0x%lx-0x%lx (MADV_GUARD_INSTALL): cannot be "
-				     "saved",
-				     start, end);
-	pages->guard_seen = true;
-	return 0;
+	return add_guard(pages, start, end, err);
 }
 
 /* Debuggers look for the build-id in the first page of a mapped ELF file. */
@@ -128,7 +134,6 @@ int thump_capture_pages(struct thump_capture *cap, struct thump_err *err)
 
 	for (uint32_t i = 0; status == 0 && i < cap->model.nr_vmas; i++) {
 		pages.vma = &cap->model.vmas[i];
-		pages.guard_seen = false;
 		status = add_pages(&pages, &scan, err);
 	}
 	thump_scan_deinit(&scan);

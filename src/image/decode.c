@@ -458,7 +458,8 @@ static void get_checksums(struct decode *d, struct thump_reader *r)
 	d->image->checksums = thump_get_bytes(r, (size_t)d->image->nr_chunks * sizeof(uint64_t));
 }
 
-static void get_vouched(struct decode *d, struct thump_reader *r)
+static void get_ranges(struct decode *d, struct thump_reader *r, struct thump_range **ranges_ret,
+		       uint32_t *count_ret)
 {
 	uint32_t count = get_count(r, IMG_MAX_ITEMS, 2 * sizeof(uint64_t));
 	struct thump_range *ranges = get_array(r, d->arena, count, sizeof(*ranges));
@@ -469,8 +470,18 @@ static void get_vouched(struct decode *d, struct thump_reader *r)
 		ranges[i].start = thump_get_u64(r);
 		ranges[i].end = thump_get_u64(r);
 	}
-	d->model->vouched = ranges;
-	d->model->nr_vouched = count;
+	*ranges_ret = ranges;
+	*count_ret = count;
+}
+
+static void get_vouched(struct decode *d, struct thump_reader *r)
+{
+	get_ranges(d, r, &d->model->vouched, &d->model->nr_vouched);
+}
+
+static void get_guards(struct decode *d, struct thump_reader *r)
+{
+	get_ranges(d, r, &d->model->guards, &d->model->nr_guards);
 }
 
 static void get_tids(struct decode *d, struct thump_reader *r)
@@ -515,6 +526,7 @@ static const struct record_rule {
 	{ IMG_REC_RUNTIME, RULE_OPTIONAL, "RUNTIME", get_runtime },
 	{ IMG_REC_VOUCHED, RULE_OPTIONAL, "VOUCHED", get_vouched },
 	{ IMG_REC_TIDS, RULE_OPTIONAL, "TIDS", get_tids },
+	{ IMG_REC_GUARDS, RULE_OPTIONAL, "GUARDS", get_guards },
 };
 
 static const struct record_rule *record_rule(uint32_t id)

@@ -304,19 +304,29 @@ static void put_timers(struct thump_buf *buf, const struct thump_model *model)
 	image_note_end(buf, mark);
 }
 
-static void put_vouched(struct thump_buf *buf, const struct thump_model *model)
+static void put_ranges(struct thump_buf *buf, struct image_note_mark mark,
+		       const struct thump_range *ranges, uint32_t count)
 {
-	struct image_note_mark mark;
-
-	if (!model->nr_vouched)
-		return;
-	mark = image_record_begin_optional(buf, IMG_REC_VOUCHED);
-	thump_buf_put_u32(buf, model->nr_vouched);
-	for (uint32_t i = 0; i < model->nr_vouched; i++) {
-		thump_buf_put_u64(buf, model->vouched[i].start);
-		thump_buf_put_u64(buf, model->vouched[i].end);
+	thump_buf_put_u32(buf, count);
+	for (uint32_t i = 0; i < count; i++) {
+		thump_buf_put_u64(buf, ranges[i].start);
+		thump_buf_put_u64(buf, ranges[i].end);
 	}
 	image_note_end(buf, mark);
+}
+
+static void put_vouched(struct thump_buf *buf, const struct thump_model *model)
+{
+	if (model->nr_vouched)
+		put_ranges(buf, image_record_begin_optional(buf, IMG_REC_VOUCHED), model->vouched,
+			   model->nr_vouched);
+}
+
+static void put_guards(struct thump_buf *buf, const struct thump_model *model)
+{
+	if (model->nr_guards)
+		put_ranges(buf, image_record_begin(buf, IMG_REC_GUARDS), model->guards,
+			   model->nr_guards);
 }
 
 static void put_tids(struct thump_buf *buf, const struct thump_model *model)
@@ -362,6 +372,7 @@ void image_encode_records(struct thump_buf *buf, const struct thump_model *model
 	put_fds(buf, model);
 	put_timers(buf, model);
 	put_vouched(buf, model);
+	put_guards(buf, model);
 	put_tids(buf, model);
 	put_layout(buf, content);
 }

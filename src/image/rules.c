@@ -77,6 +77,7 @@ static int check_counts(const struct thump_model *model, struct thump_err *err)
 		{ "threads", model->nr_tasks, IMG_MAX_TASKS },
 		{ "timers", model->nr_timers, IMG_MAX_TIMERS },
 		{ "vouched ranges", model->nr_vouched, IMG_MAX_ITEMS },
+		{ "guard regions", model->nr_guards, IMG_MAX_ITEMS },
 		{ "places of tids", model->nr_tid_words, IMG_MAX_ITEMS },
 	};
 
@@ -182,6 +183,29 @@ static int check_vouched(const struct thump_model *model, struct thump_err *err)
 			return thump_damaged(err,
 					     "vouched range %" PRIx64 "-%" PRIx64 " is not a "
 					     "range of pages behind the one before it",
+					     range->start, range->end);
+		low = range->end;
+	}
+	return 0;
+}
+
+/* Both lists are sorted. */
+static int check_guards(const struct thump_model *model, struct thump_err *err)
+{
+	uint32_t v = 0;
+	uint64_t low = 0;
+
+	for (uint32_t i = 0; i < model->nr_guards; i++) {
+		const struct thump_range *range = &model->guards[i];
+
+		while (v < model->nr_vmas && model->vmas[v].end <= range->start)
+			v++;
+		if (!page_aligned(range->start) || !page_aligned(range->end) ||
+		    range->start >= range->end || range->start < low || v == model->nr_vmas ||
+		    range->start < model->vmas[v].start || range->end > model->vmas[v].end)
+			return thump_damaged(err,
+					     "guard region %" PRIx64 "-%" PRIx64 " is not a range "
+					     "of pages of one mapping, behind the one before it",
 					     range->start, range->end);
 		low = range->end;
 	}
@@ -347,7 +371,8 @@ int image_check_model(const struct thump_model *model, struct thump_err *err)
 	if (check_counts(model, err) < 0 || check_process(model, err) < 0 ||
 	    check_tasks(model, err) < 0 || check_backings(model, err) < 0 ||
 	    check_vmas(model, err) < 0 || check_vouched(model, err) < 0 ||
-	    check_tid_words(model, err) < 0 || check_fds(model, err) < 0)
+	    check_guards(model, err) < 0 || check_tid_words(model, err) < 0 ||
+	    check_fds(model, err) < 0)
 		return -1;
 	return 0;
 }

@@ -81,6 +81,7 @@ enum thump_vma_trait {
 	THUMP_VMA_MAYEXEC = 1u << 20,	 /* me */
 	THUMP_VMA_MAYREAD = 1u << 21,	 /* mr */
 	THUMP_VMA_LAZY_IMAGE = 1u << 22, /* was mapped from a thump image; recorded as ANON */
+	THUMP_VMA_GUARDED = 1u << 23,	 /* gu: had guard regions at some time; never recorded */
 };
 
 struct thump_range {
@@ -315,6 +316,9 @@ struct thump_model {
 	 */
 	struct thump_range *vouched;
 	uint32_t nr_vouched;
+	/* Guard regions (MADV_GUARD_INSTALL); sorted, each inside of one VMA. */
+	struct thump_range *guards;
+	uint32_t nr_guards;
 	/* Where process.user_vouched: addresses of pid_t that hold a tid of the process, besides
 	 * those at clear_child_tid; and why there can be no other tids all the same, or NULL. */
 	uint64_t *tid_words;

@@ -27,7 +27,7 @@ static const struct {
 	{ "ms", 0 },
 	{ "sd", 0 },
 	{ "de", 0 },
-	{ "gu", 0 }, /* had guard regions at some time: which there are, pages tell */
+	{ "gu", THUMP_VMA_GUARDED },
 	{ "mr", THUMP_VMA_MAYREAD },
 	{ "mw", THUMP_VMA_MAYWRITE },
 	{ "me", THUMP_VMA_MAYEXEC },

@@ -502,6 +502,22 @@ static const char *const rlimit_names[THUMP_NR_RLIMITS] = {
 	[RLIMIT_RTPRIO] = "rtprio",	[RLIMIT_RTTIME] = "rttime",
 };
 
+/* On a page of our own: EINVAL before Linux 6.13. */
+static void check_guards(const struct thump_plan *plan, struct thump_problems *problems)
+{
+	void *page;
+
+	if (plan->model->nr_guards == 0)
+		return;
+	page = mmap(NULL, THUMP_PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED || madvise(page, THUMP_PAGE_SIZE, THUMP_MADV_GUARD_INSTALL) < 0)
+		thump_problem_add(problems, false, -1, "guard-region",
+				  "guard regions (MADV_GUARD_INSTALL): this kernel has none "
+				  "(Linux 6.13)");
+	if (page != MAP_FAILED)
+		(void)munmap(page, THUMP_PAGE_SIZE);
+}
+
 static void check_rlimits(struct thump_plan *plan, struct thump_problems *problems)
 {
 	char names[256] = "";
@@ -581,6 +597,7 @@ void thump_check_limits(struct thump_plan *plan, struct thump_problems *problems
 	/* Only of interest for affinities. */
 	plan->same_boot =
 		thump_affinity_restricts(plan, &plan->model->tasks[0]) && is_same_boot(plan->model);
+	check_guards(plan, problems);
 	check_rlimits(plan, problems);
 	check_priorities(plan, problems);
 	check_oom_score(plan, problems);

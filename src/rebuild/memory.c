@@ -153,6 +153,13 @@ static void choose_lazy(const struct thump_plan *plan, bool *lazy)
 		return;
 	for (uint32_t i = 0; i < model->nr_vmas; i++)
 		lazy[i] = may_be_lazy(model, &model->vmas[i]);
+	/* Guard regions are those of memory that is not a file's on most kernels (Linux 6.15). */
+	for (uint32_t i = 0; i < model->nr_guards; i++) {
+		uint32_t guarded = find_vma(model, model->guards[i].start);
+
+		if (guarded != THUMP_NO_ID)
+			lazy[guarded] = false;
+	}
 	/* Stacks are never lazy. */
 	for (uint32_t i = 0; i < model->nr_tasks; i++) {
 		uint32_t stack = find_vma(model, thump_stack_pointer(&model->tasks[i]));
@@ -666,6 +673,11 @@ void thump_memory_finish(const struct thump_memory *memory, struct thump_region 
 					 object->temporary, object->size);
 	}
 	step_protections(memory, region);
+	/* Now that all is read: nothing can be written there any more. */
+	for (uint32_t i = 0; i < model->nr_guards; i++)
+		(void)THUMP_STEP(region, THUMP_WHAT_GUARD, SYS_madvise, model->guards[i].start,
+				 model->guards[i].end - model->guards[i].start,
+				 THUMP_MADV_GUARD_INSTALL);
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
 		const struct thump_vma *vma = &model->vmas[i];
 

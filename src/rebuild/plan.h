@@ -72,6 +72,8 @@ struct thump_plan {
 	bool set_caps; /* the process may have capabilities after its exec */
 };
 
+#define THUMP_MADV_GUARD_INSTALL 102 /* Linux 6.13 */
+
 /* ---- fd slots of the region: the image, the backings, the region's own memfd -------------- */
 
 static inline uint32_t thump_slot_image(void)

@@ -236,6 +236,7 @@ RECORDS = {
     0x7468000B: ("checksums", checksums), 0x7468000C: ("seal", named("u64 file_size hash")),
     0x7468000E: ("vouched", lambda r: r.list(named("u64 start end"))),
     0x7468000F: ("tids", tids),
+    0x74680010: ("guards", lambda r: r.list(named("u64 start end"))),
 }
 
 

@@ -477,8 +477,8 @@ static void make_thread_timer(int given)
 
 static void make_guard_region(int given)
 {
-	char *at = must_mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			     -1, 0);
+	char *at = must_mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+			     0);
 
 	(void)given;
 	set_mode("MADV_GUARD_INSTALL", madvise(at + PAGE, PAGE, MADV_GUARD_INSTALL));
