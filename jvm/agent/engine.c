@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "vmstructs.h"
 
 extern char **environ;
 
@@ -185,6 +186,7 @@ const char *engine_text(const struct agent *agent)
 static void begin_page(const struct agent *agent, bool dry_run, const char *refused)
 {
 	struct thump_coord_page *page = agent->page;
+	struct vm_sizes sizes;
 
 	memset(page, 0, sizeof(*page));
 	memcpy(page->magic, THUMP_COORD_MAGIC, sizeof(page->magic));
@@ -195,6 +197,10 @@ static void begin_page(const struct agent *agent, bool dry_run, const char *refu
 		page->parameters_size_bytes = AGENT_PARAMETERS_SIZE;
 	}
 	page->cpu_level = (uint32_t)agent->cpu_level;
+	vm_sizes(agent, &sizes);
+	page->heap_bytes = sizes.heap_bytes;
+	page->heap_max_bytes = sizes.heap_max_bytes;
+	page->processors = sizes.processors;
 	if (agent->has_clock)
 		page->clock_addr = (uintptr_t)&agent->clock_ahead_ns;
 	page->tid_from_self = tids_from_self(agent);

@@ -23,15 +23,38 @@ static const char *read_pointer(struct vm_structs *vm, void *libjvm, const char 
 	return pointer ? *pointer : NULL;
 }
 
-void vm_open(struct vm_structs *vm, const struct agent *agent)
+/* A launcher may have loaded it without RTLD_GLOBAL. */
+static void *open_libjvm(const struct agent *agent)
 {
 	Dl_info info;
-	void *libjvm = NULL;
+
+	if (!dladdr((const void *)(*agent->vm)->GetEnv, &info) || !info.dli_fname)
+		return NULL;
+	return dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+}
+
+void vm_sizes(const struct agent *agent, struct vm_sizes *sizes_ret)
+{
+	void *libjvm = open_libjvm(agent);
+	jlong (*total)(void) = libjvm ? (jlong(*)(void))dlsym(libjvm, "JVM_TotalMemory") : NULL;
+	jlong (*most)(void) = libjvm ? (jlong(*)(void))dlsym(libjvm, "JVM_MaxMemory") : NULL;
+	jint (*count)(void) =
+		libjvm ? (jint(*)(void))dlsym(libjvm, "JVM_ActiveProcessorCount") : NULL;
+
+	*sizes_ret = (struct vm_sizes){
+		.heap_bytes = total ? (uint64_t)total() : 0,
+		.heap_max_bytes = most ? (uint64_t)most() : 0,
+		.processors = count ? (uint32_t)count() : 0,
+	};
+	if (libjvm)
+		(void)dlclose(libjvm);
+}
+
+void vm_open(struct vm_structs *vm, const struct agent *agent)
+{
+	void *libjvm = open_libjvm(agent);
 
 	memset(vm, 0, sizeof(*vm));
-	/* A launcher may have loaded it without RTLD_GLOBAL. */
-	if (dladdr((const void *)(*agent->vm)->GetEnv, &info) && info.dli_fname)
-		libjvm = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
 	if (!libjvm) {
 		vm->missing = true;
 		return;

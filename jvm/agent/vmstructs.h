@@ -37,6 +37,14 @@ struct vm_structs {
 /* Finds the tables in the libjvm that runs us. */
 void vm_open(struct vm_structs *vm, const struct agent *agent);
 
+/* What totalMemory(), maxMemory() and availableProcessors() of Runtime tell; 0 where libjvm does
+ * not. Needs no Java thread. */
+struct vm_sizes {
+	uint64_t heap_bytes, heap_max_bytes;
+	uint32_t processors;
+};
+void vm_sizes(const struct agent *agent, struct vm_sizes *sizes_ret);
+
 /* Offset of a field in its object. A second name is for another version, or NULL. */
 size_t vm_offset(struct vm_structs *vm, const char *type, const char *field);
 size_t vm_offset_either(struct vm_structs *vm, const char *type, const char *field,

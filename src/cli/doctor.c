@@ -256,45 +256,9 @@ static void examine_files(struct doctor *doctor)
 		   : "a program with more descriptors than that cannot be restored");
 }
 
-/* The limit in one file of a group; false when that file is not there. */
-static bool read_limit(const char *folder, const char *group, const char *file, uint64_t *limit_ret)
-{
-	auto_free char *path = NULL, *text = NULL;
-
-	if (asprintf(&path, "/sys/fs/cgroup%s%s/%s", folder, group, file) < 0) {
-		path = NULL;
-		return false;
-	}
-	return thump_slurp(AT_FDCWD, path, &text, NULL) == 0 && thump_cgroup_limit(text, limit_ret);
-}
-
-/*
- * The limit of our control group, UINT64_MAX for none: of version 2, then of version 1. A container
- * may see its group as the root, whatever /proc/self/cgroup says. Limits of groups above are not
- * looked at, as a container does not see those.
- */
-static uint64_t group_limit(const char *controller, const char *file_v2, const char *file_v1)
-{
-	char group[4096], folder[32];
-	auto_free char *text = NULL;
-	uint64_t limit = UINT64_MAX;
-
-	(void)snprintf(folder, sizeof(folder), "/%s", controller);
-	if (thump_slurp(AT_FDCWD, "/proc/self/cgroup", &text, NULL) < 0)
-		return limit;
-	if ((thump_cgroup_path(text, "", group, sizeof(group)) &&
-	     read_limit("", group, file_v2, &limit)) ||
-	    read_limit("", "", file_v2, &limit) ||
-	    (thump_cgroup_path(text, controller, group, sizeof(group)) &&
-	     read_limit(folder, group, file_v1, &limit)) ||
-	    read_limit(folder, "", file_v1, &limit))
-		return limit;
-	return UINT64_MAX;
-}
-
 static void examine_memory_limit(struct doctor *doctor)
 {
-	uint64_t limit = group_limit("memory", "memory.max", "memory.limit_in_bytes");
+	uint64_t limit = thump_cgroup_own_limit("memory", "memory.max", "memory.limit_in_bytes");
 	bool limited = limit != UINT64_MAX;
 	struct finding *finding = add(doctor, "memory_limit", "memory of the container",
 				      limited ? GRADE_LIMITED : GRADE_OK);
@@ -310,7 +274,7 @@ static void examine_memory_limit(struct doctor *doctor)
 
 static void examine_tasks_limit(struct doctor *doctor)
 {
-	uint64_t limit = group_limit("pids", "pids.max", "pids.max");
+	uint64_t limit = thump_cgroup_own_limit("pids", "pids.max", "pids.max");
 	struct rlimit nproc = { .rlim_cur = RLIM_INFINITY };
 	bool of_user, limited;
 	struct finding *finding;

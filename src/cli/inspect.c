@@ -279,6 +279,22 @@ static void print_needs(const struct thump_model *model)
 	       nr_files);
 }
 
+static void print_runtime(const struct thump_model *model)
+{
+	const struct thump_runtime *runtime = &model->process.runtime;
+
+	if (!runtime->name)
+		return;
+	printf("%-12s ", "runtime");
+	put_text(runtime->name);
+	if (runtime->heap_max_bytes)
+		printf(", a heap of %" PRIu64 " MB, at most %" PRIu64 " MB",
+		       runtime->heap_bytes / 1000000, runtime->heap_max_bytes / 1000000);
+	if (runtime->processors)
+		printf(", set up for %" PRIu32 " processors", runtime->processors);
+	putchar('\n');
+}
+
 static void print_threads(const struct thump_model *model)
 {
 	printf("\nthreads      tid  state    blocked in  name\n");
@@ -339,6 +355,7 @@ static void print_text(const struct inspect *inspect)
 	print_program(inspect);
 	print_fd_summary(inspect->model);
 	print_needs(inspect->model);
+	print_runtime(inspect->model);
 	print_memory(inspect);
 	if (inspect->threads)
 		print_threads(inspect->model);
@@ -495,6 +512,16 @@ static json_t *json_vouched(const struct thump_model *model)
 	return list;
 }
 
+static json_t *json_runtime(const struct thump_runtime *runtime)
+{
+	if (!runtime->name)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:o}", "name", thump_json_text(runtime->name),
+			 "heap_bytes", integer(runtime->heap_bytes), "heap_max_bytes",
+			 integer(runtime->heap_max_bytes), "processors",
+			 integer(runtime->processors));
+}
+
 static json_t *json_maps(const struct thump_model *model)
 {
 	json_t *list = json_array();
@@ -518,12 +545,13 @@ static json_t *json_maps(const struct thump_model *model)
 static int print_json(const struct inspect *inspect)
 {
 	const struct thump_model *model = inspect->model;
-	json_t *object = json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "image", thump_json_text(inspect->path),
-		"size_bytes", integer(inspect->size_bytes), "made", json_origin(&model->machine),
-		"program", json_program(model), "needs", json_needs(model), "memory",
-		json_memory(model), "nr_threads", integer(model->nr_tasks), "nr_fds",
-		integer(model->nr_fds));
+	json_t *object =
+		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "image",
+			  thump_json_text(inspect->path), "size_bytes",
+			  integer(inspect->size_bytes), "made", json_origin(&model->machine),
+			  "program", json_program(model), "needs", json_needs(model), "memory",
+			  json_memory(model), "nr_threads", integer(model->nr_tasks), "nr_fds",
+			  integer(model->nr_fds), "runtime", json_runtime(&model->process.runtime));
 
 	if (object && inspect->threads)
 		json_object_set_new(object, "threads", json_threads(model));

@@ -254,6 +254,9 @@ static void take_runtime(struct worker *worker, const struct thump_coord_page *p
 		.parameters_addr = page->parameters_addr,
 		.parameters_size_bytes = page->parameters_size_bytes,
 		.clock_addr = page->clock_addr,
+		.heap_bytes = page->heap_bytes,
+		.heap_max_bytes = page->heap_max_bytes,
+		.processors = page->processors,
 	};
 }
 

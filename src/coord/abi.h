@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define THUMP_COORD_MAGIC     "thumpco1"
-#define THUMP_COORD_TEXT_SIZE 4000
+#define THUMP_COORD_TEXT_SIZE 3976
 
 enum thump_coord_state {
 	THUMP_COORD_IDLE = 0,
@@ -73,6 +73,11 @@ struct thump_coord_page {
 	 * and in records of its own, one for each thread, which hold the pid_t so many bytes behind
 	 * the pthread_t. Both are aligned. 0: it does not stand them, as a record holds both. */
 	int32_t tid_from_self;
+	/* What the runtime has set itself up for: processors, memory committed for its heap, and
+	 * what that may grow to; 0: not known. */
+	uint64_t heap_bytes, heap_max_bytes;
+	uint32_t processors;
+	uint32_t reserved;
 	/* NUL-terminated, one problem a line. While WAITING: what the program's own hooks refused
 	 * (then only_check is 1). In the outcome: what the engine refused. */
 	char text[THUMP_COORD_TEXT_SIZE];

@@ -233,6 +233,15 @@ static void get_runtime(struct decode *d, struct thump_reader *r)
 		r->failed = true;
 }
 
+static void get_sizes(struct decode *d, struct thump_reader *r)
+{
+	struct thump_runtime *runtime = &d->model->process.runtime;
+
+	runtime->heap_bytes = thump_get_u64(r);
+	runtime->heap_max_bytes = thump_get_u64(r);
+	runtime->processors = thump_get_u32(r);
+}
+
 static void get_mm(struct decode *d, struct thump_reader *r)
 {
 	struct thump_mm *mm = &d->model->mm;
@@ -527,6 +536,7 @@ static const struct record_rule {
 	{ IMG_REC_VOUCHED, RULE_OPTIONAL, "VOUCHED", get_vouched },
 	{ IMG_REC_TIDS, RULE_OPTIONAL, "TIDS", get_tids },
 	{ IMG_REC_GUARDS, RULE_OPTIONAL, "GUARDS", get_guards },
+	{ IMG_REC_SIZES, RULE_OPTIONAL, "SIZES", get_sizes },
 };
 
 static const struct record_rule *record_rule(uint32_t id)

@@ -146,6 +146,20 @@ static void put_runtime(struct thump_buf *buf, const struct thump_runtime *runti
 	image_note_end(buf, mark);
 }
 
+/* A record of its own, so that readers of images without it need no other version. */
+static void put_sizes(struct thump_buf *buf, const struct thump_runtime *runtime)
+{
+	struct image_note_mark mark;
+
+	if (!runtime->name)
+		return;
+	mark = image_record_begin_optional(buf, IMG_REC_SIZES);
+	thump_buf_put_u64(buf, runtime->heap_bytes);
+	thump_buf_put_u64(buf, runtime->heap_max_bytes);
+	thump_buf_put_u32(buf, runtime->processors);
+	image_note_end(buf, mark);
+}
+
 static void put_mm(struct thump_buf *buf, const struct thump_mm *mm)
 {
 	const uint64_t addresses[] = { mm->start_code,	mm->end_code,	mm->start_data,
@@ -374,6 +388,7 @@ void image_encode_records(struct thump_buf *buf, const struct thump_model *model
 	put_vouched(buf, model);
 	put_guards(buf, model);
 	put_tids(buf, model);
+	put_sizes(buf, &model->process.runtime);
 	put_layout(buf, content);
 }
 

@@ -29,6 +29,7 @@ enum image_record_id {
 	IMG_REC_VOUCHED = 0x7468000e,
 	IMG_REC_TIDS = 0x7468000f,
 	IMG_REC_GUARDS = 0x74680010,
+	IMG_REC_SIZES = 0x74680011,
 };
 
 #define IMG_REC_REQUIRED 1u /* bit of a record's flags */

@@ -268,6 +268,9 @@ struct thump_runtime {
 	uint64_t parameters_addr; /* where it wants to find what a restore says; 0: nowhere */
 	uint64_t parameters_size_bytes;
 	uint64_t clock_addr; /* i64: what CLOCK_MONOTONIC is ahead of its own; 0: it has none */
+	/* What it has set itself up for; 0: not known. */
+	uint64_t heap_bytes, heap_max_bytes;
+	uint32_t processors;
 };
 
 struct thump_process {

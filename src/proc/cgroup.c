@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proc/cgroup.h"
 
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/fd.h"
 
 /* Version 1 says "none" as the largest multiple of the page size that a long holds. */
 #define NO_LIMIT_FROM (UINT64_C(1) << 62)
@@ -59,4 +64,66 @@ bool thump_cgroup_limit(const char *text, uint64_t *limit_ret)
 		return false;
 	*limit_ret = value >= NO_LIMIT_FROM ? UINT64_MAX : value;
 	return true;
+}
+
+/* One file of a group, or NULL: heap. */
+static char *read_file(const char *folder, const char *group, const char *file)
+{
+	auto_free char *path = NULL;
+	char *text = NULL;
+
+	if (asprintf(&path, "/sys/fs/cgroup%s%s/%s", folder, group, file) < 0) {
+		path = NULL;
+		return NULL;
+	}
+	return thump_slurp(AT_FDCWD, path, &text, NULL) == 0 ? text : NULL;
+}
+
+/* Of the group that the text of /proc/self/cgroup names, else of the one that is seen as the root.
+ */
+static char *read_own(const char *groups, const char *controller, const char *folder,
+		      const char *file)
+{
+	char group[4096];
+	char *text = NULL;
+
+	if (thump_cgroup_path(groups, controller, group, sizeof(group)))
+		text = read_file(folder, group, file);
+	return text ? text : read_file(folder, "", file);
+}
+
+uint64_t thump_cgroup_own_limit(const char *controller, const char *file_v2, const char *file_v1)
+{
+	auto_free char *groups = NULL, *text = NULL;
+	uint64_t limit = UINT64_MAX;
+	char folder[32];
+
+	(void)snprintf(folder, sizeof(folder), "/%s", controller);
+	if (thump_slurp(AT_FDCWD, "/proc/self/cgroup", &groups, NULL) < 0)
+		return limit;
+	text = read_own(groups, "", "", file_v2);
+	if (!text)
+		text = read_own(groups, controller, folder, file_v1);
+	return text && thump_cgroup_limit(text, &limit) ? limit : UINT64_MAX;
+}
+
+uint64_t thump_cgroup_own_processors(void)
+{
+	auto_free char *groups = NULL, *quota = NULL, *period = NULL;
+	uint64_t used_us = 0, of_us = 0;
+
+	if (thump_slurp(AT_FDCWD, "/proc/self/cgroup", &groups, NULL) < 0)
+		return UINT64_MAX;
+	quota = read_own(groups, "", "", "cpu.max");
+	if (quota && sscanf(quota, "%" SCNu64 " %" SCNu64, &used_us, &of_us) == 2 && of_us > 0)
+		return (used_us + of_us - 1) / of_us;
+	if (quota)
+		return UINT64_MAX; /* "max PERIOD" */
+	quota = read_own(groups, "cpu", "/cpu", "cpu.cfs_quota_us");
+	period = read_own(groups, "cpu", "/cpu", "cpu.cfs_period_us");
+	if (!quota || !period || quota[0] == '-')
+		return UINT64_MAX;
+	used_us = strtoull(quota, NULL, 10);
+	of_us = strtoull(period, NULL, 10);
+	return of_us > 0 ? (used_us + of_us - 1) / of_us : UINT64_MAX;
 }

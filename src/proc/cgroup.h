@@ -15,4 +15,15 @@ bool thump_cgroup_path(const char *text, const char *controller, char *path_ret,
  * stands for none). False when it is neither. */
 bool thump_cgroup_limit(const char *text, uint64_t *limit_ret);
 
+/*
+ * The limit of the control group that this process is in, UINT64_MAX for none: of version 2, then
+ * of version 1. A container may see its group as the root, whatever /proc/self/cgroup says. Limits
+ * of groups above are not looked at, as a container does not see those.
+ */
+uint64_t thump_cgroup_own_limit(const char *controller, const char *file_v2, const char *file_v1);
+
+/* How many processors' time that group may use (cpu.max, cpu.cfs_quota_us), rounded up; UINT64_MAX:
+ * no limit. */
+uint64_t thump_cgroup_own_processors(void);
+
 #endif

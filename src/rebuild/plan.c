@@ -53,6 +53,7 @@ static int check_all(struct thump_plan *plan, struct thump_problems *problems,
 	if (thump_check_memory(plan, problems, err) < 0 ||
 	    thump_choose_way(plan->model, &plan->options, problems, &plan->way, err) < 0)
 		return -1;
+	thump_check_sizes(plan, problems);
 	check_bounding(plan, problems);
 	/* No file is opened, no socket connected to or bound on the word of a stranger's image. */
 	return trusted ? thump_check_files(plan, problems, err) : 0;

@@ -215,6 +215,8 @@ THUMP_MUST_CHECK int thump_check_memory(struct thump_plan *plan, struct thump_pr
 					struct thump_err *err);
 void thump_check_parameters(const struct thump_plan *plan, struct thump_problems *problems);
 void thump_check_limits(struct thump_plan *plan, struct thump_problems *problems);
+/* After the two above. */
+void thump_check_sizes(const struct thump_plan *plan, struct thump_problems *problems);
 
 /* Every process has these from the kernel: they are moved, not made. */
 static inline bool thump_vma_is_kernels(const struct thump_vma *vma)

@@ -147,6 +147,9 @@ static void fill_process(struct thump_model *model)
 	process->runtime.parameters_addr = 0x7000;
 	process->runtime.parameters_size_bytes = 4096;
 	process->runtime.clock_addr = 0x7ff8;
+	process->runtime.heap_bytes = 100 << 20;
+	process->runtime.heap_max_bytes = 256 << 20;
+	process->runtime.processors = 2;
 	fill_creds(model, &process->creds);
 	for (uint64_t i = 0; i < THUMP_NR_RLIMITS; i++)
 		process->rlimits[i] =
