@@ -16,7 +16,7 @@ from jdk import SOURCE
 from thumptest import containers as engine
 from thumptest import scenario
 from thumptest.events import Failure, Skip, poll_until
-from thumptest.java import find_jdk
+from thumptest.java import AGENT, find_jdk
 from thumptest.workload import wait_ready
 
 HARDENED = ["--user", "1000", "--cap-drop=all", "--security-opt=no-new-privileges", "--read-only",
@@ -34,7 +34,11 @@ class Containers:
         self.volume = world.path("volume")
         self.volume.mkdir()
         self.volume.chmod(0o777)
-        self.mounts = [(self.volume, "/volume", "rw"), (world.thump_path, "/thump", "ro")]
+        # The agent lies beside thump, as it is installed. podman makes places to mount on in the
+        # root that all these tests share: one that is not mounted on is found as an empty file.
+        self.mounts = [(self.volume, "/volume", "rw"), (world.thump_path, "/thump", "ro"),
+                       (world.reachable(options.thump.parent / AGENT), f"/{AGENT}",
+                        "ro")]
         self.security = []
         if options.seccomp == "docker":
             self.security = [f"--security-opt=seccomp={engine.docker_profile()}"]

@@ -56,9 +56,7 @@ class Clones:
         classes = world.path("classes")
         world.run([self.home / "bin" / "javac", "--release", "11", "-d", classes, SOURCE], "javac")
         mount_jdk(self.containers, self.home)
-        self.containers.mounts += [(classes, "/classes", "ro"),
-                                   (world.reachable(options.thump.parent / java.AGENT),
-                                    f"/{java.AGENT}", "ro")]
+        self.containers.mounts.append((classes, "/classes", "ro"))
 
     def make_image(self):
         """The port that the service in it listens on."""
