@@ -10,7 +10,7 @@ import os
 import subprocess
 
 from thumptest import java
-from thumptest.events import Failure
+from thumptest.events import Failure, poll_until
 
 HOOKS_FAILED = 125
 FAIL = {**os.environ, "FAIL": "1"}
@@ -54,8 +54,10 @@ def test(world, options):
     finish(fine)
     goes_on = restore("goes-on")
     say(goes_on, "1", "read 1")
+    # The hooks run beside it: it could end before they have failed.
+    poll_until(world.deadline, "the hooks to fail",
+               lambda: all(text in goes_on.stderr_text() for text in TEXTS) or None, pause=0.01)
     finish(goes_on)
-    expect_texts(goes_on)
     ends = restore("ends", "--on-restore-failure", "exit")
     java.expect_end(ends, HOOKS_FAILED)
     expect_texts(ends)
