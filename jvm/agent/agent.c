@@ -48,13 +48,25 @@ uint64_t agent_now_ns(clockid_t clock)
 	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
-/* A real CRaC JDK has jdk.crac in java.base: the agent has nothing to add there. */
+/*
+ * A real CRaC JDK has jdk.crac in java.base: the agent has nothing to add there. Asked of the boot
+ * loader alone: FindClass asks the system class loader here, which opens every jar of the class
+ * path for a name that none of them has, and one that has it does not make a CRaC JDK.
+ */
 static bool jdk_has_crac(JNIEnv *jni)
 {
-	jclass core = (*jni)->FindClass(jni, "jdk/crac/Core");
+	jclass class = (*jni)->FindClass(jni, "java/lang/Class");
+	jmethodID for_name =
+		class ? (*jni)->GetStaticMethodID(
+				jni, class, "forName",
+				"(Ljava/lang/String;ZLjava/lang/ClassLoader;)Ljava/lang/Class;")
+		      : NULL;
+	jstring name = for_name ? (*jni)->NewStringUTF(jni, "jdk.crac.Core") : NULL;
+	jobject core =
+		name ? (*jni)->CallStaticObjectMethod(jni, class, for_name, name, JNI_FALSE, NULL)
+		     : NULL;
 
-	if (!core)
-		(*jni)->ExceptionClear(jni);
+	(*jni)->ExceptionClear(jni); /* ClassNotFoundException, as a rule */
 	return core != NULL;
 }
 
