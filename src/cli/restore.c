@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -288,19 +289,22 @@ static int own_status(const struct restore *restore, int code)
 
 /* ---- the pid file ------------------------------------------------------------------------- */
 
-/* Before the start: a pid file that cannot be written must not leave a program behind. */
+/*
+ * Before the start: a pid file that cannot be written must not leave a program behind. By a name of
+ * chance, as the pid of a killed restore that left its file may be ours: in containers it is always
+ * the same. mkostemp(3) makes it for us alone, but whoever waits for it may be another user.
+ */
 static int open_pid_file(struct restore *restore, struct thump_err *err)
 {
 	if (!restore->pid_path)
 		return 0;
-	if (asprintf(&restore->pid_tmp_path, "%s.%d.tmp", restore->pid_path, (int)getpid()) < 0) {
+	if (asprintf(&restore->pid_tmp_path, "%s.XXXXXX", restore->pid_path) < 0) {
 		restore->pid_tmp_path = NULL;
 		return thump_fail(err, "out of memory");
 	}
-	restore->pid_fd =
-		open(restore->pid_tmp_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (restore->pid_fd < 0)
-		return thump_fail_errno(err, "make the pid file %s", restore->pid_tmp_path);
+	restore->pid_fd = mkostemp(restore->pid_tmp_path, O_CLOEXEC);
+	if (restore->pid_fd < 0 || fchmod(restore->pid_fd, 0644) < 0)
+		return thump_fail_errno(err, "make the pid file %s", restore->pid_path);
 	return 0;
 }
 

@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""thump restore --pid-file: it names the program as whoever restores it sees it, inside a pid
+namespace, too; what a killed restore with the same pid left beside it does not matter."""
+import sys
+import pathlib
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+
+import os
+
+from thumptest import scenario
+from thumptest.events import Failure
+
+
+def test(world, _options):
+    words = ["sleep", f"1000.{os.getpid()}"]
+    program = world.start(["sh", "-c", f"echo ready; exec {' '.join(words)}"], "program")
+    program.expect_line("ready")
+    image = world.path("image")
+    world.checkpoint(program.pid, image)
+    program.status()
+    pid_file = world.path("pid")
+    # The shell becomes thump, so that its pid is thump's: in a container it is the same every time.
+    restore = world.start(["sh", "-c", 'echo stale >"$1.$$.tmp"; echo 1 >"$1"; '
+                           'exec "$2" restore --json --pid-file "$1" "$3"', "sh", pid_file,
+                           world.thump_path, image], "restore")
+    reported = restore.json()["pid"]
+    pid = int(pid_file.read_text())
+    command = pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+    if command != words or pid != reported:
+        raise Failure(f"the pid file says {pid}, the report {reported}; that is {command}")
+    mode = pid_file.stat().st_mode & 0o777
+    if mode != 0o644:
+        raise Failure(f"the pid file's mode is {mode:o}: others wait for it, too")
+    left = {path.name for path in world.directory.glob("pid*")} - {"pid"}
+    if left != {f"pid.{restore.pid}.tmp"}:
+        raise Failure(f"beside the pid file are {left}")
+    scenario.end(restore, pid)
+
+
+if __name__ == "__main__":
+    scenario.run("pid_file", test, 60)
