@@ -58,6 +58,10 @@ const struct thump_model *thump_capture_model(const struct thump_capture *captur
 struct thump_page_source thump_capture_source(struct thump_capture *capture);
 const struct thump_capture_times *thump_capture_times(const struct thump_capture *capture);
 
+/* What of the model is found while its memory is copied is there. To be called before the model's
+ * records are written; the copy may go on. */
+THUMP_MUST_CHECK int thump_capture_settle(struct thump_capture *capture, struct thump_err *err);
+
 /* How the target goes on. */
 void thump_capture_resume(struct thump_capture *capture);
 THUMP_MUST_CHECK int thump_capture_kill(struct thump_capture *capture, struct thump_err *err);

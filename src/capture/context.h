@@ -24,7 +24,8 @@ struct thump_capture {
 	size_t nr_questions;
 	struct thump_maps maps; /* with VmFlags; list[i] is model.vmas[i] */
 	struct thump_arena maps_arena;
-	const char *tmpdir; /* TMPDIR of the target's environment, or NULL */
+	const char *tmpdir;		 /* TMPDIR of the target's environment, or NULL */
+	struct thump_tid_look *tid_look; /* of tids.c, until it is settled; or NULL */
 };
 
 /* ---- phases.c: in the order in which they run ------------------------------------------ */
@@ -69,7 +70,7 @@ void thump_capture_grow_view(struct thump_capture *cap, const struct thump_map *
 			     uint32_t backing_id);
 THUMP_MUST_CHECK int thump_capture_shared_content(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_pages(struct thump_capture *cap, struct thump_err *err);
-/* Who remembers tids, where a program stands others. tids.c */
+/* Who remembers tids, where a program stands others: begins to search. tids.c */
 THUMP_MUST_CHECK int thump_capture_tid_words(struct thump_capture *cap, struct thump_err *err);
 
 /* One thread's share of thump_capture_remote_tasks. modes.c */

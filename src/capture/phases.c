@@ -175,8 +175,17 @@ const struct thump_capture_times *thump_capture_times(const struct thump_capture
 	return &capture->times;
 }
 
+/* Nobody may read its memory any more. */
+static void end_search(struct thump_capture *capture)
+{
+	struct thump_err ignored = THUMP_ERR_INIT;
+
+	(void)!thump_capture_settle(capture, &ignored);
+}
+
 void thump_capture_resume(struct thump_capture *capture)
 {
+	end_search(capture);
 	thump_target_resume(capture->target);
 }
 
@@ -189,6 +198,7 @@ void thump_capture_destroy(struct thump_capture *capture)
 {
 	if (!capture)
 		return;
+	end_search(capture);
 	thump_target_destroy(capture->target);
 	for (uint32_t i = 0; i < capture->model.nr_backings; i++)
 		thump_close_fd(&capture->model.backings[i].capture_fd);

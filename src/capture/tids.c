@@ -4,7 +4,13 @@
  * clear_child_tid points in glibc, and the runtime's records. And what would be wrong in there and
  * cannot be found as a whole, so that one case of it rules other tids out: locks whose owner is
  * told by its tid.
+ *
+ * Memory is searched by a thread of its own while the image is written, which waits for the disk or
+ * the page cache most of the time: until thump_capture_settle() the members of the model that begin
+ * with tid_, and its arena, are that thread's.
  */
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -16,10 +22,14 @@
 /* What was copied is still in the cache when it is searched. */
 #define PIECE_BYTES ((size_t)128 << 10)
 
-struct look {
+struct thump_tid_look {
 	struct thump_capture *cap;
 	struct thump_tid_search search;
 	unsigned char *bytes; /* PIECE_BYTES, and what is looked at behind them */
+	pthread_t thread;
+	bool threaded;
+	int status;
+	struct thump_err err;
 };
 
 /* The first one is the reason that people are told. */
@@ -147,7 +157,7 @@ static int found(void *ctx, enum thump_tid_holder holder, uint64_t addr,
 	return 0;
 }
 
-static int look_at(struct look *look, uint64_t start, uint64_t end, struct thump_err *err)
+static int look_at(struct thump_tid_look *look, uint64_t start, uint64_t end, struct thump_err *err)
 {
 	while (start < end) {
 		size_t size_bytes = thump_min_u64(PIECE_BYTES, end - start);
@@ -164,7 +174,8 @@ static int look_at(struct look *look, uint64_t start, uint64_t end, struct thump
 }
 
 /* What the runtime manages itself (a heap of objects, code) holds neither. */
-static int look_at_unvouched(struct look *look, uint64_t start, uint64_t end, struct thump_err *err)
+static int look_at_unvouched(struct thump_tid_look *look, uint64_t start, uint64_t end,
+			     struct thump_err *err)
 {
 	struct thump_range part;
 
@@ -193,7 +204,7 @@ static bool may_hold_locks(const struct thump_model *model, const struct thump_v
 	       (vma->kind != THUMP_VMA_FILE_PRIVATE || has_code(model, vma->backing_id));
 }
 
-static int look_at_memory(struct look *look, struct thump_err *err)
+static int look_at_memory(struct thump_tid_look *look, struct thump_err *err)
 {
 	const struct thump_model *model = &look->cap->model;
 
@@ -211,10 +222,10 @@ static int look_at_memory(struct look *look, struct thump_err *err)
 	return 0;
 }
 
-static int prepare(struct look *look, struct thump_err *err)
+static int prepare(struct thump_tid_look *look, struct thump_err *err)
 {
 	const struct thump_model *model = &look->cap->model;
-	struct thump_arena *arena = &look->cap->scratch;
+	struct thump_arena *arena = &look->cap->model.arena;
 	struct thump_tid_search *search = &look->search;
 
 	look->bytes = thump_arena_alloc(arena, PIECE_BYTES + THUMP_TID_LOOKAHEAD, 1);
@@ -235,15 +246,56 @@ static int prepare(struct look *look, struct thump_err *err)
 	return 0;
 }
 
+static void *look_beside(void *arg)
+{
+	struct thump_tid_look *look = arg;
+
+	look->status = look_at_memory(look, &look->err);
+	return NULL;
+}
+
+/* Without a thread it only takes longer. Signals are for others. */
+static void begin(struct thump_tid_look *look)
+{
+	sigset_t all, before;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	look->threaded = pthread_create(&look->thread, NULL, look_beside, look) == 0;
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!look->threaded)
+		(void)look_beside(look);
+}
+
 int thump_capture_tid_words(struct thump_capture *cap, struct thump_err *err)
 {
-	struct look look = { .cap = cap, .search = { .found = found, .ctx = cap } };
+	struct thump_tid_look *look;
 
 	cap->model.process.user_vouched = cap->options.tid_from_self != 0;
 	/* It takes a look at all of its memory: not for a checkpoint that is refused anyway. */
 	if (!cap->model.process.user_vouched || cap->options.only_check || cap->problems->nr_fatal)
 		return 0;
-	if (prepare(&look, err) < 0 || check_tasks(cap, err) < 0)
+	look = thump_arena_alloc(&cap->model.arena, 1, sizeof(*look));
+	if (!look)
+		return thump_out_of_memory(err);
+	*look = (struct thump_tid_look){ .cap = cap, .search = { .found = found, .ctx = cap } };
+	if (prepare(look, err) < 0 || check_tasks(cap, err) < 0)
 		return -1;
-	return look_at_memory(&look, err);
+	cap->tid_look = look;
+	begin(look);
+	return 0;
+}
+
+int thump_capture_settle(struct thump_capture *cap, struct thump_err *err)
+{
+	struct thump_tid_look *look = cap->tid_look;
+
+	if (!look)
+		return 0;
+	if (look->threaded)
+		(void)pthread_join(look->thread, NULL);
+	cap->tid_look = NULL;
+	if (look->status < 0)
+		*err = look->err;
+	return look->status;
 }

@@ -129,6 +129,13 @@ static int read_backing(void *ctx, uint32_t backing_id, uint64_t offset, void *b
 					   err);
 }
 
+static int settle(void *ctx, struct thump_err *err)
+{
+	const struct worker *worker = ctx;
+
+	return thump_capture_settle(worker->capture, err);
+}
+
 /* ---- steps -------------------------------------------------------------------------------------
  */
 
@@ -211,7 +218,7 @@ static int write_image(struct worker *worker, struct thump_err *err)
 		.progress = send_progress,
 		.progress_ctx = worker,
 	};
-	const struct thump_page_source source = { worker, read_memory, read_backing };
+	const struct thump_page_source source = { worker, read_memory, read_backing, settle };
 	uint64_t start_ns = thump_now_ns();
 
 	worker->source = thump_capture_source(worker->capture);

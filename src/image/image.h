@@ -24,6 +24,9 @@ struct thump_page_source {
 	 * the end. */
 	int (*read_backing)(void *ctx, uint32_t backing_id, uint64_t offset, void *buf,
 			    size_t size_bytes, struct thump_err *err);
+	/* Everything is read, and the model's records are written next: the last moment to complete
+	 * it. May be NULL. */
+	int (*settle)(void *ctx, struct thump_err *err);
 };
 
 typedef void (*thump_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);

@@ -402,6 +402,8 @@ static int write_all(struct write_job *job, int fd, struct thump_image_stats *st
 	if (plan_gaps(job, err) < 0 || copy_memory(job, err) < 0 || copy_backings(job, err) < 0)
 		return -1;
 	copy_debug_content(job);
+	if (job->source->settle && job->source->settle(job->source->ctx, err) < 0)
+		return -1;
 	if (image_layout_plan(&layout, err) < 0 ||
 	    image_stream_zeros(job->stream, layout.zero_block_bytes, err) < 0 ||
 	    image_stream_finish(job->stream, err) < 0)
