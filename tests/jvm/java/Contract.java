@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 import java.lang.management.ManagementFactory;
 import java.lang.management.PlatformManagedObject;
+import java.lang.ref.Reference;
 import java.lang.ref.WeakReference;
+import java.lang.reflect.Method;
+import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
@@ -195,7 +198,36 @@ public final class Contract {
         Core.checkpointRestore();
         Expect.same("before late main", CALLS.get(0), "the first call of the next checkpoint");
         Expect.same("after late main", CALLS.get(CALLS.size() - 1), "the last call");
-        java.lang.ref.Reference.reachabilityFence(late);
+        Reference.reachabilityFence(late);
+    }
+
+    /** Of the JDK's API: org.crac wraps what it is given once more each time, so that no context sees it again. */
+    private static Object jdkResource(String name) throws Exception {
+        Class<?> type = Class.forName("jdk.crac.Resource");
+        return Proxy.newProxyInstance(Contract.class.getClassLoader(), new Class<?>[] {type},
+                (self, method, arguments) -> {
+                    CALLS.add(method.getName() + " " + name);
+                    return null;
+                });
+    }
+
+    /** Who registers again is called once, at the place of the last time. */
+    private static void registrationAgain() throws Exception {
+        reset();
+        Object context = Class.forName("jdk.crac.Core").getMethod("getGlobalContext").invoke(null);
+        Method register = Class.forName("jdk.crac.Context")
+                .getMethod("register", Class.forName("jdk.crac.Resource"));
+        Object again = jdkResource("again");
+        Object other = jdkResource("other");
+        for (Object resource : List.of(again, other, again)) {
+            register.invoke(context, resource);
+        }
+        Core.checkpointRestore();
+        CALLS.removeIf(call -> !call.endsWith(" again") && !call.endsWith(" other"));
+        Expect.same(List.of("beforeCheckpoint again", "beforeCheckpoint other", "afterRestore other",
+                "afterRestore again"), CALLS, "calls of who is registered twice");
+        Reference.reachabilityFence(again);
+        Reference.reachabilityFence(other);
     }
 
     private static long attribute(String name) throws Exception {
@@ -237,6 +269,7 @@ public final class Contract {
         recursion();
         weakness();
         lateRegistration();
+        registrationAgain();
         beans(true);
     }
 

@@ -14,7 +14,8 @@ import jdk.crac.RestoreException;
 
 /**
  * Calls its resources in reverse order of registration before a checkpoint, and in order of registration after a
- * restore: always those that were alive when the checkpoint began, and each of them both times.
+ * restore: always those that were alive when the checkpoint began, and each of them both times. Who is registered
+ * again moves to the end, and is called once.
  *
  * <p>Resources are held weakly and by identity: equals and hashCode of a resource are user code (org.crac registers
  * proxies whose equals fails once the user's object is collected) and are never called.
@@ -31,7 +32,10 @@ public final class OrderedContext<R extends Resource> extends Context<R> {
     public void register(R resource) {
         Objects.requireNonNull(resource, "resource");
         synchronized (registered) {
-            registered.removeIf(reference -> reference.get() == null);
+            registered.removeIf(reference -> {
+                R earlier = reference.get();
+                return earlier == null || earlier == resource;
+            });
             registered.add(new WeakReference<>(resource));
         }
     }
