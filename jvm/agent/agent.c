@@ -79,7 +79,12 @@ static void enable_event(struct agent *agent, jvmtiEvent event, jvmtiEventMode m
 		agent_complain(agent, "SetEventNotificationMode", error);
 }
 
-static void set_breakpoints(struct agent *agent, jclass class)
+/* JVMTI's SetBreakpoint or ClearBreakpoint. */
+typedef jvmtiError(JNICALL *breakpoint_fn)(jvmtiEnv *jvmti, jmethodID method, jlocation location);
+
+/* At the entry of each method of the class that is the trigger: overloads are, where no signature
+ * was given. */
+static void change_breakpoints(struct agent *agent, jclass class, breakpoint_fn change)
 {
 	jmethodID *methods = NULL;
 	jint count = 0;
@@ -97,7 +102,7 @@ static void set_breakpoints(struct agent *agent, jclass class)
 		if (strcmp(name, agent->options.trigger_method) == 0 &&
 		    (!agent->options.trigger_signature ||
 		     strcmp(signature, agent->options.trigger_signature) == 0))
-			(void)(*agent->jvmti)->SetBreakpoint(agent->jvmti, methods[i], 0);
+			(void)change(agent->jvmti, methods[i], 0);
 		(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)name);
 		(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)signature);
 	}
@@ -118,7 +123,7 @@ static void JNICALL on_class_prepare(jvmtiEnv *jvmti, JNIEnv *jni, jthread threa
 		return;
 	if (signature[0] == 'L' && strncmp(signature + 1, wanted, len) == 0 &&
 	    strcmp(signature + 1 + len, ";") == 0) {
-		set_breakpoints(agent, class);
+		change_breakpoints(agent, class, (*jvmti)->SetBreakpoint);
 		enable_event(agent, JVMTI_EVENT_CLASS_PREPARE, JVMTI_DISABLE);
 	}
 	(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)signature);
@@ -134,13 +139,27 @@ void agent_request_checkpoint(struct agent *agent, JNIEnv *jni)
 	}
 }
 
-/* On the thread that enters the trigger method; once. */
+/*
+ * On each thread that enters a trigger method. One of them makes the checkpoint, once: all the
+ * breakpoints go before that, so neither a hook nor what is restored comes here again. A thread
+ * that is here already only counts on.
+ */
 static void JNICALL on_breakpoint(jvmtiEnv *jvmti, JNIEnv *jni, jthread thread, jmethodID method,
 				  jlocation location)
 {
+	struct agent *agent = agent_get();
+	jclass class;
+
 	(void)thread;
-	if ((*jvmti)->ClearBreakpoint(jvmti, method, location) == JVMTI_ERROR_NONE)
-		agent_request_checkpoint(agent_get(), jni);
+	(void)location;
+	if (__atomic_add_fetch(&agent->trigger_entries, 1, __ATOMIC_RELAXED) !=
+	    agent->options.trigger_hit)
+		return;
+	if ((*jvmti)->GetMethodDeclaringClass(jvmti, method, &class) == JVMTI_ERROR_NONE) {
+		change_breakpoints(agent, class, (*jvmti)->ClearBreakpoint);
+		(*jni)->DeleteLocalRef(jni, class);
+	}
+	agent_request_checkpoint(agent, jni);
 }
 
 static void JNICALL on_vm_init(jvmtiEnv *jvmti, JNIEnv *jni, jthread thread)

@@ -28,6 +28,7 @@ struct agent_options {
 	char *image; /* where checkpoints are written; NULL: the API is not supported */
 	char *thump; /* path of the thump executable; NULL: it was not found */
 	char *trigger_class, *trigger_method, *trigger_signature; /* NULL: none */
+	uint32_t trigger_hit;	       /* which entry of it counts, from 1 */
 	char *drain, *policies, *mode; /* for thump checkpoint, as they are; NULL: none */
 	int cpu_level;		       /* cpu=1 to 4: keep within x86-64-v1 to v4; 0: no need */
 	bool leave_running;	       /* then=continue: the original goes on after a checkpoint */
@@ -49,6 +50,7 @@ struct agent {
 	bool time_zone_changed;	   /* TZ, by the last restore */
 	bool ends_on_failure;	   /* who restored wants it to end when hooks fail */
 	struct changes *changes;   /* what a restore changes, found before the capture */
+	uint64_t trigger_entries;  /* of the trigger method so far, by any thread; atomic */
 	jclass coordinator;	   /* global reference */
 	jmethodID request;	   /* static String request(boolean dryRun) */
 	struct server *server;	   /* NULL when there is none */

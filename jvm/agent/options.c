@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,18 @@ static bool parse_trigger(const char *value, struct agent_options *options)
 		if (*at == '.')
 			*at = '/';
 	return options->trigger_class && options->trigger_method;
+}
+
+static bool parse_hit(const char *value, struct agent_options *options)
+{
+	char *end;
+	unsigned long long hit;
+
+	errno = 0;
+	hit = strtoull(value, &end, 10); /* which would take a sign or a space, too */
+	options->trigger_hit = (uint32_t)hit;
+	return isdigit((unsigned char)value[0]) && !*end && errno == 0 && hit >= 1 &&
+	       hit <= UINT32_MAX;
 }
 
 static bool parse_then(const char *value, struct agent_options *options)
@@ -53,6 +67,8 @@ static bool set_option(char *key, const char *value, struct agent_options *optio
 		return parse_level(value, options);
 	if (strcmp(key, "trigger") == 0)
 		return parse_trigger(value, options);
+	if (strcmp(key, "hit") == 0)
+		return parse_hit(value, options);
 	if (strcmp(key, "then") == 0)
 		return parse_then(value, options);
 	return false;
@@ -85,6 +101,21 @@ static char *find_thump(void)
 	return NULL;
 }
 
+/* What belongs together; hit=1 is the default. */
+static bool complete_trigger(struct agent_options *options, char *problem, size_t problem_size)
+{
+	if (options->trigger_hit && !options->trigger_class) {
+		(void)snprintf(problem, problem_size,
+			       "option hit=%u counts the entries of a trigger method; give "
+			       "trigger=Class.method, too",
+			       options->trigger_hit);
+		return false;
+	}
+	if (!options->trigger_hit)
+		options->trigger_hit = 1;
+	return true;
+}
+
 bool options_parse(const char *text, struct agent_options *options, char *problem,
 		   size_t problem_size)
 {
@@ -99,12 +130,16 @@ bool options_parse(const char *text, struct agent_options *options, char *proble
 		if (value)
 			*value++ = '\0';
 		if (!value || *value == '\0' || !set_option(item, value, options)) {
-			(void)snprintf(problem, problem_size, "option %s%s%s is not understood",
-				       item, value ? "=" : "", value ? value : "");
+			(void)snprintf(problem, problem_size, "option %s%s%s is not understood%s",
+				       item, value ? "=" : "", value ? value : "",
+				       strcmp(item, "hit") == 0 ? "; it takes a number from 1 to "
+								  "4294967295"
+								: "");
 			fine = false;
 		}
 	}
 	free(copy);
+	fine = fine && complete_trigger(options, problem, problem_size);
 	if (fine && !options->thump)
 		options->thump = find_thump();
 	return fine;

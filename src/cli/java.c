@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include "cli/parameters.h"
+#include "cli/report.h"
 
 /* What has been read from the command line so far. */
 struct java_parse {
 	struct thump_arena *arena;
 	struct thump_java_command *command;
 	const char *trigger; /* of -Xsnapshot:, or NULL */
+	const char *hit;     /* the same */
 	struct thump_err *err;
 };
 
@@ -40,7 +42,19 @@ static const char *image_of(struct java_parse *parse, const char *path)
 	return path;
 }
 
-/* OpenJ9's way to write it: comma-separated key=value pairs, file= and trigger=. */
+/* Which entry of the trigger method counts: the agent's options take the same numbers. */
+static int parse_hit(struct java_parse *parse, const char *option, const char *value)
+{
+	uint64_t hit;
+
+	if (thump_parse_number(value, UINT32_MAX, &hit) < 0 || hit == 0)
+		return thump_refuse(parse->err, "%s: \"hit=%s\" is not a number from 1 to %u",
+				    option, value, UINT32_MAX);
+	parse->hit = value;
+	return 0;
+}
+
+/* OpenJ9's way to write it: comma-separated key=value pairs, file= and trigger=; hit= is ours. */
 static int parse_pairs(struct java_parse *parse, const char *option, const char *pairs)
 {
 	char *copy = thump_arena_strdup(parse->arena, pairs), *rest = copy, *item;
@@ -54,12 +68,19 @@ static int parse_pairs(struct java_parse *parse, const char *option, const char 
 			parse->command->image = value;
 		else if ((value = after(item, "trigger=")) && *value)
 			parse->trigger = value;
-		else
+		else if (!(value = after(item, "hit=")))
 			return thump_refuse(parse->err,
-					    "%s: \"%s\" is not understood; known are file= and "
-					    "trigger=",
+					    "%s: \"%s\" is not understood; known are file=, "
+					    "trigger= and hit=",
 					    option, item);
+		else if (parse_hit(parse, option, value) < 0)
+			return -1;
 	}
+	if (parse->hit && !parse->trigger)
+		return thump_refuse(parse->err,
+				    "%s: \"hit=%s\" counts the entries of a trigger method; give "
+				    "trigger=Class.method, too",
+				    option, parse->hit);
 	return 0;
 }
 
@@ -119,9 +140,10 @@ static const char *agent_argument(struct java_parse *parse,
 	const char *image = parse->command->image;
 
 	return thump_arena_printf(
-		parse->arena, "-agentpath:%s=thump=%s%s%s%s%s%s%s%s%s%s%s%s%s", options->agent,
+		parse->arena, "-agentpath:%s=thump=%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s", options->agent,
 		options->thump, image ? ",image=" : "", image ? image : "",
 		parse->trigger ? ",trigger=" : "", parse->trigger ? parse->trigger : "",
+		parse->hit ? ",hit=" : "", parse->hit ? parse->hit : "",
 		options->drain ? ",drain=" : "", options->drain ? options->drain : "",
 		options->policies ? ",policies=" : "", options->policies ? options->policies : "",
 		options->mode ? ",mode=" : "", options->mode ? options->mode : "",

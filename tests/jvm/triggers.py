@@ -95,24 +95,57 @@ def asked_again(world, image):
         java.expect_end(process)
 
 
-def trigger(world, program, method, line, said):
-    """The trigger method makes the checkpoint as it is entered, before it does anything; once."""
-    image = world.path("trigger")
+def start_with(world, program, options):
+    """The program with the agent, given these options."""
     command = program.command("Service")
-    agent = f"-agentpath:{program.agent}=image={image},trigger={method}"
-    process = world.start([command[0], agent, *command[1:]], "trigger", stdin=subprocess.PIPE)
+    return world.start([command[0], f"-agentpath:{program.agent}={options}", *command[1:]],
+                       "trigger", stdin=subprocess.PIPE)
+
+
+def enter(service, line, checkpoints):
+    """The line has a trigger method called, which makes no further checkpoint."""
+    word, argument = line.split()
+    said = line if word == "number" else argument
+    service.tell(line, f"ready {said}", f"{word} {checkpoints} {checkpoints}")
+
+
+def trigger(world, program, method, line, before=()):
+    """The trigger method makes the checkpoint as it is entered, before it does anything; once, also
+    where several methods have the name. The lines in `before` enter it too early."""
+    image = world.path("trigger")
+    process = start_with(world, program, f"image={image},trigger={method}")
     service = Service(process)
+    for early in before:
+        enter(service, early, 0)
     service.tell(line)
     if process.status() != -9:
         raise Failure(f"the program was not ended by its checkpoint: {process.status()}\n"
                       f"{process.stderr_text()}")
     process, _ = java.restore(world, image, "restore-trigger", stdin=subprocess.PIPE)
     process.expect_line("back")
-    process.expect_line(f"ready {said}")
+    word, argument = line.split()
+    process.expect_line(f"ready {line if word == 'number' else argument}")
+    process.expect_line(f"{word} 1 1")
     service.process = process
-    process.expect_line(f"{line.split()[0]} 1 1")
-    service.tell(line, f"ready {said}", f"{line.split()[0]} 1 1")
+    enter(service, "ready again", 1)
+    enter(service, "number 8", 1)
     image.unlink()
+
+
+def wrong_hits(world, program):
+    """What is no number of entries is refused by name."""
+    trigger_option = "trigger=Service.ready,"
+    for hit in ("hit=0", "hit=-1", "hit=3x", "hit= 3", "hit=", "hit=4294967296"):
+        expect_refusal(world, program, f"{trigger_option}{hit}", f"option {hit} is not understood",
+                       "a number from 1 to 4294967295")
+    expect_refusal(world, program, "hit=2", "option hit=2 ", "trigger=Class.method")
+
+
+def expect_refusal(world, program, options, *texts):
+    """The JVM does not start, and these texts say why."""
+    process = start_with(world, program, options)
+    if process.status() != 1 or any(text not in process.stderr_text() for text in texts):
+        raise Failure(f"{options}: {process.status()}: {process.stderr_text()}")
 
 
 def attached(world, program):
@@ -150,8 +183,10 @@ def test(world, options):
     take(world, image, run, pid)
     asked_again(world, image)
     attached(world, program)
-    trigger(world, program, "Service.ready(I)V", "number 7", "number 7")
-    trigger(world, program, "Service.ready", "ready now", "now")
+    trigger(world, program, "Service.ready(I)V", "number 7")
+    trigger(world, program, "Service.ready", "ready now")
+    trigger(world, program, "Service.ready,hit=3", "ready now", ("ready one", "number 2"))
+    wrong_hits(world, program)
 
 
 if __name__ == "__main__":

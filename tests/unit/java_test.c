@@ -134,6 +134,39 @@ static void openj9_snapshot_and_trigger(void **state)
 	assert_non_null(strstr(f->err.text, "what=3"));
 }
 
+static void openj9_trigger_counts_entries(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(
+		rewrite(f, WORDS("java", "-Xsnapshot:hit=12,file=/x/f,trigger=a.B.c", "Main")), 0);
+	assert_words(f->command.argv,
+		     EXPECT("java",
+			    "-agentpath:/t/agent.so=thump=/t/thump,image=/x/f,trigger=a.B.c,hit=12",
+			    "Main"));
+}
+
+static void wrong_numbers_of_entries_are_refused_by_name(void **state)
+{
+	static const char *const wrong[] = { "hit=0",  "hit=-1", "hit=3x",
+					     "hit= 3", "hit=",	 "hit=4294967296" };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(wrong); i++) {
+		const char *option = thump_arena_printf(
+			&f->arena, "-Xsnapshot:file=f,trigger=a.B.c,%s", wrong[i]);
+
+		assert_int_equal(rewrite(f, WORDS("java", option, "Main")), -1);
+		assert_int_equal(f->err.code, THUMP_REFUSED);
+		assert_non_null(strstr(f->err.text, wrong[i]));
+		assert_non_null(strstr(f->err.text, "a number from 1 to 4294967295"));
+	}
+	assert_int_equal(rewrite(f, WORDS("java", "-Xsnapshot:file=f,hit=2", "Main")), -1);
+	assert_int_equal(f->err.code, THUMP_REFUSED);
+	assert_non_null(strstr(f->err.text, "hit=2"));
+	assert_non_null(strstr(f->err.text, "trigger=Class.method"));
+}
+
 static void words_of_class_path_options_are_no_options(void **state)
 {
 	struct fixture *f = *state;
@@ -169,6 +202,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(unknown_crac_options_are_refused_by_name, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(openj9_snapshot_and_trigger, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(openj9_trigger_counts_entries, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(wrong_numbers_of_entries_are_refused_by_name,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(words_of_class_path_options_are_no_options, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(an_agent_given_by_hand_is_kept, set_up, tear_down),
