@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""One image, ten processes at the same time, each with the pid that the checkpointed one had."""
+"""One image, ten processes at the same time, each with the pid that the checkpointed one had; they
+are all on their way before the first one runs."""
 import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
@@ -20,7 +21,7 @@ def test(world, options):
     world.checkpoint(original.pid, image)
     original.status()
 
-    clones = [world.restore(image, name=f"clone-{number}") for number in range(CLONES)]
+    clones = world.restore_many(image, [f"clone-{number}" for number in range(CLONES)])
     pids = [report["pid"] for _, report in clones]
     if len(set(pids)) != CLONES:
         raise Failure(f"the clones have pids {pids}")

@@ -206,13 +206,20 @@ class World:
     def restore(self, image, *options, name="restore", **popen_options):
         """Restores in the foreground; returns the process of thump and its report, which comes as
         soon as the program runs. `report["pid"]` is the program as we see it."""
-        process = self.start([self.thump_path, "restore", image, "--json", *options], name,
-                             **popen_options)
+        return self.restore_many(image, [name], *options, **popen_options)[0]
+
+    def restore_many(self, image, names, *options, **popen_options):
+        """The same for several that are all started before the first of them has reported."""
+        processes = [self.start([self.thump_path, "restore", image, "--json", *options], name,
+                                **popen_options) for name in names]
+        return [(process, self._report(process)) for process in processes]
+
+    def _report(self, process):
         report = process.json()
         if not report.get("pid"):
             raise Failure(f"restore: status {process.status()}: {json.dumps(report)}\n"
                           f"{process.stderr_text()}")
-        return process, report
+        return report
 
     # ---- the end ------------------------------------------------------------------------
 
