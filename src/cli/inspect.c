@@ -6,10 +6,12 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 
+#include "base/fd.h"
 #include "cli/cli.h"
 #include "cli/report.h"
 #include "image/image.h"
@@ -101,11 +103,12 @@ static const char *state_name(uint32_t state)
 	return state == THUMP_TASK_STOPPED ? "stopped" : "running";
 }
 
+/* NULL: it has none. */
 static const char *vma_path(const struct thump_model *model, const struct thump_vma *vma)
 {
 	if (vma->backing_id != THUMP_NO_ID)
 		return model->backings[vma->backing_id].path;
-	return vma->anon_name ? vma->anon_name : "";
+	return vma->anon_name;
 }
 
 static const char *ofd_kind_name(const struct thump_ofd *ofd)
@@ -238,23 +241,20 @@ static void print_memory(const struct inspect *inspect)
 	}
 }
 
-/* How many descriptors of each kind. */
+/* How many descriptors of each kind, in the order in which the kinds come first. */
 static void print_fd_summary(const struct thump_model *model)
 {
-	printf("%-12s %" PRIu32, "descriptors", model->nr_fds);
-	for (uint32_t i = 0; i < model->nr_fds; i++) {
-		uint16_t kind_id = model->ofds[model->fds[i].ofd_id].kind_id;
-		uint32_t count = 0, before = 0;
+	auto_free uint32_t *counts = calloc(UINT16_MAX + 1, sizeof(*counts)); /* by kind_id */
 
-		for (uint32_t k = 0; k < model->nr_fds; k++) {
-			if (model->ofds[model->fds[k].ofd_id].kind_id != kind_id)
-				continue;
-			count++;
-			before += k < i;
-		}
-		if (!before)
-			printf(", %" PRIu32 " %s", count,
-			       ofd_kind_name(&model->ofds[model->fds[i].ofd_id]));
+	printf("%-12s %" PRIu32, "descriptors", model->nr_fds);
+	for (uint32_t i = 0; i < model->nr_fds && counts; i++)
+		counts[model->ofds[model->fds[i].ofd_id].kind_id]++;
+	for (uint32_t i = 0; i < model->nr_fds && counts; i++) {
+		const struct thump_ofd *ofd = &model->ofds[model->fds[i].ofd_id];
+
+		if (counts[ofd->kind_id])
+			printf(", %" PRIu32 " %s", counts[ofd->kind_id], ofd_kind_name(ofd));
+		counts[ofd->kind_id] = 0;
 	}
 	putchar('\n');
 }

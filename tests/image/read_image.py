@@ -373,6 +373,12 @@ def read_image(path):
     return image
 
 
+def path_of(image, mapping):
+    if mapping["backing_id"] != NONE:
+        return image["backings"][mapping["backing_id"]]["path"]
+    return mapping["name"]
+
+
 def compare(image, thump, path):
     """What thump's own reader says must be what was found here."""
     out = subprocess.run([thump, "inspect", path, "--json", "--fds", "--maps", "--threads"],
@@ -392,8 +398,9 @@ def compare(image, thump, path):
           for f in image["fds"]]),
         ([(int(v["start"], 16), int(v["end"], 16)) for v in said["vouched"]],
          [(v["start"], v["end"]) for v in image.get("vouched", [])]),
-        ([(int(m["start"], 16), int(m["end"], 16), m["stored_bytes"]) for m in said["maps"]],
-         [(v["start"], v["end"], v.get("stored", 0)) for v in image["vmas"]]),
+        ([(int(m["start"], 16), int(m["end"], 16), m["stored_bytes"], m["path"])
+          for m in said["maps"]],
+         [(v["start"], v["end"], v.get("stored", 0), path_of(image, v)) for v in image["vmas"]]),
     ]
     for theirs, ours in pairs:
         require(theirs == ours, f"thump says {theirs}, here it is {ours}")

@@ -459,6 +459,14 @@ static void fill_fds(struct thump_model *model)
 	model->nr_timers = THUMP_ARRAY_SIZE(timers);
 }
 
+static void fill_many_fds(struct thump_model *model)
+{
+	model->nr_fds = 1 << 20;
+	model->fds = thump_arena_alloc(&model->arena, model->nr_fds, sizeof(*model->fds));
+	for (uint32_t i = 0; i < model->nr_fds; i++)
+		model->fds[i] = (struct thump_fd){ .fd = (int32_t)i, .ofd_id = i % model->nr_ofds };
+}
+
 void sample_fill(struct thump_model *model, enum sample_size size)
 {
 	bool rich = size == SAMPLE_RICH;
@@ -476,6 +484,8 @@ void sample_fill(struct thump_model *model, enum sample_size size)
 	if (rich)
 		fill_rich_vmas(model);
 	fill_fds(model);
+	if (size == SAMPLE_MANY_FDS)
+		fill_many_fds(model);
 }
 
 void sample_write(const struct thump_model *model, const char *path,

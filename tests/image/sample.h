@@ -8,6 +8,7 @@
 enum sample_size {
 	SAMPLE_SMALL, /* a few pages: for tests that try every byte of the file */
 	SAMPLE_RICH,
+	SAMPLE_MANY_FDS, /* small, with as many descriptors as an image may have */
 };
 
 void sample_fill(struct thump_model *model, enum sample_size size);
