@@ -237,6 +237,7 @@ RECORDS = {
     0x7468000E: ("vouched", lambda r: r.list(named("u64 start end"))),
     0x7468000F: ("tids", tids),
     0x74680010: ("guards", lambda r: r.list(named("u64 start end"))),
+    0x74680011: ("sizes", named("u64 heap_bytes heap_max_bytes", "u32 processors")),
 }
 
 
@@ -373,6 +374,14 @@ def read_image(path):
     return image
 
 
+def runtime_of(image):
+    """An image of before there was SIZES says nothing about them."""
+    if not image.get("runtime", {}).get("name"):
+        return None
+    sizes = image.get("sizes", {"heap_bytes": 0, "heap_max_bytes": 0, "processors": 0})
+    return {"name": image["runtime"]["name"], **sizes}
+
+
 def path_of(image, mapping):
     if mapping["backing_id"] != NONE:
         return image["backings"][mapping["backing_id"]]["path"]
@@ -401,6 +410,7 @@ def compare(image, thump, path):
         ([(int(m["start"], 16), int(m["end"], 16), m["stored_bytes"], m["path"])
           for m in said["maps"]],
          [(v["start"], v["end"], v.get("stored", 0), path_of(image, v)) for v in image["vmas"]]),
+        (said["runtime"], runtime_of(image)),
     ]
     for theirs, ours in pairs:
         require(theirs == ours, f"thump says {theirs}, here it is {ours}")
