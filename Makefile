@@ -14,7 +14,8 @@ endif
 
 configure = mkdir -p $(BUILD) && \
 	{ cmake -S . -B $(BUILD) $(cmake_flags) $(1) >$(BUILD)/configure.log 2>&1 || \
-	{ cat $(BUILD)/configure.log; exit 1; }; }
+	{ cat $(BUILD)/configure.log; exit 1; }; } && \
+	sed -n 's/^-- thump: //p' $(BUILD)/configure.log
 build = cmake --build $(BUILD) -j $(JOBS)
 
 .PHONY: all demo check check-long build-tests bench bench-applications install format tidy completions clean

@@ -78,6 +78,7 @@ struct run {
 	enum then then;
 	char **command;
 	bool only_restore; /* the command says so itself: never start it */
+	bool lacks_agent;  /* a java command that thump has no agent for */
 	struct thump_restore_words words;
 	bool restored;			     /* what runs, or has run, came from the image */
 	struct stat old_image;		     /* at the path of the image when the program began */
@@ -261,8 +262,7 @@ static int rewrite_java(struct run *run, struct thump_err *err)
 		run->words.arguments = java.arguments;
 	if (run->only_restore && run->words.on_failure == THUMP_ON_FAILURE_START)
 		run->words.on_failure = THUMP_ON_FAILURE_EXIT;
-	if (!java.has_agent && run->common.verbose)
-		fprintf(stderr, "thump run: libthump-jvm.so is not installed: no jdk.crac API\n");
+	run->lacks_agent = !java.has_agent;
 	return 0;
 }
 
@@ -329,6 +329,17 @@ static void say_started_json(struct run *run, pid_t pid, int failed_fd)
 	say_json(run, "started", pid, &err);
 }
 
+/* Nobody should find out by an image of a program whose hooks have not run. */
+static void say_lacking(const struct run *run)
+{
+	if (run->lacks_agent)
+		fprintf(stderr,
+			"thump run: starting %s without thump's agent, so no hooks of it will run: "
+			"there is no " THUMP_JVM_AGENT " with this thump (it is built where there "
+			"is a JDK)\n",
+			run->command[0]);
+}
+
 static void say_started(struct run *run, pid_t pid, int failed_fd)
 {
 	if (run->common.json)
@@ -368,6 +379,7 @@ static int start_command(struct run *run, struct thump_outcome *outcome, struct 
 	/* Only for --json: a stop of the terminal's group before the exec would have us wait. */
 	if (run->common.json && pipe2(failed_fds, O_CLOEXEC) < 0)
 		return thump_fail_errno(err, "pipe2");
+	say_lacking(run);
 	remember_image(run);
 	leave_pid_gap();
 	pid = fork();

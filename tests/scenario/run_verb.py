@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What `thump run` says and does beside running a program: the one object of --json also when there
-is nothing to run, and `--then restore`, which takes no image for the new one that is not."""
+is nothing to run, a line about a java command without an agent, and `--then restore`, which takes no
+image for the new one that is not."""
 import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
 import os
+import shutil
 import signal
 
 from thumptest import scenario
@@ -33,6 +35,28 @@ def json_of_a_failure(world, _workload):
     if report["action"] is not None or report["error"]["word"] != "refused":
         raise Failure(f"no --image: {report}")
     process.status()
+
+
+def agent_missing(world, _workload):
+    """A java command says once that it gets no agent, unasked, where there is none with thump."""
+    folder = world.path("alone")
+    folder.mkdir()
+    thump, java, agent = folder / "thump", folder / "java", folder / "libthump-jvm.so"
+    shutil.copy(world.thump_path, thump)
+    java.write_text('#!/bin/sh\necho "$@"\n')
+    java.chmod(0o755)
+    folder.chmod(0o755)
+    for lines in (1, 0):
+        process = world.start([thump, "run", "--", java, "Main"], f"java-{lines}")
+        arguments = process.line("java's arguments")
+        if process.status() != 0:
+            raise Failure(f"java: status {process.status()}: {process.stderr_text()}")
+        said = process.stderr_text().splitlines()
+        if len(said) != lines or (said and agent.name not in said[0]):
+            raise Failure(f"expected {lines} lines that name {agent.name}: {said}")
+        if (str(agent) in arguments) != agent.exists():
+            raise Failure(f"java got {arguments}")
+        agent.touch()
 
 
 def begin(world, workload, image, name):
@@ -62,7 +86,8 @@ def then_restore_of_another_image(world, workload):
         raise Failure(f"status {status}: {process.stderr_text()}")
 
 
-CASES = (json_of_what_cannot_run, json_of_a_failure, then_restore, then_restore_of_another_image)
+CASES = (json_of_what_cannot_run, json_of_a_failure, agent_missing, then_restore,
+         then_restore_of_another_image)
 
 
 def test(world, options):
