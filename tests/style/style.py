@@ -183,8 +183,16 @@ def man():
             yield f"{path.relative_to(ROOT)}: {result.stderr.strip()}"
 
 
+def dangling_links(folder):
+    for path in sorted(folder.rglob("*.md")):
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
+            if "://" not in link and not (path.parent / link).exists():
+                yield f"{path.relative_to(folder)} links {link}, which is not installed"
+
+
 def install():
-    """A verb has its man page where it is installed, and thump(1) names documents that are there."""
+    """A verb has its man page where it is installed, thump(1) names documents that are there, and so
+    do they."""
     if not shutil.which("scdoc"):
         print("skipped: scdoc is not installed")
         sys.exit(SKIP)
@@ -202,6 +210,7 @@ def install():
         for path in documents:
             if not pathlib.Path(folder + path).exists():
                 yield f"thump(1) names {path}, which is not installed"
+            yield from dangling_links(pathlib.Path(folder + path).parents[1])
 
 
 def shells():
