@@ -46,6 +46,8 @@ def outside(world, program):
     run = program.start(image, "Service", stdin=subprocess.PIPE)
     service = Service(run)
     pid = java.child_of(run, world)
+    world.thump_json("checkpoint", pid, "--dry-run", "--no-hooks")
+    service.counts(0, 0)
     world.dry_run(pid)
     run.expect_line("back")
     service.counts(1, 1)
