@@ -370,12 +370,38 @@ static void print_verbose(const struct checkpoint *checkpoint)
 		ms(result->freeze_ns));
 }
 
+/* Its other end is outside of the process: the restored program may find it closed. */
+static bool closing_helps(const struct thump_problem *problem)
+{
+	return !problem->warning && problem->fd >= 0 &&
+	       (strcmp(problem->kind, "pipe") == 0 ||
+		strcmp(problem->kind, "tcp-connection") == 0 ||
+		strcmp(problem->kind, "unix-connection") == 0);
+}
+
+/* Once, and not in the texts of the problems: other ways to checkpoint do not have the options. */
+static void print_remedy(const struct checkpoint *checkpoint)
+{
+	const struct thump_problems *problems = &checkpoint->problems;
+
+	for (size_t i = 0; i < problems->count; i++) {
+		if (!closing_helps(&problems->list[i]))
+			continue;
+		fprintf(stderr,
+			"thump checkpoint: what reaches out of the process can be closed in the "
+			"image: --close-fd %d (or by rules: --resource-policies)\n",
+			problems->list[i].fd);
+		return;
+	}
+}
+
 static void print_text(const struct checkpoint *checkpoint)
 {
 	const struct thump_worker_result *result = &checkpoint->result;
 	pid_t pid = checkpoint->options.capture.pid;
 
 	thump_print_problems(&checkpoint->common, &checkpoint->problems);
+	print_remedy(checkpoint);
 	thump_print_error(&checkpoint->common, &result->err);
 	if (checkpoint->common.verbose && checkpoint->have_result)
 		print_verbose(checkpoint);

@@ -83,6 +83,25 @@ def refused(world, pid, policies, *wanted):
             raise Failure(f"'{text}' is not in {texts}")
 
 
+def remedy_is_told(world, pid):
+    """To people, once, with a number that was refused; not where policies have refused, themselves."""
+    for policies, wanted in (("type: file\naction: ignore\n", 1),
+                             ("type: file\npath: **/data.txt\naction: error\n---\n"
+                              "type: socket\naction: close\n---\ntype: pipe\naction: close\n", 0)):
+        path = world.path("remedy.yaml")
+        path.write_text(policies)
+        name = f"remedy-{wanted}"
+        world.thump("checkpoint", pid, "--dry-run", "--resource-policies", path, name=name,
+                    statuses=(REFUSED,))
+        lines = world.log(name).read_text().splitlines()
+        told = [line for line in lines if "--close-fd" in line]
+        refusals = [line for line in lines if line.startswith("thump checkpoint: refused: fd ")]
+        if len(told) != wanted or not refusals:
+            raise Failure(f"a remedy was to be told {wanted} times: {lines}")
+        if wanted and f"--close-fd {refusals[0].split()[4].rstrip(':')}" not in told[0]:
+            raise Failure(f"{told[0]} names none that is in the way: {refusals}")
+
+
 def restore_by_policies(world, image, numbers):
     """Of an image that holds them all: a file that is another by now, and a pipe."""
     path = world.path("of-restore.yaml")
@@ -134,6 +153,7 @@ def test(world, _options):
     refused(world, process.pid, "type: file\n", "wrong.yaml:2: the rule that ends here has no action")
     refused(world, process.pid, "type: file\naction: explode\n", "wrong.yaml:2: action: explode")
     refused(world, process.pid, "kind: file\n", "wrong.yaml:1: kind is not known")
+    remedy_is_told(world, process.pid)
     path = world.path("policies.yaml")
     path.write_text(POLICIES.format(one=one, file="close"))
     image = world.path("image")
