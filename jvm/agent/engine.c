@@ -210,6 +210,8 @@ static void begin_page(const struct agent *agent, bool dry_run, const char *refu
 		/* Written only when it was used: else it takes no memory. */
 		if (agent->long_text[0])
 			agent->long_text[0] = '\0';
+		if (refused && strlen(refused) >= sizeof(page->text))
+			(void)snprintf(agent->long_text, AGENT_LONG_TEXT_SIZE, "%s", refused);
 	}
 	(void)snprintf(page->text, sizeof(page->text), "%s", refused ? refused : "");
 	__atomic_store_n(&page->state, THUMP_COORD_WAITING, __ATOMIC_RELEASE);

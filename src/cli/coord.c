@@ -60,6 +60,27 @@ int thump_coord_read(pid_t pid, uint64_t addr, struct thump_coord_page *page_ret
 	return 0;
 }
 
+/* Its end may be cut off: it stands in the program's own memory. */
+#define MAX_REFUSALS_BYTES ((uint32_t)1 << 20)
+
+int thump_coord_refusals(pid_t pid, const struct thump_coord_page *page, char **text_ret,
+			 struct thump_err *err)
+{
+	const size_t here = strlen(page->text);
+	const uint32_t room = page->text_size_bytes < MAX_REFUSALS_BYTES ? page->text_size_bytes
+									 : MAX_REFUSALS_BYTES;
+	char *text = calloc((room > here ? room : here) + 1, 1);
+
+	if (!text)
+		return thump_fail(err, "out of memory");
+	/* One that does not fill the page is all there is. */
+	if (here + 1 < sizeof(page->text) || !page->text_addr || room <= here ||
+	    !transfer(pid, page->text_addr, text, room, false))
+		memcpy(text, page->text, here);
+	*text_ret = text;
+	return 0;
+}
+
 /* ---- ranges ------------------------------------------------------------------------------------
  */
 

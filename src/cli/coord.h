@@ -40,6 +40,10 @@ void thump_coord_explain(pid_t pid, struct thump_problems *problems);
 THUMP_MUST_CHECK int thump_coord_read(pid_t pid, uint64_t addr, struct thump_coord_page *page_ret,
 				      struct thump_err *err);
 
+/* What the program's own hooks refused, a problem a line; heap. Fails only without memory. */
+THUMP_MUST_CHECK int thump_coord_refusals(pid_t pid, const struct thump_coord_page *page,
+					  char **text_ret, struct thump_err *err);
+
 /* What the page's table of ranges tells: the ranges with this advice, on the heap. Fails when it
  * breaks the rules of coord/abi.h. */
 THUMP_MUST_CHECK int thump_coord_ranges(pid_t pid, const struct thump_coord_page *page,

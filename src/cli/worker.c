@@ -272,7 +272,8 @@ static int begin_coord(struct worker *worker, bool *only_check_ret, struct thump
 {
 	pid_t pid = worker->options->capture.pid;
 	struct thump_coord_page page;
-	char *line, *rest = page.text;
+	auto_free char *text = NULL;
+	char *line, *rest;
 
 	if (thump_coord_read(pid, worker->options->coord_addr, &page, err) < 0 ||
 	    thump_coord_begin(pid, worker->options->coord_addr, err) < 0 ||
@@ -284,6 +285,9 @@ static int begin_coord(struct worker *worker, bool *only_check_ret, struct thump
 	take_runtime(worker, &page);
 	worker->tid_from_self = page.tid_from_self;
 	worker->cpu_level = page.cpu_level <= THUMP_CPU_LEVELS ? (int)page.cpu_level : 0;
+	if (thump_coord_refusals(pid, &page, &text, err) < 0)
+		return -1;
+	rest = text;
 	while ((line = strsep(&rest, "\n"))) {
 		if (*line)
 			thump_problem_add(&worker->problems, false, -1, THUMP_COORD_HOOK_KIND, "%s",

@@ -66,7 +66,8 @@ struct thump_coord_page {
 	 * the capture, before the program runs. 0: it has no clock of its own. */
 	uint64_t clock_addr;
 	/* Where the program has room for a longer text than fits here: the outcome's is written
-	 * there, too. 0: nowhere. */
+	 * there, too, and what hooks refused stands there when it fills all of `text`. 0: nowhere.
+	 */
 	uint64_t text_addr;
 	uint32_t text_size_bytes;
 	/* The program stands other tids, its own included: it remembers them only in the C library

@@ -12,6 +12,8 @@ from thumptest import java
 from thumptest.events import Failure, poll_until
 from thumptest.scenario import REFUSED
 
+MANY = 300  # exceptions of hooks
+
 
 class Service:
     """The program, seen through its standard input and output."""
@@ -63,8 +65,14 @@ def outside(world, program):
         raise Failure("a refused checkpoint left an image")
     run.expect_line("back")
     service.counts(2, 2)
-    service.tell("fine", "fine 2 2")
     service.tell("close", "close 2 2")
+    # More than fits into the page through which the program and thump talk.
+    service.tell(f"fail {MANY}", "fail 2 2")
+    report = world.thump_json("checkpoint", pid, "-o", image, statuses=(REFUSED,))[1]
+    expect_texts(report, ("not now", "the disk is busy"),
+                 *((f"not now, number {number}x",) for number in range(1, MANY + 1)))
+    run.expect_line("back")
+    service.tell("fine", "fine 3 3")
     return image, run, service, pid
 
 
@@ -87,11 +95,11 @@ def bring_back(world, image, number, counts):
 def asked_again(world, image):
     """Restored twice from one image; each is checkpointed again, the hooks counting on."""
     for number in (1, 2):
-        process, pid = bring_back(world, image, number, 3)
+        process, pid = bring_back(world, image, number, 4)
         following = world.path(f"outside-{number}")
         world.checkpoint(pid, following)
         java.expect_end(process)
-        process, pid = bring_back(world, following, f"{number}-again", 4)
+        process, pid = bring_back(world, following, f"{number}-again", 5)
         process.popen.stdin.close()
         process.popen.stdin = None
         java.expect_end(process)

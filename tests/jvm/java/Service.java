@@ -20,6 +20,7 @@ public final class Service implements Resource {
     private int before;
     private int after;
     private boolean failing;
+    private int more; // exceptions that are suppressed in the one that the hook throws
     private ServerSocket server;
     private Socket connection;
 
@@ -30,7 +31,12 @@ public final class Service implements Resource {
     public synchronized void beforeCheckpoint(Context<? extends Resource> context) {
         before++;
         if (failing) {
-            throw new IllegalStateException("not now", new IOException("the disk is busy"));
+            IllegalStateException failure =
+                new IllegalStateException("not now", new IOException("the disk is busy"));
+            for (int i = 1; i <= more; i++) {
+                failure.addSuppressed(new IllegalStateException("not now, number " + i + "x"));
+            }
+            throw failure;
         }
     }
 
@@ -60,6 +66,7 @@ public final class Service implements Resource {
             case "fail":
             case "fine":
                 failing = words[0].equals("fail");
+                more = words.length > 1 ? Integer.parseInt(words[1]) : 0;
                 break;
             case "connect":
                 server = new ServerSocket(0, 5, InetAddress.getByName("127.0.0.1"));
