@@ -72,6 +72,8 @@ static int open_notes(bool make)
 	struct stat st;
 
 	if (state && state[0] == '/') {
+		if (make) /* as the XDG Base Directory Specification wants it */
+			(void)mkdir(state, 0700);
 		fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	} else if (home && home[0] == '/') {
 		fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -99,6 +99,20 @@ static void without_a_home_nothing_is_known(void **state)
 	assert_false(is_known(&image));
 }
 
+static void a_state_directory_that_is_missing_is_made(void **state)
+{
+	struct thump_file_state image = some_state();
+	char missing[64];
+
+	(void)state;
+	(void)snprintf(missing, sizeof(missing), "%s/state", home);
+	assert_int_equal(setenv("XDG_STATE_HOME", missing, 1), 0);
+	assert_false(is_known(&image));
+	assert_int_equal(access(missing, F_OK), -1);
+	thump_note_verified(&image);
+	assert_true(is_known(&image));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -108,6 +122,7 @@ int main(void)
 		TEST(a_changed_file_is_not_known),
 		TEST(a_directory_that_others_may_write_is_not_used),
 		TEST(without_a_home_nothing_is_known),
+		TEST(a_state_directory_that_is_missing_is_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
