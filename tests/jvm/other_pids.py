@@ -61,6 +61,8 @@ class Clones:
 
 def test(world, options):
     clones = Clones(world, options)
+    # Else a compiler thread may end between jstack's list and the kernel's.
+    clones.program.flags.append("-XX:-UseDynamicNumberOfCompilerThreads")
     image, following = world.path("image"), world.path("following")
     original = clones.program.start(image, "Pids", stdin=subprocess.PIPE)
     original.expect_line("ready")

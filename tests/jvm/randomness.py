@@ -14,6 +14,11 @@ from thumptest.events import Failure
 GENERATORS = 16
 
 
+# A draw of SHA1PRNG makes 20 bytes. Of one that is under way at the capture the rest is left over for
+# the next draw from that generator, whichever thread makes it: one number that clones may share.
+MAY_BE_SHARED = "SHA1PRNG"
+
+
 def drawn_after(text, cut_ms, in_flight):
     """{(kind, number)} drawn after the restore; without the draw of each thread that may have been
     under way at the capture, if there can be one."""
@@ -44,8 +49,8 @@ def test(world, options):
         for number in numbers:
             owners[number].append(clone)
     common = {number: clones for number, clones in owners.items() if len(clones) > 1}
-    if common:
-        kinds = collections.Counter(kind for kind, _ in common)
+    kinds = collections.Counter(kind for kind, _ in common)
+    if common and not (options.in_flight and kinds == {MAY_BE_SHARED: 1}):
         raise Failure(f"{len(common)} numbers were drawn by several clones: {dict(kinds)}")
 
 

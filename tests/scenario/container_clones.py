@@ -62,6 +62,8 @@ class Clones:
         """The port that the service in it listens on."""
         name, process = self.containers.start(
             "/thump", "run", "--json", "--image", "/volume/image", "--", self.home / "bin" / "java",
+            # Else a compiler thread may end between jstack's list and the kernel's.
+            "-XX:-UseDynamicNumberOfCompilerThreads",
             "-Dsun.net.httpserver.nodelay=true", "-XX:TieredStopAtLevel=1", "-cp", "/classes",
             "CatalogService", 0)
         pid = process.json()["pid"]
