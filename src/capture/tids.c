@@ -10,11 +10,11 @@
  * with tid_, and its arena, are that thread's.
  */
 #include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
+#include "base/thread.h"
 #include "capture/arch/arch.h"
 #include "capture/context.h"
 #include "capture/tids.h"
@@ -254,15 +254,10 @@ static void *look_beside(void *arg)
 	return NULL;
 }
 
-/* Without a thread it only takes longer. Signals are for others. */
+/* Without a thread it only takes longer. */
 static void begin(struct thump_tid_look *look)
 {
-	sigset_t all, before;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	look->threaded = pthread_create(&look->thread, NULL, look_beside, look) == 0;
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	look->threaded = thump_thread_start(&look->thread, look_beside, look) == 0;
 	if (!look->threaded)
 		(void)look_beside(look);
 }

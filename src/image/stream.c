@@ -3,13 +3,13 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/thread.h"
 #include "image/format.h"
 #include "image/hash.h"
 
@@ -85,16 +85,10 @@ static void *write_slots(void *arg)
 	return NULL;
 }
 
-/* Signals stay with the threads of the caller. */
 static int start_thread(struct image_stream *stream, struct thump_err *err)
 {
-	sigset_t all, before;
-	int failed;
+	int failed = thump_thread_start(&stream->thread, write_slots, stream);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&stream->thread, NULL, write_slots, stream);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (failed) {
 		errno = failed;
 		return thump_fail_errno(err, "start the thread that writes");

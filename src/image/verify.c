@@ -3,12 +3,12 @@
 #include <endian.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/thread.h"
 #include "image/hash.h"
 #include "image/read.h"
 
@@ -169,16 +169,12 @@ int thump_image_verify(struct thump_image *image, thump_progress_fn progress, vo
 				 .lock = PTHREAD_MUTEX_INITIALIZER,
 				 .err = err,
 				 .progress_ctx = progress_ctx };
-	sigset_t all, before;
 	pthread_t thread;
 	bool second;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	/* Without the second thread it only takes longer. */
 	second = image->nr_chunks > 1 &&
-		 pthread_create(&thread, NULL, take_chunks_beside, &verify) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+		 thump_thread_start(&thread, take_chunks_beside, &verify) == 0;
 	take_chunks(&verify, progress);
 	if (second)
 		pthread_join(thread, NULL);

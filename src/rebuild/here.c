@@ -19,6 +19,7 @@
 
 #include "base/fd.h"
 #include "base/note.h"
+#include "base/thread.h"
 #include "rebuild/arch/arch.h"
 #include "rebuild/commit.h"
 #include "rebuild/jobs.h"
@@ -98,18 +99,10 @@ static void *verify_thread(void *arg)
 	return NULL;
 }
 
-/* Signals are for the thread that waits for the child. */
 static bool start_thread(struct verifier *verifier)
 {
-	sigset_t all, before;
-	int error;
-
 	verifier->waiter = gettid();
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&verifier->thread, NULL, verify_thread, verifier);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	verifier->running = error == 0;
+	verifier->running = thump_thread_start(&verifier->thread, verify_thread, verifier) == 0;
 	return verifier->running;
 }
 
