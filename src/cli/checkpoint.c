@@ -155,16 +155,11 @@ static int take_option(void *ctx, int opt)
 
 static int parse_operands(struct checkpoint *checkpoint, int argc, char **argv)
 {
-	uint64_t pid;
+	int status = thump_pid_operand(&checkpoint->common, argc, argv,
+				       &checkpoint->options.capture.pid);
 
-	if (optind == argc)
-		return thump_usage_error(&checkpoint->common, "which process? A PID is missing");
-	if (optind + 1 != argc)
-		return thump_usage_error(&checkpoint->common, "one process at a time: what is %s?",
-					 argv[optind + 1]);
-	if (thump_parse_number(argv[optind], INT32_MAX, &pid) < 0 || pid == 0)
-		return thump_usage_error(&checkpoint->common, "%s is no process id", argv[optind]);
-	checkpoint->options.capture.pid = (pid_t)pid;
+	if (status >= 0)
+		return status;
 	if (checkpoint->dry_run)
 		checkpoint->options.path = NULL;
 	else if (!checkpoint->options.path)

@@ -67,19 +67,14 @@ static int parse_limit(struct hooks *hooks, const char *text)
 static int parse_operands(struct hooks *hooks, int argc, char **argv)
 {
 	const char *moment = optind < argc ? argv[optind++] : "";
-	uint64_t pid;
+	int status;
 
 	hooks->before = strcmp(moment, "before") == 0;
 	if (!hooks->before && strcmp(moment, "after") != 0)
 		return thump_usage_error(&hooks->common, "before or after? One of them is missing");
-	if (optind == argc)
-		return thump_usage_error(&hooks->common, "which process? A PID is missing");
-	if (optind + 1 != argc)
-		return thump_usage_error(&hooks->common, "one process at a time: what is %s?",
-					 argv[optind + 1]);
-	if (thump_parse_number(argv[optind], INT32_MAX, &pid) < 0 || pid == 0)
-		return thump_usage_error(&hooks->common, "%s is no process id", argv[optind]);
-	hooks->pid = (pid_t)pid;
+	status = thump_pid_operand(&hooks->common, argc, argv, &hooks->pid);
+	if (status >= 0)
+		return status;
 	if (hooks->before && hooks->abort)
 		return thump_usage_error(&hooks->common, "--abort is for `thump hooks after`");
 	if (!hooks->before && hooks->limit_ns)

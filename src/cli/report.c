@@ -105,6 +105,21 @@ int thump_parse_number(const char *text, uint64_t max, uint64_t *value_ret)
 	return 0;
 }
 
+int thump_pid_operand(const struct thump_common *common, int argc, char **argv, pid_t *pid_ret)
+{
+	uint64_t pid;
+
+	if (optind == argc)
+		return thump_usage_error(common, "which process? A PID is missing");
+	if (optind + 1 != argc)
+		return thump_usage_error(common, "one process at a time: what is %s?",
+					 argv[optind + 1]);
+	if (thump_parse_number(argv[optind], INT32_MAX, &pid) < 0 || pid == 0)
+		return thump_usage_error(common, "%s is no process id", argv[optind]);
+	*pid_ret = (pid_t)pid;
+	return -1;
+}
+
 int thump_mode_option(const struct thump_common *common, const char *text, mode_t *mode_ret)
 {
 	char *end;

@@ -62,6 +62,10 @@ int thump_usage_error(const struct thump_common *common, const char *fmt, ...) T
 /* A whole non-negative decimal number up to max. */
 THUMP_MUST_CHECK int thump_parse_number(const char *text, uint64_t max, uint64_t *value_ret);
 
+/* The operand at optind, the last one: the PID of a process. -1 to go on, else the status to exit
+ * with. */
+int thump_pid_operand(const struct thump_common *common, int argc, char **argv, pid_t *pid_ret);
+
 /* --mode, the permissions of an image. -1 to go on, else the status to exit with. */
 int thump_mode_option(const struct thump_common *common, const char *text, mode_t *mode_ret);
 
