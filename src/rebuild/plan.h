@@ -151,6 +151,8 @@ void thump_thread_steps(const struct thump_plan *plan, const struct thump_task *
 			struct thump_region *region);
 void thump_caps_steps(const struct thump_task *task, const struct thump_plan *plan,
 		      const struct thump_caps *caps, struct thump_region *region);
+/* How many processors our own mask allows. */
+uint32_t thump_own_processors(const struct thump_plan *plan);
 /* The mask leaves out processors that we may use, and not all of them. */
 bool thump_affinity_restricts(const struct thump_plan *plan, const struct thump_task *task);
 /* Stacks, threads but the leader and their steps, helpers. */

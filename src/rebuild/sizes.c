@@ -70,13 +70,11 @@ static void check_limit(const struct thump_plan *plan, struct thump_problems *pr
 static void check_processors(const struct thump_plan *plan, struct thump_problems *problems)
 {
 	const struct thump_runtime *runtime = &plan->model->process.runtime;
-	uint64_t here = 0;
+	uint64_t here;
 
 	if (!runtime->processors)
 		return;
-	for (size_t i = 0; i < THUMP_ARRAY_SIZE(plan->inherited.affinity); i++)
-		here += (uint64_t)__builtin_popcountll(plan->inherited.affinity[i]);
-	here = thump_min_u64(here, thump_cgroup_own_processors());
+	here = thump_min_u64(thump_own_processors(plan), thump_cgroup_own_processors());
 	if (here == runtime->processors)
 		return;
 	thump_problem_add(

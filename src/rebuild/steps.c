@@ -74,10 +74,8 @@ struct thump_region_needs thump_region_needs(const struct thump_plan *plan)
 static uint32_t count_helpers(const struct thump_plan *plan, uint64_t eager_bytes)
 {
 	uint64_t useful = eager_bytes / HELPER_BYTES;
-	uint32_t nr_threads = plan->model->nr_tasks, nr_cpus = 0;
+	uint32_t nr_threads = plan->model->nr_tasks, nr_cpus = thump_own_processors(plan);
 
-	for (size_t i = 0; i < THUMP_ARRAY_SIZE(plan->inherited.affinity); i++)
-		nr_cpus += (uint32_t)__builtin_popcountll(plan->inherited.affinity[i]);
 	if (nr_cpus <= nr_threads)
 		return 0;
 	return (uint32_t)thump_min_u64(thump_min_u64(nr_cpus - nr_threads, useful), MAX_HELPERS);

@@ -84,6 +84,15 @@ static bool affinity_matters(const struct thump_model *model, bool same_boot)
 	return same_boot;
 }
 
+uint32_t thump_own_processors(const struct thump_plan *plan)
+{
+	uint32_t nr_processors = 0;
+
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(plan->inherited.affinity); i++)
+		nr_processors += (uint32_t)__builtin_popcountll(plan->inherited.affinity[i]);
+	return nr_processors;
+}
+
 bool thump_affinity_restricts(const struct thump_plan *plan, const struct thump_task *task)
 {
 	bool common = false, restricted = false;
