@@ -14,9 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 #include <sys/types.h>
-#include <sys/un.h>
 #include <time.h>
 
 #include "coord/abi.h"
@@ -110,20 +108,7 @@ bool server_hand_over(struct agent *agent, pid_t *asker_ret);
  * once at a time, and HotSpot makes another when jcmd or jstack wants it. Waits 2 s at most. */
 void attach_close(void);
 
-/* The parts of that, for who stands (stand.c). */
-struct server_name {
-	struct sockaddr_un address;
-	socklen_t size;
-};
-/* The name under which this process is looked for: it has its pid and pid namespace in it. */
-bool server_name_now(struct server_name *name_ret);
-/* A descriptor, or -1. */
-int server_listen(const struct server_name *name);
-/* The first line, of somebody who may ask. */
-bool server_read_request(int fd, pid_t *pid_ret, char *line, size_t size);
-/* False: nobody hears it any more. */
-bool server_send(int fd, const char *text);
-/* Tells who asked that the program stands, and closes the connection. False: that one is gone. */
+/* For who stands (stand.c): tells who asked that the program does, and closes the connection. False: that one is gone. */
 bool server_say_standing(struct agent *agent);
 /* The outcome goes to this connection. */
 void server_take_client(struct agent *agent, int fd);
@@ -239,8 +224,6 @@ jboolean properties_time_zone_given(JNIEnv *jni, jclass self);
  * them fresh state (in the restored one); see random.c. */
 void random_find(struct agent *agent, JNIEnv *jni);
 void random_renew(struct agent *agent, JNIEnv *jni);
-/* The same for OpenSSL, wherever it is loaded; see openssl.c. */
-void openssl_renew(void);
 
 /* Finds out what holds each descriptor named in `text`; see refusals.c. */
 void refusals_explain(struct agent *agent, JNIEnv *jni, const char *text);

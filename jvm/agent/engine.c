@@ -4,63 +4,22 @@
  * wait ends in the original process when the engine has written the outcome, and in the restored
  * one because the page says RESTORED there (see coord/abi.h).
  */
-#include <errno.h>
-#include <linux/futex.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent.h"
+#include "coord/wait.h"
 #include "vmstructs.h"
 
-extern char **environ;
-
-/* How often to look whether the engine is still there, while it has not answered. */
-#define LIVENESS_CHECK_NS 50000000L
-
-/*
- * So many looks (30 s in which nobody has stopped us: a stop ends a look) are given to an engine
- * that has not said who it is, because it did not get so far or is in a pid namespace above ours,
- * and to one that has. One that is only late finds that nobody waits for it any more.
- */
-#define PATIENCE_CHECKS	      600
-#define PATIENCE_CHECKS_BEGUN 1200
-
-static uint32_t load_state(const struct thump_coord_page *page)
-{
-	return __atomic_load_n(&page->state, __ATOMIC_ACQUIRE);
-}
-
-/* Unless there is an outcome: the engine may have it, or saved us right here. */
-static void fail_page(struct thump_coord_page *page, const char *what, const char *why)
-{
-	uint32_t waiting = THUMP_COORD_WAITING;
-
-	page->code = 1;
-	(void)snprintf(page->text, sizeof(page->text), "%s: %s", what, why);
-	(void)__atomic_compare_exchange_n(&page->state, &waiting, THUMP_COORD_FAILED, false,
-					  __ATOMIC_RELEASE, __ATOMIC_RELAXED);
-}
-
-/*
- * 0, an errno, or -1 when thump started but ended with a failure of its own (which it has printed).
- * thump starts a worker and exits, so that the worker is no child of ours. Descriptors of the
- * program are not inherited.
- */
+/* As thump_coord_spawn(). */
 static int start_engine(const struct agent *agent, bool dry_run)
 {
 	char pid[16], page[32];
 	char *argv[16];
-	int argc = 0, status, rc;
-	pid_t child;
-	posix_spawn_file_actions_t actions;
+	int argc = 0;
 
 	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	(void)snprintf(page, sizeof(page), "%p", (void *)agent->page);
@@ -88,66 +47,7 @@ static int start_engine(const struct agent *agent, bool dry_run)
 		argv[argc++] = agent->options.mode;
 	}
 	argv[argc] = NULL;
-	rc = posix_spawn_file_actions_init(&actions);
-	if (rc == 0)
-		rc = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-	if (rc == 0)
-		rc = posix_spawn(&child, agent->options.thump, &actions, NULL, argv, environ);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	if (rc != 0)
-		return rc;
-	while (waitpid(child, &status, 0) < 0)
-		if (errno != EINTR)
-			return 0; /* somebody else's SIGCHLD handling reaped it */
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
-}
-
-/*
- * Whether a process has ended, reaped or not: a zombie has no executable any more
- * (proc_pid_exe(5)). Without a descriptor, which might be in the image. False where it cannot be
- * known: of another user's zombies, and of whatever a /proc with hidepid=2 does not show.
- */
-static bool has_ended(pid_t pid)
-{
-	char path[40], target[1];
-
-	if (kill(pid, 0) != 0 && errno == ESRCH)
-		return true;
-	(void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	if (access(path, F_OK) != 0)
-		return false;
-	(void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
-	return readlink(path, target, sizeof(target)) < 0 && errno == ENOENT;
-}
-
-/* Why the engine is not to be waited for any more, or NULL. */
-static const char *engine_lost(const struct thump_coord_page *page, pid_t asker, int nr_checks)
-{
-	pid_t pid = (pid_t)__atomic_load_n(&page->helper_pid, __ATOMIC_ACQUIRE);
-
-	if ((pid && has_ended(pid)) || (!pid && asker && has_ended(asker)))
-		return "it ended before it had answered";
-	if (nr_checks >= (pid ? PATIENCE_CHECKS_BEGUN : PATIENCE_CHECKS))
-		return "it did nothing for too long";
-	return NULL;
-}
-
-/* asker: who is expected to start the engine, or 0. */
-static void wait_for_outcome(struct thump_coord_page *page, pid_t asker)
-{
-	const struct timespec pause = { .tv_nsec = LIVENESS_CHECK_NS };
-	int nr_checks = 0;
-
-	while (load_state(page) == THUMP_COORD_WAITING) {
-		long rc = syscall(SYS_futex, &page->state, FUTEX_WAIT_PRIVATE, THUMP_COORD_WAITING,
-				  &pause, NULL, 0);
-		const char *why = NULL;
-
-		if (rc < 0 && errno == ETIMEDOUT)
-			why = engine_lost(page, asker, nr_checks++);
-		if (why)
-			fail_page(page, "thump checkpoint", why);
-	}
+	return thump_coord_spawn(argv);
 }
 
 /* One call of the engine, and what it needs to know on the VM thread. */
@@ -167,14 +67,14 @@ static pid_t call_engine(const struct call *call)
 
 	if (call->asked) {
 		if (!server_hand_over(agent, &asker))
-			fail_page(agent->page, "thump checkpoint",
-				  "it ended before the process was ready");
+			thump_coord_fail(agent->page, "thump checkpoint",
+					 "it ended before the process was ready");
 		return asker;
 	}
 	rc = start_engine(agent, call->dry_run);
 	if (rc != 0)
-		fail_page(agent->page, agent->options.thump,
-			  rc < 0 ? "it could not start its worker" : strerror(rc));
+		thump_coord_fail(agent->page, agent->options.thump,
+				 rc < 0 ? "it could not start its worker" : strerror(rc));
 	return 0;
 }
 
@@ -224,7 +124,7 @@ static void fail_late(const struct agent *agent)
 
 	if (agent->long_text)
 		(void)snprintf(agent->long_text, AGENT_LONG_TEXT_SIZE, "%s", why);
-	fail_page(agent->page, "the checkpoint was given up", why);
+	thump_coord_fail(agent->page, "the checkpoint was given up", why);
 }
 
 /* Another engine saves us. What it would refuse only it can say: a dry run ends here. */
@@ -235,7 +135,7 @@ static void stand_here(const struct call *call)
 	uint32_t state = call->dry_run ? THUMP_COORD_SAVED : stand(agent, &why);
 
 	if (state == THUMP_COORD_FAILED)
-		fail_page(agent->page, "the process was not saved", why);
+		thump_coord_fail(agent->page, "the process was not saved", why);
 	else
 		__atomic_store_n(&agent->page->state, state, __ATOMIC_RELEASE);
 }
@@ -253,7 +153,7 @@ static void capture_here(void *arg)
 		stand_here(call);
 		return;
 	}
-	wait_for_outcome(call->agent->page, call_engine(call));
+	thump_coord_wait(call->agent->page, call_engine(call));
 }
 
 /* On the VM thread, at a safepoint: what is free in the heap stays free. */
@@ -296,14 +196,14 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	if (dry_run || !safepoint_run(agent, capture_at_safepoint, &call))
 		capture_here(&call);
 	(void)prctl(PR_SET_PTRACER, 0, 0, 0, 0);
-	if (load_state(page) == THUMP_COORD_RESTORED) {
+	if (thump_coord_state(page) == THUMP_COORD_RESTORED) {
 		agent->restored = true;
 		random_renew(agent, jni);
 		changes_apply(agent, jni);
 	}
 	/* The socket first: who asked for a checkpoint that failed wants to know what is found. */
 	server_resume(agent);
-	if (load_state(page) == THUMP_COORD_FAILED)
+	if (thump_coord_state(page) == THUMP_COORD_FAILED)
 		refusals_explain(agent, jni, engine_text(agent));
-	return load_state(page);
+	return thump_coord_state(page);
 }

@@ -13,6 +13,7 @@
 #include <sys/random.h>
 
 #include "agent.h"
+#include "coord/openssl.h"
 
 enum write_kind {
 	WRITE_ZERO_INT,	    /* forget what is buffered, or which key is used */
@@ -368,5 +369,5 @@ void random_renew(struct agent *agent, JNIEnv *jni)
 			renew(jni, object, write);
 		(*jni)->DeleteLocalRef(jni, object);
 	}
-	openssl_renew();
+	thump_openssl_renew();
 }

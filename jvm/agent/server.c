@@ -8,16 +8,14 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "agent.h"
+#include "coord/socket.h"
 
 struct server {
 	pthread_t thread;
@@ -30,40 +28,11 @@ struct server {
 	bool stood; /* this request has had the program stand for another engine */
 };
 
-bool server_name_now(struct server_name *name_ret)
-{
-	struct sockaddr_un *address = &name_ret->address;
-	struct stat pid_namespace;
-	int len;
-
-	if (stat("/proc/self/ns/pid", &pid_namespace) != 0)
-		return false;
-	memset(name_ret, 0, sizeof(*name_ret));
-	address->sun_family = AF_UNIX;
-	len = snprintf(address->sun_path + 1, sizeof(address->sun_path) - 1,
-		       THUMP_COORD_SOCKET_FORMAT, (unsigned long long)pid_namespace.st_ino,
-		       (int)getpid());
-	name_ret->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
-	return true;
-}
-
-int server_listen(const struct server_name *name)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd >= 0 && (bind(fd, (const struct sockaddr *)&name->address, name->size) != 0 ||
-			listen(fd, 4) != 0)) {
-		(void)close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
 static int open_listener(void)
 {
-	struct server_name name;
+	struct thump_coord_name name;
 
-	return server_name_now(&name) ? server_listen(&name) : -1;
+	return thump_coord_name_now(&name) ? thump_coord_listen(&name) : -1;
 }
 
 /* With the lock held: only the server's thread closes the listener, so never under an accept(2). */
@@ -103,59 +72,6 @@ static bool was_suspended(struct server *server)
 	return suspended;
 }
 
-static bool may_ask(int fd, pid_t *pid_ret)
-{
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
-		return false;
-	*pid_ret = peer.pid;
-	return peer.uid == 0 || peer.uid == geteuid();
-}
-
-static bool read_line(int fd, char *line, size_t size)
-{
-	size_t used = 0;
-
-	while (used + 1 < size) {
-		ssize_t got = read(fd, line + used, 1);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return false;
-		if (line[used] == '\n') {
-			line[used] = '\0';
-			return true;
-		}
-		used++;
-	}
-	return false;
-}
-
-bool server_read_request(int fd, pid_t *pid_ret, char *line, size_t size)
-{
-	return may_ask(fd, pid_ret) && read_line(fd, line, size);
-}
-
-bool server_send(int fd, const char *text)
-{
-	size_t left = strlen(text);
-
-	while (left > 0) {
-		ssize_t sent = send(fd, text, left, MSG_NOSIGNAL);
-
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent <= 0)
-			return false;
-		text += sent;
-		left -= (size_t)sent;
-	}
-	return true;
-}
-
 static void close_client(struct server *server)
 {
 	if (server->client_fd >= 0)
@@ -170,11 +86,12 @@ static void answer(struct server *server, JNIEnv *jni, jstring text)
 	const char *utf = text ? (*jni)->GetStringUTFChars(jni, text, NULL) : NULL;
 
 	if (utf && server->client_fd >= 0) {
-		(void)server_send(server->client_fd, server->stood ? THUMP_COORD_SAY_BROKEN "\n"
-								   : THUMP_COORD_SAY_FAILED "\n");
-		(void)server_send(server->client_fd, utf);
+		(void)thump_coord_send(server->client_fd, server->stood
+								  ? THUMP_COORD_SAY_BROKEN "\n"
+								  : THUMP_COORD_SAY_FAILED "\n");
+		(void)thump_coord_send(server->client_fd, utf);
 	} else if (!text && server->stood && server->client_fd >= 0) {
-		(void)server_send(server->client_fd, THUMP_COORD_SAY_DONE "\n");
+		(void)thump_coord_send(server->client_fd, THUMP_COORD_SAY_DONE "\n");
 	}
 	if (utf)
 		(*jni)->ReleaseStringUTFChars(jni, text, utf);
@@ -211,7 +128,7 @@ static void obey(struct agent *agent, JNIEnv *jni, const char *line)
 	uint64_t limit_ns = 0;
 
 	if (strcmp(line, THUMP_COORD_ASK_HOLDERS) == 0) {
-		(void)server_send(fd, refusals_chains(agent) ? refusals_chains(agent) : "");
+		(void)thump_coord_send(fd, refusals_chains(agent) ? refusals_chains(agent) : "");
 	} else if (strcmp(line, THUMP_COORD_ASK_CHECKPOINT) == 0 ||
 		   strcmp(line, THUMP_COORD_ASK_DRY_RUN) == 0 || is_before(line, &limit_ns)) {
 		agent->stand_limit_ns = limit_ns;
@@ -220,12 +137,12 @@ static void obey(struct agent *agent, JNIEnv *jni, const char *line)
 		agent->stand_limit_ns = 0;
 	} else if (strcmp(line, THUMP_COORD_ASK_AFTER) == 0 ||
 		   strcmp(line, THUMP_COORD_ASK_ABORT) == 0) {
-		(void)server_send(
+		(void)thump_coord_send(
 			fd, THUMP_COORD_SAY_FAILED
 			"\nit does not stand at a safe point: nobody has run `thump hooks "
 			"before`, or its time was over and it has gone on by itself\n");
 	} else {
-		(void)server_send(fd, THUMP_COORD_SAY_FAILED "\nthis request is not known\n");
+		(void)thump_coord_send(fd, THUMP_COORD_SAY_FAILED "\nthis request is not known\n");
 	}
 }
 
@@ -235,7 +152,7 @@ static void serve(struct agent *agent, JNIEnv *jni, int fd)
 	char line[64];
 
 	server->client_fd = fd;
-	if (server_read_request(fd, &server->client_pid, line, sizeof(line)))
+	if (thump_coord_read_request(fd, &server->client_pid, line, sizeof(line)))
 		obey(agent, jni, line);
 	close_client(server);
 }
@@ -338,7 +255,7 @@ bool server_hand_over(struct agent *agent, pid_t *asker_ret)
 
 	(void)snprintf(line, sizeof(line), THUMP_COORD_SAY_READY " %lx\n",
 		       (unsigned long)agent->page);
-	heard = server_send(server->client_fd, line);
+	heard = thump_coord_send(server->client_fd, line);
 	close_client(server);
 	*asker_ret = server->client_pid;
 	return heard;
@@ -347,7 +264,7 @@ bool server_hand_over(struct agent *agent, pid_t *asker_ret)
 bool server_say_standing(struct agent *agent)
 {
 	struct server *server = agent->server;
-	bool heard = server_send(server->client_fd, THUMP_COORD_SAY_STANDING "\n");
+	bool heard = thump_coord_send(server->client_fd, THUMP_COORD_SAY_STANDING "\n");
 
 	server->stood = heard;
 	close_client(server);

@@ -33,7 +33,7 @@ LAYERS = {
     "rebuild": ("base", "model", "proc", "image", "trace", "kinds",
                 "resume/abi.h", "resume/blob.h"),
     "resume": (),
-    "coord": (),
+    "coord": ("base/clock.h",),
     "cli": ("base", "model", "proc", "image", "trace", "kinds", "capture", "rebuild",
             "coord/abi.h"),
 }

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * OpenSSL inside the process (Netty's tcnative, JNI libraries). Its generators are seeded once an
+ * hour, and when getpid(2) has changed, which it has not in a clone with a pid namespace of its
+ * own. RAND_poll(3) reseeds the one from which all others of the library are seeded, and those see
+ * that before their next number.
+ *
+ * BoringSSL needs no help: it sees by MADV_WIPEONFORK that it is a copy. A libcrypto that is linked
+ * into another library without its symbols is out of reach.
+ */
+#ifndef THUMP_COORD_OPENSSL_H
+#define THUMP_COORD_OPENSSL_H
+
+void thump_openssl_renew(void);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "coord/wait.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* How often to look whether the engine is still there, while it has not answered. */
+#define LIVENESS_CHECK_NS 50000000L
+
+/*
+ * So many looks (30 s in which nobody has stopped us: a stop ends a look) are given to an engine
+ * that has not said who it is, because it did not get so far or is in a pid namespace above ours,
+ * and to one that has. One that is only late finds that nobody waits for it any more.
+ */
+#define PATIENCE_CHECKS	      600
+#define PATIENCE_CHECKS_BEGUN 1200
+
+/* Unless there is an outcome: the engine may have it, or saved us right here. */
+void thump_coord_fail(struct thump_coord_page *page, const char *what, const char *why)
+{
+	uint32_t waiting = THUMP_COORD_WAITING;
+
+	page->code = 1;
+	(void)snprintf(page->text, sizeof(page->text), "%s: %s", what, why);
+	(void)__atomic_compare_exchange_n(&page->state, &waiting, THUMP_COORD_FAILED, false,
+					  __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+int thump_coord_spawn(char *const *argv)
+{
+	posix_spawn_file_actions_t actions;
+	int status, rc;
+	pid_t child;
+
+	rc = posix_spawn_file_actions_init(&actions);
+	if (rc == 0)
+		rc = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+	if (rc == 0)
+		rc = posix_spawn(&child, argv[0], &actions, NULL, argv, environ);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	if (rc != 0)
+		return rc;
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return 0; /* somebody else's SIGCHLD handling reaped it */
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+}
+
+/*
+ * Whether a process has ended, reaped or not: a zombie has no executable any more
+ * (proc_pid_exe(5)). Without a descriptor, which might be in the image. False where it cannot be
+ * known: of another user's zombies, and of whatever a /proc with hidepid=2 does not show.
+ */
+static bool has_ended(pid_t pid)
+{
+	char path[40], target[1];
+
+	if (kill(pid, 0) != 0 && errno == ESRCH)
+		return true;
+	(void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	if (access(path, F_OK) != 0)
+		return false;
+	(void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	return readlink(path, target, sizeof(target)) < 0 && errno == ENOENT;
+}
+
+/* Why the engine is not to be waited for any more, or NULL. */
+static const char *engine_lost(const struct thump_coord_page *page, pid_t asker, int nr_checks)
+{
+	pid_t pid = (pid_t)__atomic_load_n(&page->helper_pid, __ATOMIC_ACQUIRE);
+
+	if ((pid && has_ended(pid)) || (!pid && asker && has_ended(asker)))
+		return "it ended before it had answered";
+	if (nr_checks >= (pid ? PATIENCE_CHECKS_BEGUN : PATIENCE_CHECKS))
+		return "it did nothing for too long";
+	return NULL;
+}
+
+void thump_coord_wait(struct thump_coord_page *page, pid_t asker)
+{
+	const struct timespec pause = { .tv_nsec = LIVENESS_CHECK_NS };
+	int nr_checks = 0;
+
+	while (thump_coord_state(page) == THUMP_COORD_WAITING) {
+		long rc = syscall(SYS_futex, &page->state, FUTEX_WAIT_PRIVATE, THUMP_COORD_WAITING,
+				  &pause, NULL, 0);
+		const char *why = NULL;
+
+		if (rc < 0 && errno == ETIMEDOUT)
+			why = engine_lost(page, asker, nr_checks++);
+		if (why)
+			thump_coord_fail(page, "thump checkpoint", why);
+	}
+}

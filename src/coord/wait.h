@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The program's side of a capture: start thump, wait in a futex on the coordination page. The wait
+ * ends in the original process when the engine has written the outcome, and in the restored one
+ * because the page says RESTORED there (coord/abi.h).
+ */
+#ifndef THUMP_COORD_WAIT_H
+#define THUMP_COORD_WAIT_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "coord/abi.h"
+
+static inline uint32_t thump_coord_state(const struct thump_coord_page *page)
+{
+	return __atomic_load_n(&page->state, __ATOMIC_ACQUIRE);
+}
+
+/* FAILED, unless there is an outcome: the engine may have it, or saved us right here. */
+void thump_coord_fail(struct thump_coord_page *page, const char *what, const char *why);
+
+/*
+ * Starts `argv`, a `thump checkpoint ... --coord ADDR`: 0, an errno, or -1 when it ended with a
+ * failure of its own (which it has printed). It starts a worker and exits, so that the worker is no
+ * child of ours. Descriptors of the program are not inherited.
+ */
+int thump_coord_spawn(char *const *argv);
+
+/* Until there is an outcome, or no engine any more. asker: who is expected to start it, or 0. */
+void thump_coord_wait(struct thump_coord_page *page, pid_t asker);
+
+#endif
