@@ -14,6 +14,7 @@
 #ifndef THUMP_KINDS_KIND_H
 #define THUMP_KINDS_KIND_H
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "base/bytes.h"
@@ -135,6 +136,12 @@ struct thump_port_map {
 	uint16_t from, to;
 };
 
+/* A POSIX lock that the new process takes itself, when it has closed all that is not its own. */
+struct thump_late_lock {
+	int fd;
+	struct flock range;
+};
+
 struct thump_fd_rebuild {
 	const struct thump_model *model;
 	struct thump_image *image; /* to read carried content */
@@ -149,7 +156,9 @@ struct thump_fd_rebuild {
 	int64_t monotonic_shift_ns; /* clock here minus clock at the capture; 0 in a time namespace
 				     */
 	int64_t boottime_shift_ns;
-	struct thump_terminals terminals; /* found by thump_check_fds */
+	struct thump_terminals terminals;   /* found by thump_check_fds */
+	struct thump_late_lock *late_locks; /* the same */
+	size_t nr_late_locks;
 	/* From here on private to src/kinds; zero at the beginning. */
 	struct thump_backing_plan *plans; /* [backing_id], made by thump_check_fds */
 	int *kept_fds; /* [ofd_id] made by check already: the child may not, or need not; else -1 */

@@ -7,6 +7,7 @@
 #include <sys/file.h>
 
 #include "base/arena.h"
+#include "kinds/kind.h"
 #include "proc/text.h"
 
 #define NR_LOCKS_LIMIT 65536U
@@ -175,14 +176,19 @@ bool thump_locks_have(const struct thump_locks *locks, enum thump_lock_type type
 	return false;
 }
 
-static int take(int fd, const struct thump_lock *lock, int cmd)
+static struct flock range_of(const struct thump_lock *lock)
 {
-	struct flock range = {
+	return (struct flock){
 		.l_type = lock->exclusive ? F_WRLCK : F_RDLCK,
 		.l_whence = SEEK_SET,
 		.l_start = (off_t)lock->start,
 		.l_len = (off_t)lock->len,
 	};
+}
+
+static int take(int fd, const struct thump_lock *lock, int cmd)
+{
+	struct flock range = range_of(lock);
 
 	if (lock->type == THUMP_LOCK_FLOCK)
 		return flock(fd, (lock->exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB);
@@ -205,4 +211,20 @@ bool thump_locks_free(int fd, const struct thump_locks *locks)
 		if (take(fd, &locks->list[i], F_OFD_SETLK) < 0)
 			return false;
 	return true;
+}
+
+int thump_locks_put_off(struct thump_fd_rebuild *rb, int fd, const struct thump_locks *locks,
+			struct thump_err *err)
+{
+	for (uint32_t i = 0; i < locks->count; i++) {
+		if (locks->list[i].type != THUMP_LOCK_POSIX)
+			continue;
+		rb->late_locks = thump_arena_grow(rb->arena, rb->late_locks, rb->nr_late_locks,
+						  sizeof(*rb->late_locks));
+		if (!rb->late_locks)
+			return thump_fail(err, "out of memory");
+		rb->late_locks[rb->nr_late_locks++] =
+			(struct thump_late_lock){ .fd = fd, .range = range_of(&locks->list[i]) };
+	}
+	return 0;
 }

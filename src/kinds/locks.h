@@ -5,6 +5,8 @@
 
 #include "base/bytes.h"
 
+struct thump_fd_rebuild;
+
 enum thump_lock_type {
 	THUMP_LOCK_FLOCK = 1, /* flock(2), of the description */
 	THUMP_LOCK_POSIX = 2, /* F_SETLK, of the process: gone when any descriptor is closed */
@@ -43,6 +45,14 @@ bool thump_locks_have(const struct thump_locks *locks, enum thump_lock_type type
  * process holds one. */
 THUMP_MUST_CHECK int thump_locks_take(int fd, const struct thump_locks *locks,
 				      enum thump_lock_type type);
+
+/*
+ * Notes the POSIX locks of descriptor `fd` in rb->late_locks: closing any descriptor of the file
+ * ends them (fcntl(2)), so they can be taken only when the one that a mapping was made from is
+ * closed.
+ */
+THUMP_MUST_CHECK int thump_locks_put_off(struct thump_fd_rebuild *rb, int fd,
+					 const struct thump_locks *locks, struct thump_err *err);
 
 /* Could all of them be taken? Takes them on `fd`, a description opened for this with the access
  * mode of the one that held them; closing it lets go. False with errno. */

@@ -53,12 +53,6 @@ static int capture_locks(struct thump_fd_capture *cap, const struct thump_fd_fac
 	if (thump_locks_have(&locks, THUMP_LOCK_OTHER))
 		thump_refuse_fd(cap, facts, "lease", "file %s: leases cannot be saved",
 				facts->link);
-	/* The descriptor that a mapping is made from is closed afterwards, and with it they end. */
-	if (thump_locks_have(&locks, THUMP_LOCK_POSIX) && thump_is_mapped(cap, facts, false))
-		thump_refuse_fd(
-			cap, facts, "posix-lock",
-			"file %s: a POSIX lock on a file that is also mapped cannot be saved",
-			facts->link);
 	thump_locks_encode(record, &locks);
 	return 0;
 }
@@ -133,10 +127,9 @@ static int regular_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obj
 		return thump_damaged(err, "file: backing %u of %u", ofd->backing_id,
 				     rb->model->nr_backings);
 	plan = &rb->plans[ofd->backing_id];
-	if (thump_locks_have(&regular->locks, THUMP_LOCK_POSIX) && plan->mapped)
-		thump_misfit(rb, ofd_id, problems, "posix-lock",
-			     "file %s: a POSIX lock on a file that is also mapped cannot be kept",
-			     rb->model->backings[ofd->backing_id].path);
+	if (plan->mapped && thump_locks_put_off(rb, thump_ofd_first_fd(rb->model, ofd_id),
+						&regular->locks, err) < 0)
+		return -1;
 	/* Whoever may only read it finds that out when it is opened; this is what is left. */
 	if (plan->how != THUMP_BACKING_OPEN ||
 	    ((ofd->open_flags & O_ACCMODE) == O_RDONLY && regular->locks.count == 0))
@@ -189,16 +182,17 @@ static int regular_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *o
 	return 0;
 }
 
-/* POSIX locks last: closing any descriptor of the file would end them. */
+/* POSIX locks last: closing any descriptor of the file would end them. Those of a mapped file come
+ * later yet (thump_locks_put_off): the descriptor that the mapping is made from is still there. */
 static int regular_connect(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object, int fd,
 			   struct thump_err *err)
 {
+	const uint32_t backing_id = rb->model->ofds[ofd_id].backing_id;
 	const struct regular *regular = object;
 
-	if (thump_locks_take(fd, &regular->locks, THUMP_LOCK_POSIX) < 0)
-		return thump_fail_errno(
-			err, "lock %s",
-			rb->model->backings[rb->model->ofds[ofd_id].backing_id].path);
+	if (!rb->plans[backing_id].mapped &&
+	    thump_locks_take(fd, &regular->locks, THUMP_LOCK_POSIX) < 0)
+		return thump_fail_errno(err, "lock %s", rb->model->backings[backing_id].path);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Steps about the process as a whole. Which part comes when matters; see plan.h. */
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/prctl.h>
 #include <string.h>
@@ -131,6 +132,17 @@ static void step_cloexec(const struct thump_model *model, struct thump_region *r
 	}
 }
 
+static void step_late_locks(const struct thump_fd_rebuild *rb, struct thump_region *region)
+{
+	for (size_t i = 0; i < rb->nr_late_locks; i++) {
+		const struct thump_late_lock *lock = &rb->late_locks[i];
+
+		(void)THUMP_STEP(region, THUMP_WHAT_FILE_LOCK, SYS_fcntl, (uint64_t)lock->fd,
+				 F_SETLK,
+				 thump_region_put(region, &lock->range, sizeof(lock->range)));
+	}
+}
+
 void thump_step_queue(struct thump_region *region, const struct thump_siginfo *info, bool to_thread)
 {
 	int32_t signo;
@@ -150,6 +162,7 @@ void thump_process_finish(const struct thump_plan *plan, struct thump_region *re
 
 	step_close_others(plan->model, region);
 	step_cloexec(plan->model, region);
+	step_late_locks(&plan->rb, region);
 	for (uint32_t i = 0; i < process->nr_pending; i++)
 		thump_step_queue(region, &process->pending[i], false);
 }
