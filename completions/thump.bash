@@ -34,7 +34,7 @@ _thump()
 		--close-fd|--ignore-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="-o --output --leave-running --drain --resource-policies --close-fd --ignore-fd --no-hooks --dry-run --mode --json -v --verbose -h --help --version"
+		options="-o --output --leave-running --drain --resource-policies --close-fd --ignore-fd --hooks-first --no-hooks --dry-run --mode --json -v --verbose -h --help --version"
 		positional=pid
 		;;
 	restore)

@@ -24,6 +24,7 @@ complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l leave-running -
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l drain -x -d 'For servers'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l resource-policies -r -F -d 'What is to become of open files, pipes and sockets, in the syntax of CRaC\'s resource policies'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l close-fd -x -d 'A policy for one descriptor, before those of files'
+complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l hooks-first -d 'Of a JVM'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l no-hooks -d 'Run no hooks of a JVM, and do not ask its agent for anything'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l dry-run -d 'List everything that would be refused, and write no image'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l mode -x -d 'Permissions of the image, in octal'

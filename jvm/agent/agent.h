@@ -51,6 +51,7 @@ struct agent {
 	uint64_t trigger_entries;  /* of the trigger method so far, by any thread; atomic */
 	jclass coordinator;	   /* global reference */
 	jmethodID request;	   /* static String request(boolean dryRun) */
+	jmethodID look;		   /* static String look() */
 	struct server *server;	   /* NULL when there is none */
 	int cpu_level;		   /* that is kept; 0: none is */
 	uint64_t stand_limit_ns;   /* another engine saves us: stand so long; 0: thump does */
@@ -74,6 +75,12 @@ jclass classes_define_named(JNIEnv *jni, const char *name);
  * (then the engine is only asked what it would refuse, too). Returns an enum thump_coord_state.
  */
 uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const char *refused);
+
+/*
+ * Before any hook: has the engine look for what no hook can cure. A thump that asked for it through
+ * the socket does it itself, else one is started. Others run meanwhile. The same states.
+ */
+uint32_t engine_look(struct agent *agent);
 
 /* What the engine refused: one problem a line. */
 const char *engine_text(const struct agent *agent);
@@ -108,7 +115,8 @@ bool server_hand_over(struct agent *agent, pid_t *asker_ret);
  * once at a time, and HotSpot makes another when jcmd or jstack wants it. Waits 2 s at most. */
 void attach_close(void);
 
-/* For who stands (stand.c): tells who asked that the program does, and closes the connection. False: that one is gone. */
+/* For who stands (stand.c): tells who asked that the program does, and closes the connection.
+ * False: that one is gone. */
 bool server_say_standing(struct agent *agent);
 /* The outcome goes to this connection. */
 void server_take_client(struct agent *agent, int fd);

@@ -132,6 +132,20 @@ static jstring native_capture(JNIEnv *jni, jclass self, jboolean dry_run, jstrin
 							      : engine_text(agent));
 }
 
+static jstring native_look(JNIEnv *jni, jclass self, jboolean asked)
+{
+	struct agent *agent = agent_get();
+
+	(void)self;
+	/* A thump that asks for a checkpoint has looked before; another engine has rules of its
+	 * own. */
+	if (!asked && server_is_serving(agent))
+		return NULL;
+	if (engine_look(agent) != THUMP_COORD_FAILED)
+		return NULL;
+	return (*jni)->NewStringUTF(jni, engine_text(agent));
+}
+
 static jboolean native_was_restored(JNIEnv *jni, jclass self)
 {
 	(void)jni;
@@ -197,6 +211,7 @@ static bool register_natives(JNIEnv *jni)
 		METHOD("resumeOthers", "()V", native_resume_others),
 		METHOD("watch", "(Ljava/lang/String;JZ)V", native_watch),
 		METHOD("unwatch", "()Ljava/lang/String;", native_unwatch),
+		METHOD("look", "(Z)Ljava/lang/String;", native_look),
 		METHOD("capture", "(ZLjava/lang/String;)Ljava/lang/String;", native_capture),
 		METHOD("wasRestored", "()Z", native_was_restored),
 		METHOD("arguments", "()[Ljava/lang/String;", native_arguments),
@@ -230,5 +245,6 @@ bool classes_define(struct agent *agent, JNIEnv *jni)
 	agent->coordinator = (*jni)->NewGlobalRef(jni, coordinator);
 	agent->request =
 		(*jni)->GetStaticMethodID(jni, coordinator, "request", "(Z)Ljava/lang/String;");
-	return agent->coordinator && agent->request;
+	agent->look = (*jni)->GetStaticMethodID(jni, coordinator, "look", "()Ljava/lang/String;");
+	return agent->coordinator && agent->request && agent->look;
 }

@@ -14,11 +14,18 @@
 #include "coord/wait.h"
 #include "vmstructs.h"
 
+/* What the engine is to do. */
+enum engine_task {
+	TASK_LOOK,    /* what is in the way whatever hooks do? */
+	TASK_DRY_RUN, /* what is in the way? */
+	TASK_CAPTURE,
+};
+
 /* As thump_coord_spawn(). */
-static int start_engine(const struct agent *agent, bool dry_run)
+static int start_engine(const struct agent *agent, enum engine_task task)
 {
 	char pid[16], page[32];
-	char *argv[16];
+	char *argv[20];
 	int argc = 0;
 
 	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
@@ -30,9 +37,11 @@ static int start_engine(const struct agent *agent, bool dry_run)
 	argv[argc++] = agent->options.image;
 	argv[argc++] = (char *)"--coord";
 	argv[argc++] = page;
-	if (dry_run)
+	if (task != TASK_CAPTURE)
 		argv[argc++] = (char *)"--dry-run";
-	else if (agent->options.leave_running)
+	if (task == TASK_LOOK)
+		argv[argc++] = (char *)"--before-hooks";
+	if (task == TASK_CAPTURE && agent->options.leave_running)
 		argv[argc++] = (char *)"--leave-running";
 	if (agent->options.drain) {
 		argv[argc++] = (char *)"--drain";
@@ -53,7 +62,7 @@ static int start_engine(const struct agent *agent, bool dry_run)
 /* One call of the engine, and what it needs to know on the VM thread. */
 struct call {
 	struct agent *agent;
-	bool dry_run;
+	enum engine_task task;
 	bool asked; /* through the socket */
 };
 
@@ -71,7 +80,7 @@ static pid_t call_engine(const struct call *call)
 					 "it ended before the process was ready");
 		return asker;
 	}
-	rc = start_engine(agent, call->dry_run);
+	rc = start_engine(agent, call->task);
 	if (rc != 0)
 		thump_coord_fail(agent->page, agent->options.thump,
 				 rc < 0 ? "it could not start its worker" : strerror(rc));
@@ -132,12 +141,23 @@ static void stand_here(const struct call *call)
 {
 	struct agent *agent = call->agent;
 	const char *why = NULL;
-	uint32_t state = call->dry_run ? THUMP_COORD_SAVED : stand(agent, &why);
+	uint32_t state = call->task == TASK_DRY_RUN ? THUMP_COORD_SAVED : stand(agent, &why);
 
 	if (state == THUMP_COORD_FAILED)
 		thump_coord_fail(agent->page, "the process was not saved", why);
 	else
 		__atomic_store_n(&agent->page->state, state, __ATOMIC_RELEASE);
+}
+
+/* Under yama 1 only descendants may be traced; EINVAL where there is no yama. */
+static void permit_tracing(void)
+{
+	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+}
+
+static void forbid_tracing(void)
+{
+	(void)prctl(PR_SET_PTRACER, 0, 0, 0, 0);
 }
 
 /* From here to the outcome, in the original process and in the restored one. */
@@ -173,12 +193,27 @@ static void capture_at_safepoint(void *arg)
 	free(ranges);
 }
 
+uint32_t engine_look(struct agent *agent)
+{
+	const struct call call = {
+		.agent = agent,
+		.task = TASK_LOOK,
+		.asked = server_is_serving(agent),
+	};
+
+	begin_page(agent, true, NULL);
+	permit_tracing();
+	thump_coord_wait(agent->page, call_engine(&call));
+	forbid_tracing();
+	return thump_coord_state(agent->page);
+}
+
 uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const char *refused)
 {
 	struct thump_coord_page *page = agent->page;
 	struct call call = {
 		.agent = agent,
-		.dry_run = dry_run,
+		.task = dry_run ? TASK_DRY_RUN : TASK_CAPTURE,
 		.asked = server_is_serving(agent),
 	};
 
@@ -190,12 +225,11 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 		random_find(agent, jni);
 		changes_find(agent, jni);
 	}
-	/* Under yama 1 only descendants may be traced; EINVAL where there is no yama. */
-	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+	permit_tracing();
 	/* Without a safepoint the heap may be in the middle of anything, and is saved whole. */
 	if (dry_run || !safepoint_run(agent, capture_at_safepoint, &call))
 		capture_here(&call);
-	(void)prctl(PR_SET_PTRACER, 0, 0, 0, 0);
+	forbid_tracing();
 	if (thump_coord_state(page) == THUMP_COORD_RESTORED) {
 		agent->restored = true;
 		random_renew(agent, jni);

@@ -97,18 +97,31 @@ static void answer(struct server *server, JNIEnv *jni, jstring text)
 		(*jni)->ReleaseStringUTFChars(jni, text, utf);
 }
 
-/* Runs a whole checkpoint; the Java side has the order of things. */
-static void request(struct agent *agent, JNIEnv *jni, bool dry_run)
+/* Answers with what a method of the Java side returned; takes the string. */
+static void answer_with(struct agent *agent, JNIEnv *jni, jstring text)
 {
-	jstring text = (*jni)->CallStaticObjectMethod(jni, agent->coordinator, agent->request,
-						      dry_run ? JNI_TRUE : JNI_FALSE);
-
 	if ((*jni)->ExceptionCheck(jni))
 		(*jni)->ExceptionClear(jni);
 	else
 		answer(agent->server, jni, text);
 	if (text)
 		(*jni)->DeleteLocalRef(jni, text);
+}
+
+/* Runs a whole checkpoint; the Java side has the order of things. */
+static void request(struct agent *agent, JNIEnv *jni, bool dry_run)
+{
+	answer_with(agent, jni,
+		    (*jni)->CallStaticObjectMethod(jni, agent->coordinator, agent->request,
+						   dry_run ? JNI_TRUE : JNI_FALSE));
+}
+
+/* Lets thump look at the program, unless a checkpoint is being made. */
+static void look(struct agent *agent, JNIEnv *jni)
+{
+	agent->server->stood = false;
+	answer_with(agent, jni,
+		    (*jni)->CallStaticObjectMethod(jni, agent->coordinator, agent->look));
 }
 
 /* "hooks-before MILLISECONDS" */
@@ -129,6 +142,8 @@ static void obey(struct agent *agent, JNIEnv *jni, const char *line)
 
 	if (strcmp(line, THUMP_COORD_ASK_HOLDERS) == 0) {
 		(void)thump_coord_send(fd, refusals_chains(agent) ? refusals_chains(agent) : "");
+	} else if (strcmp(line, THUMP_COORD_ASK_LOOK) == 0) {
+		look(agent, jni);
 	} else if (strcmp(line, THUMP_COORD_ASK_CHECKPOINT) == 0 ||
 		   strcmp(line, THUMP_COORD_ASK_DRY_RUN) == 0 || is_before(line, &limit_ns)) {
 		agent->stand_limit_ns = limit_ns;
@@ -142,7 +157,7 @@ static void obey(struct agent *agent, JNIEnv *jni, const char *line)
 			"\nit does not stand at a safe point: nobody has run `thump hooks "
 			"before`, or its time was over and it has gone on by itself\n");
 	} else {
-		(void)thump_coord_send(fd, THUMP_COORD_SAY_FAILED "\nthis request is not known\n");
+		(void)thump_coord_send(fd, THUMP_COORD_SAY_FAILED "\n" THUMP_COORD_UNKNOWN "\n");
 	}
 }
 

@@ -17,6 +17,9 @@ struct thump_capture_options {
 	const struct thump_fd_rules *rules; /* of descriptors (kinds/rules.h), or NULL */
 	/* Only what would be refused is wanted (--dry-run): slow texts are read before the stop. */
 	bool only_check;
+	/* Only what hooks of the program cannot cure is wanted, before they run: not descriptors,
+	 * nor what is made of them. There is no model for an image then. With only_check. */
+	bool before_hooks;
 	/* thump itself, started by the target: neither is refused as a child of it. 0: nobody. */
 	pid_t own_pids[2];
 	/* Anonymous memory whose content the program does not need: zeros in the image. Whole

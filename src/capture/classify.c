@@ -92,6 +92,21 @@ static enum thump_map_class classify_name(const struct thump_map *map, const cha
 	return THUMP_MAP_REFUSED;
 }
 
+bool thump_map_has_descriptor(const struct thump_map *map)
+{
+	/* Files that the kernel made for memory, and that were never open; see
+	 * hugetlb_file_setup(), shmem_zero_setup(), aio_setup_ring() and newseg() of the kernel. */
+	static const char *const no_descriptor[] = { "/SYSV", "/[aio]", "/dev/zero",
+						     "/anon_hugepage" };
+
+	if (map->ino == 0)
+		return false;
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(no_descriptor); i++)
+		if (map->deleted && starts_with(map->path, no_descriptor[i]))
+			return false;
+	return true;
+}
+
 enum thump_map_class thump_map_classify(const struct thump_map *map, const char **reason_ret)
 {
 	const char *reason;

@@ -57,6 +57,9 @@ THUMP_MUST_CHECK int thump_capture_remote_tasks(struct thump_capture *cap, struc
 /* Memory: descriptors have put their backings into the model before. */
 THUMP_MUST_CHECK int thump_capture_mm(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_mappings(struct thump_capture *cap, struct thump_err *err);
+/* Before hooks run: lists only the mappings that cannot be saved whatever is closed. */
+THUMP_MUST_CHECK int thump_capture_lasting_mappings(struct thump_capture *cap,
+						    struct thump_err *err);
 /* Backing of a memfd or of shared anonymous memory, added on first use. shared.c */
 THUMP_MUST_CHECK int thump_capture_memfd(struct thump_capture *cap, const struct thump_map *map,
 					 uint32_t *backing_id_ret, struct thump_err *err);

@@ -353,6 +353,21 @@ static int set_vma(struct thump_capture *cap, const struct thump_map *map, struc
 	return vma->anon_name ? 0 : thump_out_of_memory(err);
 }
 
+/* Files and devices go with descriptors, and so does what the kernel maps for one (io_uring). */
+int thump_capture_lasting_mappings(struct thump_capture *cap, struct thump_err *err)
+{
+	(void)err;
+	for (size_t i = 0; i < cap->maps.count; i++) {
+		const struct thump_map *map = &cap->maps.list[i];
+		const char *reason = NULL;
+
+		if (thump_map_classify(map, &reason) == THUMP_MAP_REFUSED &&
+		    !thump_map_has_descriptor(map))
+			refuse_mapping(cap, map, "mapping", reason);
+	}
+	return 0;
+}
+
 int thump_capture_mappings(struct thump_capture *cap, struct thump_err *err)
 {
 	struct last_file last = { .backing_id = THUMP_NO_ID };

@@ -20,6 +20,9 @@ enum thump_map_class {
 /* *reason_ret is set for THUMP_MAP_REFUSED only: what it is, and why it cannot be saved. */
 enum thump_map_class thump_map_classify(const struct thump_map *map, const char **reason_ret);
 
+/* It was made of a descriptor, so that hooks which close that may unmap it, too. */
+bool thump_map_has_descriptor(const struct thump_map *map);
+
 /* PR_SET_VMA_ANON_NAME in "[anon:NAME]" or "[anon_shmem:NAME]": start and length, or NULL. */
 const char *thump_map_anon_name(const struct thump_map *map, size_t *len_ret);
 

@@ -54,32 +54,43 @@ static const struct phase {
 	size_t time_at; /* member of struct thump_capture_times that its duration is added to */
 	/* It has the target make system calls: left out where these were refused. */
 	bool calls;
+	enum { ALWAYS, NOT_BEFORE_HOOKS, ONLY_BEFORE_HOOKS } when;
 } phases[] = {
 #define TIME(member) offsetof(struct thump_capture_times, member)
-	{ "look at", thump_capture_open, NULL, TIME(before_ns), false },
-	{ "read the mappings of", thump_capture_smaps_before, NULL, TIME(before_ns), false },
-	{ "look for sharers of the memory of", thump_capture_sharers, NULL, TIME(before_ns),
-	  false },
-	{ "stop", stop_target, resume_target, TIME(stop_ns), false },
-	{ "read facts about", thump_capture_facts, NULL, TIME(state_ns), false },
-	{ "look for obstacles in", thump_capture_obstacles, NULL, TIME(state_ns), false },
-	{ "describe the machine of", thump_capture_machine, NULL, TIME(state_ns), false },
-	{ "describe", thump_capture_process, NULL, TIME(state_ns), false },
-	{ "read credentials of", thump_capture_creds, NULL, TIME(state_ns), false },
-	{ "read threads of", thump_capture_tasks, NULL, TIME(state_ns), false },
-	{ "find the level of CPUs of", thump_capture_level, NULL, TIME(state_ns), false },
-	{ "read relations of", thump_capture_relations, NULL, TIME(state_ns), false },
-	{ "ask", thump_capture_remote_process, NULL, TIME(remote_ns), true },
-	{ "read signal dispositions of", thump_capture_signals, NULL, TIME(remote_ns), true },
-	{ "read timers of", thump_capture_timers, NULL, TIME(remote_ns), true },
-	{ "ask threads of", thump_capture_remote_tasks, NULL, TIME(remote_ns), true },
-	{ "read descriptors of", capture_fds, NULL, TIME(fds_ns), false },
-	{ "read memory fields of", thump_capture_mm, NULL, TIME(state_ns), false },
-	{ "read mappings of", thump_capture_mappings, NULL, TIME(maps_ns), false },
-	{ "read shared memory of", thump_capture_shared_content, NULL, TIME(maps_ns), true },
-	{ "finish remote calls in", finish_remote_calls, NULL, TIME(remote_ns), false },
-	{ "scan memory of", thump_capture_pages, NULL, TIME(scan_ns), false },
-	{ "look for tids in the memory of", thump_capture_tid_words, NULL, TIME(scan_ns), false },
+	{ "look at", thump_capture_open, NULL, TIME(before_ns), false, ALWAYS },
+	{ "read the mappings of", thump_capture_smaps_before, NULL, TIME(before_ns), false,
+	  ALWAYS },
+	{ "look for sharers of the memory of", thump_capture_sharers, NULL, TIME(before_ns), false,
+	  NOT_BEFORE_HOOKS },
+	{ "stop", stop_target, resume_target, TIME(stop_ns), false, ALWAYS },
+	{ "read facts about", thump_capture_facts, NULL, TIME(state_ns), false, ALWAYS },
+	{ "look for obstacles in", thump_capture_obstacles, NULL, TIME(state_ns), false, ALWAYS },
+	{ "describe the machine of", thump_capture_machine, NULL, TIME(state_ns), false,
+	  NOT_BEFORE_HOOKS },
+	{ "describe", thump_capture_process, NULL, TIME(state_ns), false, ALWAYS },
+	{ "read credentials of", thump_capture_creds, NULL, TIME(state_ns), false, ALWAYS },
+	{ "read threads of", thump_capture_tasks, NULL, TIME(state_ns), false, ALWAYS },
+	{ "find the level of CPUs of", thump_capture_level, NULL, TIME(state_ns), false,
+	  NOT_BEFORE_HOOKS },
+	{ "read relations of", thump_capture_relations, NULL, TIME(state_ns), false, ALWAYS },
+	{ "ask", thump_capture_remote_process, NULL, TIME(remote_ns), true, ALWAYS },
+	{ "read signal dispositions of", thump_capture_signals, NULL, TIME(remote_ns), true,
+	  NOT_BEFORE_HOOKS },
+	{ "read timers of", thump_capture_timers, NULL, TIME(remote_ns), true, NOT_BEFORE_HOOKS },
+	{ "ask threads of", thump_capture_remote_tasks, NULL, TIME(remote_ns), true, ALWAYS },
+	{ "read descriptors of", capture_fds, NULL, TIME(fds_ns), false, NOT_BEFORE_HOOKS },
+	{ "read memory fields of", thump_capture_mm, NULL, TIME(state_ns), false,
+	  NOT_BEFORE_HOOKS },
+	{ "read mappings of", thump_capture_mappings, NULL, TIME(maps_ns), false,
+	  NOT_BEFORE_HOOKS },
+	{ "look at mappings of", thump_capture_lasting_mappings, NULL, TIME(maps_ns), false,
+	  ONLY_BEFORE_HOOKS },
+	{ "read shared memory of", thump_capture_shared_content, NULL, TIME(maps_ns), true,
+	  NOT_BEFORE_HOOKS },
+	{ "finish remote calls in", finish_remote_calls, NULL, TIME(remote_ns), false, ALWAYS },
+	{ "scan memory of", thump_capture_pages, NULL, TIME(scan_ns), false, NOT_BEFORE_HOOKS },
+	{ "look for tids in the memory of", thump_capture_tid_words, NULL, TIME(scan_ns), false,
+	  NOT_BEFORE_HOOKS },
 #undef TIME
 };
 
@@ -96,6 +107,8 @@ static void add_time(struct thump_capture *cap, const struct phase *phase, uint6
  */
 static int run_phase(struct thump_capture *cap, const struct phase *phase, struct thump_err *err)
 {
+	if (phase->when == (cap->options.before_hooks ? NOT_BEFORE_HOOKS : ONLY_BEFORE_HOOKS))
+		return 0;
 	if (phase->calls && cap->target->calls_refused)
 		return 0;
 	if (phase->run(cap, err) == 0)

@@ -20,7 +20,7 @@
  *        "scan"     finding the pages to store   "write"   reading, hashing and writing them
  *        "sync"     the part of write that waited for the disk
  *        "freeze"   how long the process stood still
- *        "total"    all of it but the hooks
+ *        "total"    all of it but the hooks, and the look before them
  */
 #include <poll.h>
 #include <signal.h>
@@ -38,6 +38,7 @@
 #include "cli/report.h"
 #include "cli/when.h"
 #include "cli/worker.h"
+#include "coord/abi.h"
 
 static const char usage[] =
 	"usage: thump checkpoint PID -o FILE [OPTION...]\n"
@@ -52,6 +53,7 @@ static const char usage[] =
 	"                         what is to become of open files, pipes and sockets\n"
 	"      --close-fd N       descriptor N is closed in the image; may be given again\n"
 	"      --ignore-fd N      no policy counts for descriptor N; may be given again\n"
+	"      --hooks-first      look at a JVM only after its hooks, when they end its children\n"
 	"      --no-hooks         run no hooks of a JVM: a picture of it as it is, to look into\n"
 	"      --dry-run          list everything that would be refused, and write no image;\n"
 	"                         hooks of a JVM run, and are run back (but with --no-hooks)\n"
@@ -72,11 +74,13 @@ enum {
 	OPT_POLICIES,
 	OPT_CLOSE_FD,
 	OPT_IGNORE_FD,
+	OPT_HOOKS_FIRST,
 	OPT_NO_HOOKS,
 	/* For programs that ask for their own checkpoint (coord/abi.h), not for people: the page
 	 * at this address is waiting. The verb ends as soon as its worker is at work, so that the
 	 * program has no child left; the outcome goes into the page. */
 	OPT_COORD,
+	OPT_BEFORE_HOOKS, /* with it: of a dry run, what thump_capture_options say */
 };
 
 struct checkpoint {
@@ -84,6 +88,7 @@ struct checkpoint {
 	struct thump_worker_options options;
 	bool dry_run;
 	bool no_hooks;
+	bool hooks_first;
 	uint64_t drain_ns;
 	uint64_t hooks_ns;    /* how long the program prepared itself */
 	const char *policies; /* path, or NULL */
@@ -141,12 +146,18 @@ static int take_option(void *ctx, int opt)
 		return add_fd_rule(checkpoint, THUMP_RULE_CLOSE, "--close-fd");
 	case OPT_IGNORE_FD:
 		return add_fd_rule(checkpoint, THUMP_RULE_IGNORE, "--ignore-fd");
+	case OPT_HOOKS_FIRST:
+		checkpoint->hooks_first = true;
+		return -1;
 	case OPT_NO_HOOKS:
 		checkpoint->no_hooks = true;
 		return -1;
 	case OPT_COORD:
 		checkpoint->options.coord_addr = strtoull(optarg, NULL, 16);
 		checkpoint->options.detached = true;
+		return -1;
+	case OPT_BEFORE_HOOKS:
+		checkpoint->options.capture.before_hooks = true;
 		return -1;
 	default:
 		return thump_common_option(&checkpoint->common, opt);
@@ -180,8 +191,10 @@ static int parse(struct checkpoint *checkpoint, int argc, char **argv)
 		{ "resource-policies", required_argument, NULL, OPT_POLICIES },
 		{ "close-fd", required_argument, NULL, OPT_CLOSE_FD },
 		{ "ignore-fd", required_argument, NULL, OPT_IGNORE_FD },
+		{ "hooks-first", no_argument, NULL, OPT_HOOKS_FIRST },
 		{ "no-hooks", no_argument, NULL, OPT_NO_HOOKS },
 		{ "coord", required_argument, NULL, OPT_COORD },
+		{ "before-hooks", no_argument, NULL, OPT_BEFORE_HOOKS },
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
@@ -467,11 +480,36 @@ static int ask_program(struct checkpoint *checkpoint, struct thump_err *err)
 
 	if (checkpoint->no_hooks)
 		return 0;
-	asked = thump_coord_ask(checkpoint->options.capture.pid, checkpoint->dry_run,
+	asked = thump_coord_ask(checkpoint->options.capture.pid,
+				checkpoint->dry_run ? THUMP_COORD_ASK_DRY_RUN
+						    : THUMP_COORD_ASK_CHECKPOINT,
 				&checkpoint->options.coord_addr, err);
 	if (asked > 0)
 		checkpoint->hooks_ns = thump_now_ns() - start_ns;
 	return asked < 0 ? -1 : 0;
+}
+
+/*
+ * Hooks close what the program serves with. What they cannot help against is found before they run:
+ * then the result has it, and the program has noticed nothing.
+ */
+static int look_before_hooks(struct checkpoint *checkpoint, struct thump_err *err)
+{
+	const struct thump_worker_options wanted = checkpoint->options;
+	int asked, status;
+
+	if (checkpoint->no_hooks || checkpoint->hooks_first)
+		return 0;
+	asked = thump_coord_ask(wanted.capture.pid, THUMP_COORD_ASK_LOOK,
+				&checkpoint->options.coord_addr, err);
+	if (asked <= 0)
+		return asked;
+	checkpoint->options.path = NULL;
+	checkpoint->options.capture.only_check = true;
+	checkpoint->options.capture.before_hooks = true;
+	status = run_worker(checkpoint, err);
+	checkpoint->options = wanted;
+	return status;
 }
 
 static int run_attached(struct checkpoint *checkpoint, struct thump_err *err)
@@ -482,6 +520,11 @@ static int run_attached(struct checkpoint *checkpoint, struct thump_err *err)
 	 */
 	if (checkpoint->options.path && thump_image_try(checkpoint->options.path, err) < 0)
 		return -1;
+	if (look_before_hooks(checkpoint, err) < 0)
+		return -1;
+	if (checkpoint->result.err.code != THUMP_OK)
+		return 0;
+	checkpoint->have_result = false;
 	/* Hooks may close what listens, and suspend those who answer. */
 	if (checkpoint->drain_ns &&
 	    thump_drain(checkpoint->options.capture.pid, checkpoint->drain_ns, err) < 0)

@@ -369,15 +369,17 @@ static const char *after_line(const char *answer, const char *word)
 	return strncmp(answer, word, len) == 0 && answer[len] == '\n' ? answer + len + 1 : NULL;
 }
 
-int thump_coord_ask(pid_t pid, bool dry_run, uint64_t *addr_ret, struct thump_err *err)
+int thump_coord_ask(pid_t pid, const char *question, uint64_t *addr_ret, struct thump_err *err)
 {
-	const char *question =
-		dry_run ? THUMP_COORD_ASK_DRY_RUN "\n" : THUMP_COORD_ASK_CHECKPOINT "\n";
 	auto_close int fd = connect_to(pid);
 	char answer[THUMP_ERR_TEXT_SIZE];
 	const size_t ready_len = strlen(THUMP_COORD_SAY_READY " ");
-	int asked = ask(fd, pid, question, err);
+	const char *failed;
+	char line[32];
+	int asked;
 
+	(void)snprintf(line, sizeof(line), "%s\n", question);
+	asked = ask(fd, pid, line, err);
 	if (asked <= 0)
 		return asked;
 	read_answer(fd, answer, sizeof(answer));
@@ -385,9 +387,11 @@ int thump_coord_ask(pid_t pid, bool dry_run, uint64_t *addr_ret, struct thump_er
 		*addr_ret = strtoull(answer + ready_len, NULL, 16);
 		return 1;
 	}
-	if (after_line(answer, THUMP_COORD_SAY_FAILED))
-		return thump_refuse(err, "process %d did not get ready: %s", pid,
-				    after_line(answer, THUMP_COORD_SAY_FAILED));
+	failed = after_line(answer, THUMP_COORD_SAY_FAILED);
+	if (failed && strcmp(failed, THUMP_COORD_UNKNOWN "\n") == 0)
+		return 0;
+	if (failed)
+		return thump_refuse(err, "process %d did not get ready: %s", pid, failed);
 	return thump_fail(err, "process %d did not say how its hooks ended", pid);
 }
 

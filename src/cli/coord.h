@@ -16,10 +16,12 @@ struct thump_coord_page;
 #define THUMP_COORD_HOOK_KIND "hook"
 
 /*
- * Asks process `pid` to run its hooks, when it listens for that. 1: it has, and waits at *addr_ret;
- * 0: it does not listen; -1: its hooks refused, or it went away.
+ * Asks process `pid` to get ready, when it listens for that: to be looked at
+ * (THUMP_COORD_ASK_LOOK), or, with its hooks, for a checkpoint or a dry run. 1: it has, and waits
+ * at *addr_ret; 0: it does not listen, or does not know the question; -1: its hooks refused, or it
+ * went away.
  */
-THUMP_MUST_CHECK int thump_coord_ask(pid_t pid, bool dry_run, uint64_t *addr_ret,
+THUMP_MUST_CHECK int thump_coord_ask(pid_t pid, const char *question, uint64_t *addr_ret,
 				     struct thump_err *err);
 
 /*

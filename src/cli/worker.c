@@ -61,6 +61,9 @@ static void send_problems(const struct worker *worker)
 		size_t kind_len = strlen(problem->kind) + 1;
 		size_t room = sizeof(message.problem.text) - kind_len - 1;
 
+		/* Warnings come with the checkpoint, when there is one. */
+		if (problem->warning && worker->options->capture.before_hooks)
+			continue;
 		message.problem.warning = problem->warning;
 		message.problem.fd = problem->fd;
 		memcpy(message.problem.text, problem->kind, kind_len);
@@ -165,7 +168,8 @@ static void warn_of_level(struct worker *worker, const struct thump_model *model
 	const struct thump_machine *machine = &model->machine;
 	int level = thump_cpu_level_for(machine->cpuid_words, machine->nr_cpuid_words);
 
-	if (!worker->runtime.name || (level && level <= COMMON_LEVEL))
+	if (!worker->runtime.name || worker->options->capture.before_hooks ||
+	    (level && level <= COMMON_LEVEL))
 		return;
 	thump_problem_add(
 		&worker->problems, true, -1, "cpu-level",

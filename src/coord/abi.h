@@ -103,6 +103,9 @@ struct thump_coord_page {
  * SOCK_STREAM, named as below with the inode of its pid namespace and its pid in it. Both sides
  * check SO_PEERCRED: the program accepts its own user and root, thump insists on the target's pid.
  *
+ *   thump:   "look\n"
+ *   program: no hook has run; answers as below, and goes on after the outcome. thump looks for what
+ *            no hook can cure; when there is nothing, it asks again, for one of these:
  *   thump:   "checkpoint\n" or "dry-run\n"
  *   program: runs its hooks, then answers with one line and closes
  *            "ready ADDR\n"  the page is at ADDR (hex) and WAITING; thump captures, and writes the
@@ -125,6 +128,7 @@ struct thump_coord_page {
  *            "failed\n" and the reason: it does not stand
  */
 #define THUMP_COORD_SOCKET_FORMAT  "thump-coord-%llu-%d"
+#define THUMP_COORD_ASK_LOOK	   "look"
 #define THUMP_COORD_ASK_CHECKPOINT "checkpoint"
 #define THUMP_COORD_ASK_DRY_RUN	   "dry-run"
 #define THUMP_COORD_ASK_HOLDERS	   "holders"
@@ -136,6 +140,8 @@ struct thump_coord_page {
 #define THUMP_COORD_SAY_STANDING   "standing"
 #define THUMP_COORD_SAY_DONE	   "done"
 #define THUMP_COORD_SAY_BROKEN	   "broken"
+/* The reason when a program does not know the question: it may be older than thump. */
+#define THUMP_COORD_UNKNOWN "this request is not known"
 
 _Static_assert(sizeof(struct thump_coord_page) == 4096, "one page");
 _Static_assert(sizeof(struct thump_coord_range) == 24, "coord/abi.h: a range");

@@ -76,9 +76,35 @@ def outside(world, program):
     return image, run, service, pid
 
 
-def take(world, image, run, pid):
+def hopeless(world, program):
+    """What no hook is expected to cure is told before any of them runs, whoever asks; a program whose
+    hooks end its child says so."""
+    image = world.path("hopeless")
+    run = program.start(image, "Service", stdin=subprocess.PIPE, name="hopeless")
+    service = Service(run)
+    pid = java.child_of(run, world)
+    service.tell("child", "child 0 0")
+    for words in (("-o", image), ("--dry-run",)):
+        report = world.thump_json("checkpoint", pid, *words, statuses=(REFUSED,))[1]
+        if [problem["kind"] for problem in report["problems"]] != ["child"] or image.exists():
+            raise Failure(f"a child is what is in the way: {report}")
+        expect_texts(report, ("child process", "(cat)"))
+    service.tell("ask")
+    said = run.line("a refusal")
+    if not said.startswith("refused child process ") or "(cat)" not in said:
+        raise Failure(f"the program was told: {said}")
+    run.expect_line("ask 0 0")
+    service.tell("mercy", "mercy 0 0")
+    take(world, image, run, pid, "--hooks-first")
+    process, _ = bring_back(world, image, "hopeless", 1)
+    process.popen.stdin.close()
+    process.popen.stdin = None
+    java.expect_end(process)
+
+
+def take(world, image, run, pid, *options):
     """A checkpoint that ends the program: `thump run` ends with 0."""
-    world.checkpoint(pid, image)
+    world.checkpoint(pid, image, *options)
     java.expect_end(run)
 
 
@@ -192,6 +218,7 @@ def test(world, options):
     image, run, _, pid = outside(world, program)
     take(world, image, run, pid)
     asked_again(world, image)
+    hopeless(world, program)
     attached(world, program)
     trigger(world, program, "Service.ready(I)V", "number 7")
     trigger(world, program, "Service.ready", "ready now")

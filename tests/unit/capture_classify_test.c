@@ -103,6 +103,36 @@ static void what_cannot_be_saved_has_a_reason(void **state)
 	}
 }
 
+static void what_hooks_may_close_has_a_descriptor(void **state)
+{
+	const struct thump_map closable[] = {
+		{ .path = "anon_inode:[io_uring]", .ino = 4, .shared = true },
+		{ .path = "/dev/hugepages/x", .ino = 4, .traits = THUMP_VMA_HUGETLB },
+		{ .path = "/memfd:x", .ino = 4, .deleted = true, .traits = THUMP_VMA_HUGETLB },
+	};
+	const struct thump_map lasting[] = {
+		{ .path = "/SYSV00000000", .ino = 4, .deleted = true, .shared = true },
+		{ .path = "/anon_hugepage",
+		  .ino = 4,
+		  .deleted = true,
+		  .traits = THUMP_VMA_HUGETLB },
+		{ .path = "/[aio]", .ino = 4, .deleted = true },
+		{ .path = "", .pkey = 1 },
+		{ .path = "[uprobes]" },
+	};
+	const char *reason;
+
+	(void)state;
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(closable); i++) {
+		assert_int_equal(classify(closable[i], &reason), THUMP_MAP_REFUSED);
+		assert_true(thump_map_has_descriptor(&closable[i]));
+	}
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(lasting); i++) {
+		assert_int_equal(classify(lasting[i], &reason), THUMP_MAP_REFUSED);
+		assert_false(thump_map_has_descriptor(&lasting[i]));
+	}
+}
+
 static void names_of_anonymous_memory(void **state)
 {
 	struct thump_map map = { .path = "[anon:a [b]]" };
@@ -128,6 +158,7 @@ int main(void)
 		cmocka_unit_test(files_that_only_look_like_kernel_names),
 		cmocka_unit_test(shared_memory),
 		cmocka_unit_test(what_cannot_be_saved_has_a_reason),
+		cmocka_unit_test(what_hooks_may_close_has_a_descriptor),
 		cmocka_unit_test(names_of_anonymous_memory),
 	};
 

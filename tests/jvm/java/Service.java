@@ -6,14 +6,17 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 
+import org.crac.CheckpointException;
 import org.crac.Context;
 import org.crac.Core;
 import org.crac.Resource;
+import org.crac.RestoreException;
 
 /**
  * A program that knows nothing of checkpoints but for a hook: what makes them comes from outside. It takes commands on
  * standard input, one a line: "ready N" calls the trigger method, "fail" and "fine" set what the hook does, "connect"
- * and "close" open and close a connection, "counts" prints how often the hook was called.
+ * and "close" open and close a connection, "child" starts a child process, which the hook ends after "mercy", "ask"
+ * asks for a checkpoint, "counts" prints how often the hook was called.
  */
 public final class Service implements Resource {
 
@@ -23,13 +26,19 @@ public final class Service implements Resource {
     private int more; // exceptions that are suppressed in the one that the hook throws
     private ServerSocket server;
     private Socket connection;
+    private Process child;
+    private boolean mercy;
 
     private Service() {
     }
 
     @Override
-    public synchronized void beforeCheckpoint(Context<? extends Resource> context) {
+    public synchronized void beforeCheckpoint(Context<? extends Resource> context) throws InterruptedException {
         before++;
+        if (mercy) {
+            child.destroy();
+            child.waitFor();
+        }
         if (failing) {
             IllegalStateException failure =
                 new IllegalStateException("not now", new IOException("the disk is busy"));
@@ -54,6 +63,17 @@ public final class Service implements Resource {
         System.out.println("ready number " + number);
     }
 
+    /** What the program itself is told. */
+    private static void ask() {
+        try {
+            Core.checkpointRestore();
+        } catch (CheckpointException | RestoreException refused) {
+            for (Throwable reason : refused.getSuppressed()) {
+                System.out.println("refused " + reason.getMessage());
+            }
+        }
+    }
+
     private synchronized void obey(String line) throws IOException {
         String[] words = line.split(" ");
         switch (words[0]) {
@@ -75,6 +95,15 @@ public final class Service implements Resource {
             case "close":
                 connection.close();
                 server.close();
+                break;
+            case "child":
+                child = new ProcessBuilder("cat").start();
+                break;
+            case "mercy":
+                mercy = true;
+                break;
+            case "ask":
+                ask();
                 break;
             default:
                 break;

@@ -19,6 +19,8 @@ public final class Coordinator {
     private static final String NOT_CONFIGURED =
             "thump: the agent's options name no image file (image=), or thump itself was not found (thump=)";
 
+    private static final String BUSY = "another checkpoint of this program is being made";
+
     private Coordinator() {
     }
 
@@ -62,6 +64,10 @@ public final class Coordinator {
 
     /** Returns what the restore says; null in the original process. */
     private static RestoreWords runPhases(boolean dryRun) throws CheckpointException, RestoreException {
+        CheckpointException hopeless = Outcome.of(null, Native.look(false)).failure();
+        if (hopeless != null) {
+            throw hopeless;
+        }
         HookRun hooks = new HookRun(false);
         CheckpointException refused = before(hooks);
         Outcome outcome;
@@ -145,7 +151,7 @@ public final class Coordinator {
      */
     static String request(boolean dryRun) {
         if (LOCK.isHeldByCurrentThread() || !LOCK.tryLock()) {
-            return "another checkpoint of this program is being made";
+            return BUSY;
         }
         Thread self = Thread.currentThread();
         if (self.getContextClassLoader() == null) {
@@ -169,6 +175,23 @@ public final class Coordinator {
         } catch (Throwable thrown) {
             System.err.println("thump: no checkpoint was made: " + Failures.text(thrown));
             return Failures.lines(thrown);
+        } finally {
+            LOCK.unlock();
+        }
+    }
+
+    /**
+     * Called by the agent for a thump that wants to look at the program before it asks for a checkpoint; no hook runs.
+     *
+     * @return why it cannot, or null; what it finds is its own
+     */
+    static String look() {
+        if (LOCK.isHeldByCurrentThread() || !LOCK.tryLock()) {
+            return BUSY;
+        }
+        try {
+            Native.look(true);
+            return null;
         } finally {
             LOCK.unlock();
         }

@@ -51,6 +51,15 @@ final class Native {
     static native String unwatch();
 
     /**
+     * Before any hook: has the engine look for what no hook can cure. Blocks meanwhile; others run.
+     *
+     * @param asked from outside, by a thump that looks itself; without it nothing is done while such a thump waits for
+     *              a checkpoint
+     * @return what would be refused, one problem a line, or null
+     */
+    static native String look(boolean asked);
+
+    /**
      * Asks the engine to save this process and blocks until it has. Returns twice: in the original process and in
      * every restored one. In a restored process the agent has put right what must not be as it was (random generators,
      * clocks, ...) when this returns.
