@@ -71,6 +71,7 @@ def killed_in_hook(world, program, single_threaded):
                               world.path("never")], "killed")
     expect(program.process, *(BEFORE if single_threaded else BEFORE[:2]))
     os.kill(checkpoint.pid, signal.SIGKILL)
+    checkpoint.status()
     if single_threaded:
         gate.touch()
     else:

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""thump, or its worker, is killed while it captures a JVM that waits at a safepoint: the program
-goes on each time, and can be checkpointed afterwards. tests/jvm/java/Garbage.java is the program."""
+"""thump, or its worker, is killed while it captures a JVM that waits at a safepoint, or looks at one
+before its hooks: the program goes on each time, and can be checkpointed afterwards.
+tests/jvm/java/Garbage.java is the program."""
 import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
@@ -25,12 +26,12 @@ def is_stopped(pid):
     return stat.rpartition(")")[2].split()[0] == "t"
 
 
-def start_until_stopped(world, pid, image):
+def start_until_stopped(world, pid, image, *words):
     """A checkpoint that works on a program that stands still. On a busy machine one may be over
     before this is seen: then there is another."""
     while True:
         process = world.start([world.thump_path, "checkpoint", pid, "-o", image,
-                               "--leave-running"], "killed")
+                               "--leave-running", *words], "killed")
         if poll_until(world.deadline, "the program to be stopped",
                       lambda: True if is_stopped(pid) else False if process.has_ended() else None,
                       pause=0.001):
@@ -38,10 +39,10 @@ def start_until_stopped(world, pid, image):
         image.unlink()
 
 
-def kill_while_stopped(world, pid, image, worker):
+def kill_while_stopped(world, pid, image, worker, *words):
     """Kills what works on a checkpoint as soon as the program stands still."""
     while True:
-        process = start_until_stopped(world, pid, image)
+        process = start_until_stopped(world, pid, image, *words)
         killed = java.children_of(process)[:1] if worker else [process.pid]
         for victim in killed:
             os.kill(victim, signal.SIGKILL)
@@ -63,9 +64,10 @@ def test(world, options):
         raise Failure(f"the program ended: {run.stderr_text()}")
     total = line.split()[1]
     pid = java.child_of(run, world)
-    for worker in (False, True, False, True):
-        kill_while_stopped(world, pid, image, worker)
-        expect_sum(run, total)
+    for words in ((), ("--hooks-first",), ("--hooks-first",)):
+        for worker in (False, True):
+            kill_while_stopped(world, pid, image, worker, *words)
+            expect_sum(run, total)
     world.checkpoint(pid, image)
     java.expect_end(run)
     process, _ = java.restore(world, image, "restored", stdin=subprocess.PIPE)
