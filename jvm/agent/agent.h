@@ -48,6 +48,8 @@ struct agent {
 	bool time_zone_changed;	   /* TZ, by the last restore */
 	bool ends_on_failure;	   /* who restored wants it to end when hooks fail */
 	struct changes *changes;   /* what a restore changes, found before the capture */
+	struct port_move *ports;   /* where sockets are bound instead; see ports.c */
+	size_t nr_ports;
 	uint64_t trigger_entries;  /* of the trigger method so far, by any thread; atomic */
 	jclass coordinator;	   /* global reference */
 	jmethodID request;	   /* static String request(boolean dryRun) */
@@ -191,12 +193,13 @@ bool critical_matters(const struct agent *agent);
 bool critical_inside(const struct agent *agent, JNIEnv *jni, jthread thread);
 
 struct slot {
-	const char *name; /* of a function that libjvm imports */
+	const char *name; /* of a function that the library imports */
 	uintptr_t function;
 };
-/* Lets libjvm call our functions in place of others; before any other thread of the JVM runs.
- * Returns how many slots there are. */
+/* Lets libjvm call our functions in place of others. Returns how many slots there are. */
 size_t slots_point(const struct agent *agent, const struct slot *slots, size_t count);
+/* The same in all libraries that are loaded now, but this one. */
+void slots_point_everywhere(const struct slot *slots, size_t count);
 
 /* Lets the JVM remove no file of another clone when it ends; see leftovers.c. */
 void leftovers_take_over(const struct agent *agent);
@@ -214,6 +217,9 @@ void clock_stood_since(struct agent *agent, uint64_t since_ns);
  */
 char *parameters_next(const struct agent *agent, const char *prefix, const char *after);
 void parameters_forget(struct agent *agent);
+/* Lets sockets that are opened from now on have the ports that the restore says; see ports.c. */
+void ports_apply(struct agent *agent);
+
 /* String[] of the arguments. */
 jobjectArray parameters_arguments(const struct agent *agent, JNIEnv *jni);
 

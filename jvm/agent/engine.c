@@ -234,6 +234,7 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 		agent->restored = true;
 		random_renew(agent, jni);
 		changes_apply(agent, jni);
+		ports_apply(agent);
 	}
 	/* The socket first: who asked for a checkpoint that failed wants to know what is found. */
 	server_resume(agent);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The slots (.got.plt) through which libjvm.so calls functions of the C library. Other libraries
- * have slots of their own, and go on calling what they called.
+ * The slots (.got.plt) through which a library calls functions of another one. Each library has
+ * slots of its own, and others go on calling what they called.
  */
 #include <elf.h>
 #include <link.h>
@@ -13,6 +13,7 @@
 
 struct patch {
 	uintptr_t inside; /* an address in the library */
+	bool others;	  /* all but that one */
 	const struct slot *slots;
 	size_t nr_slots, nr_patched;
 };
@@ -32,8 +33,8 @@ static uintptr_t replacement_of(const struct patch *patch, const char *name)
 	return 0;
 }
 
-/* Slots are read-only where the library was linked with -z now: written as ld.so does it, before
- * any other thread of the JVM runs. */
+/* Slots are read-only where the library was linked with -z now: then ld.so has bound them all, and
+ * other threads only read them meanwhile. */
 static bool write_slot(uintptr_t *slot, uintptr_t value, bool read_only)
 {
 	const uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -119,7 +120,7 @@ static int patch_library(struct dl_phdr_info *info, size_t size, void *arg)
 	struct patch *patch = arg;
 
 	(void)size;
-	if (!is_inside(info, patch->inside))
+	if (is_inside(info, patch->inside) == patch->others)
 		return 0;
 	for (int i = 0; i < info->dlpi_phnum; i++)
 		if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
@@ -127,7 +128,7 @@ static int patch_library(struct dl_phdr_info *info, size_t size, void *arg)
 				info,
 				(const Elf64_Dyn *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr),
 				patch);
-	return 1;
+	return !patch->others;
 }
 
 size_t slots_point(const struct agent *agent, const struct slot *slots, size_t count)
@@ -140,4 +141,16 @@ size_t slots_point(const struct agent *agent, const struct slot *slots, size_t c
 
 	(void)dl_iterate_phdr(patch_library, &patch);
 	return patch.nr_patched;
+}
+
+void slots_point_everywhere(const struct slot *slots, size_t count)
+{
+	struct patch patch = {
+		.inside = (uintptr_t)slots_point_everywhere,
+		.others = true,
+		.slots = slots,
+		.nr_slots = count,
+	};
+
+	(void)dl_iterate_phdr(patch_library, &patch);
 }

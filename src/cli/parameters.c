@@ -79,13 +79,23 @@ static size_t put_all(struct thump_arena *arena, const char *prefix, char *const
 	return count;
 }
 
+static size_t put_ports(struct thump_arena *arena, const struct thump_rebuild_options *options,
+			const char **list, size_t count)
+{
+	for (size_t i = 0; i < options->nr_ports; i++)
+		list[count++] = thump_arena_printf(arena, THUMP_COORD_SAY_OPTION "port=%u:%u",
+						   options->ports[i].from, options->ports[i].to);
+	return count;
+}
+
 int thump_parameters(struct thump_arena *arena, const struct thump_runtime *runtime,
-		     const struct thump_restore_words *words, const char *const **list_ret,
+		     const struct thump_restore_words *words,
+		     const struct thump_rebuild_options *options, const char *const **list_ret,
 		     size_t *count_ret, struct thump_err *err)
 {
 	bool passes = words->environment != THUMP_ENVIRONMENT_KEEP;
-	size_t count = 0,
-	       room = thump_count_words(words->arguments) + thump_count_words(environ) + 2;
+	size_t count = 0, room = thump_count_words(words->arguments) + thump_count_words(environ) +
+				 options->nr_ports + 2;
 	const char **list;
 
 	if (check(runtime, words, err) < 0)
@@ -98,6 +108,7 @@ int thump_parameters(struct thump_arena *arena, const struct thump_runtime *runt
 						   environment_words[words->environment]);
 		list[count++] = thump_arena_printf(arena, THUMP_COORD_SAY_OPTION "on-failure=%s",
 						   failure_words[words->on_failure]);
+		count = put_ports(arena, options, list, count);
 		count = put_all(arena, THUMP_COORD_SAY_ENVIRONMENT, passes ? environ : NULL, list,
 				count);
 		count = put_all(arena, THUMP_COORD_SAY_ARGUMENT, words->arguments, list, count);

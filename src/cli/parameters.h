@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "model/model.h"
+#include "rebuild/rebuild.h"
 
 enum thump_environment {
 	THUMP_ENVIRONMENT_MERGE = 0, /* the caller's variables over the program's */
@@ -48,6 +49,7 @@ THUMP_MUST_CHECK bool thump_on_failure_parse(const char *word,
 THUMP_MUST_CHECK int thump_parameters(struct thump_arena *arena,
 				      const struct thump_runtime *runtime,
 				      const struct thump_restore_words *words,
+				      const struct thump_rebuild_options *options,
 				      const char *const **list_ret, size_t *count_ret,
 				      struct thump_err *err);
 

@@ -98,9 +98,9 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 	if (access(restoring->path, R_OK) == 0)
 		opts.head_start = thump_head_start_begin(options);
 	if (thump_image_open(restoring->path, &restoring->image, err) < 0 ||
-	    thump_parameters(&restoring->arena,
-			     &thump_image_model(restoring->image)->process.runtime,
-			     &restoring->words, &opts.parameters, &opts.nr_parameters, err) < 0) {
+	    thump_parameters(
+		    &restoring->arena, &thump_image_model(restoring->image)->process.runtime,
+		    &restoring->words, options, &opts.parameters, &opts.nr_parameters, err) < 0) {
 		thump_head_start_destroy(opts.head_start);
 		return -1;
 	}

@@ -3,6 +3,7 @@
 """A real service, unchanged, through a stock java: started with `thump run`, warmed by requests,
 checkpointed, restored from one image with the right answers, several times and some at once, and
 each time checkpointed again. Services without hooks have clients that keep their connections.
+Clones at once have network namespaces of their own, or ports (--ports).
 
     --how live       `thump checkpoint PID` of the warmed service
     --how onRefresh  Spring makes the checkpoint itself, before it has started its server
@@ -122,20 +123,20 @@ class Service:
     def _log(self, name):
         return open(self.world.path(f"{name}.stdout"), "ab")
 
-    def _ask(self, process):
-        return json.loads(web.ask(self.port, self.app.path, deadline=self.deadline,
+    def _ask(self, process, port):
+        return json.loads(web.ask(port or self.port, self.app.path, deadline=self.deadline,
                                   process=process))
 
-    def await_readiness(self, process):
+    def await_readiness(self, process, port=None):
         """Of a service that has just started, or was saved before that was done."""
         poll_until(self.deadline, f"{process.name} to be ready",
-                   lambda: web.get_status(self.port, self.app.readiness(), self.deadline,
+                   lambda: web.get_status(port or self.port, self.app.readiness(), self.deadline,
                                            process) == 200 or None, pause=0.02)
 
-    def expect_answer(self, process=None):
+    def expect_answer(self, process=None, port=None):
         """The right answer; returns how many the service says it has given, 0 when it does not
         count."""
-        answer = self._ask(process)
+        answer = self._ask(process, port)
         if not self.app.is_right(answer):
             raise Failure(f"{self.app.path} answers {answer}")
         return answer["served"] if "served" in answer else 0
@@ -169,9 +170,9 @@ class Service:
         client.getresponse().read()
         return client
 
-    def restore(self, image, name):
+    def restore(self, image, name, *words):
         """What a service logs goes to the pipe of the report: it must not fill up."""
-        process, report = java.restore(self.world, image, name, cwd=self.folder)
+        process, report = java.restore(self.world, image, name, *words, cwd=self.folder)
         threading.Thread(target=drain, args=(os.dup(process.out.descriptor),), daemon=True).start()
         return process, report
 
@@ -253,6 +254,23 @@ def restore_at_once(service, image, count):
         process.status()
 
 
+def restore_on_ports(service, image, count):
+    """All of them from one image, at the same time, and none on the port of the original."""
+    clones = {}
+    for number in range(count):
+        port = free_port()
+        clones[port] = service.restore(image, f"on-port-{number}", "--port",
+                                       f"{service.port}:{port}")
+    for port, (process, _) in clones.items():
+        if not service.warm:
+            service.await_readiness(process, port)
+        service.expect_answer(process, port)
+    for port, (process, report) in clones.items():
+        service.expect_answer(process, port)
+        expect_no_complaint(process)
+        end(process, report["pid"])
+
+
 def test(world, options):
     service = Service(world, options)
     image = world.path("image")
@@ -271,6 +289,8 @@ def test(world, options):
     following = restore_often(world, service, image, options.restores, served)
     if options.at_once and not service.database:  # apart, they could not reach it
         restore_at_once(service, image, options.at_once)
+    if options.ports:
+        restore_on_ports(service, image, options.ports)
     process, report = service.restore(following, "last")
     service.expect_answer(process)
     end(process, report["pid"])
@@ -280,4 +300,5 @@ if __name__ == "__main__":
     java.run("application", test, 580, app={"required": True, "choices": APPS},
              how={"default": "live", "choices": ("live", "onRefresh")},
              java={"action": "append", "default": []}, restores={"type": int, "default": 2},
-             at_once={"type": int, "default": 0, "dest": "at_once"})
+             at_once={"type": int, "default": 0, "dest": "at_once"},
+             ports={"type": int, "default": 0})

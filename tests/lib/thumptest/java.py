@@ -37,12 +37,12 @@ class Java:
         self.version = int(options.jdk)
         if not (options.libraries / "crac-1.5.0.jar").exists():
             raise Skip(f"{CRAC} could not be had from Maven Central")
-        self.crac = self._own_copy(options.libraries / "crac-1.5.0.jar")
-        self.api = self._own_copy(options.thump.parent / "thump.jar")
+        self.crac = self.own_copy(options.libraries / "crac-1.5.0.jar")
+        self.api = self.own_copy(options.thump.parent / "thump.jar")
         self.path = f"{self.crac}:{self.api}"
         self.agent = world.thump_path.parent / AGENT
         if not self.agent.exists():
-            self.agent = self._own_copy(options.thump.parent / AGENT)
+            self.agent = self.own_copy(options.thump.parent / AGENT)
         self.classes = world.path("classes")
         self.flags = ["-Xmx256m", "-Xshare:auto", *getattr(options, "java", [])]
         shutil.copytree(self._compiled(options.libraries), self.classes)
@@ -69,7 +69,7 @@ class Java:
             shutil.rmtree(own)
         return shared
 
-    def _own_copy(self, path):
+    def own_copy(self, path):
         """In the test's directory, where its user can reach it, and `thump` may be, too."""
         return pathlib.Path(shutil.copy(path, self.world.directory))
 
