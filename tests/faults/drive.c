@@ -14,7 +14,7 @@ void die(const char *what)
 	exit(1);
 }
 
-struct victim start_victim(const char *path)
+struct victim start_victim(const char *path, bool savable)
 {
 	struct victim victim = { 0 };
 	int in[2], out[2];
@@ -28,7 +28,7 @@ struct victim start_victim(const char *path)
 		(void)dup2(out[1], STDOUT_FILENO);
 		(void)close(in[1]);
 		(void)close(out[0]);
-		(void)execl(path, path, (char *)NULL);
+		(void)execl(path, path, savable ? "savable" : NULL, (char *)NULL);
 		_exit(127);
 	}
 	(void)close(in[0]);

@@ -3,6 +3,7 @@
 #ifndef THUMP_TESTS_FAULTS_DRIVE_H
 #define THUMP_TESTS_FAULTS_DRIVE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -13,7 +14,8 @@ struct victim {
 };
 
 void die(const char *what);
-struct victim start_victim(const char *path);
+/* savable: with nothing that no image can hold. */
+struct victim start_victim(const char *path, bool savable);
 /* Number of EINTRs since the last time; -1 when something is wrong with the victim. */
 int ask(struct victim *victim, char order);
 

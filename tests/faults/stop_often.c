@@ -35,7 +35,7 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "usage: stop_often VICTIM HOLDER ROUNDS\n");
 		return 2;
 	}
-	victim = start_victim(argv[1]);
+	victim = start_victim(argv[1], false);
 	held = run_holder(argv[2], victim.pid, argv[3]);
 	if (held != 0)
 		(void)fprintf(stderr, "the holder ended with wait status 0x%x\n", (unsigned)held);

@@ -114,24 +114,43 @@ static void *run_seat(void *arg)
 	return NULL;
 }
 
-static size_t nr_seats(void)
+/* Their descriptors, children or registers can be in no image. */
+static const char *const unsavable[] = {
+	"io_getevents",	   "flock",	   "waitpid",  "waitid", "record lock",
+	"mq_timedreceive", "mq_timedsend", "terminal", "tiles",
+};
+
+static bool is_savable(const char *name)
 {
-	return victim_nr_waiters + victim_nr_workers;
+	for (size_t i = 0; i < sizeof(unsavable) / sizeof(unsavable[0]); i++)
+		if (strcmp(unsavable[i], name) == 0)
+			return false;
+	return true;
 }
 
-static struct seat *start_seats(void)
-{
-	struct seat *seats = calloc(nr_seats(), sizeof(*seats));
+/* All that are taken. */
+struct seats {
+	struct seat *list;
+	size_t count;
+};
 
-	victim_must(seats != NULL, "calloc");
-	for (size_t i = 0; i < nr_seats(); i++) {
-		if (i < victim_nr_waiters)
-			seats[i].waiter = &victim_waiters[i];
-		else
-			seats[i].worker = &victim_workers[i - victim_nr_waiters];
-		victim_must(pthread_create(&seats[i].thread, NULL, run_seat, &seats[i]) == 0,
+static struct seats take_seats(bool savable)
+{
+	struct seats seats = {
+		.list = calloc(victim_nr_waiters + victim_nr_workers, sizeof(*seats.list)),
+	};
+
+	victim_must(seats.list != NULL, "calloc");
+	for (size_t i = 0; i < victim_nr_waiters; i++)
+		if (!savable || is_savable(victim_waiters[i].name))
+			seats.list[seats.count++].waiter = &victim_waiters[i];
+	for (size_t i = 0; i < victim_nr_workers; i++)
+		if (!savable || is_savable(victim_workers[i].name))
+			seats.list[seats.count++].worker = &victim_workers[i];
+	for (size_t i = 0; i < seats.count; i++)
+		victim_must(pthread_create(&seats.list[i].thread, NULL, run_seat, &seats.list[i]) ==
+				    0,
 			    "pthread_create");
-	}
 	return seats;
 }
 
@@ -177,32 +196,32 @@ static bool has_gone_on(const struct seat *seat, unsigned long before)
 	return atomic_load(&seat->rounds) >= before + 2;
 }
 
-static void check_all(const struct seat *seats)
+static void check_all(const struct seats *seats)
 {
-	unsigned long *before = calloc(nr_seats(), sizeof(*before));
+	unsigned long *before = calloc(seats->count, sizeof(*before));
 
 	victim_must(before != NULL, "calloc");
-	for (size_t i = 0; i < nr_seats(); i++)
-		before[i] = atomic_load(&seats[i].rounds);
-	for (size_t i = 0; i < nr_seats(); i++) {
-		if (seats[i].waiter && !look_until(is_in_its_call, &seats[i], 0))
-			victim_error(seats[i].waiter->name, "is not in its system call");
-		if (seats[i].worker && !seats[i].worker->slow &&
-		    !look_until(has_gone_on, &seats[i], before[i]))
-			victim_error(seats[i].worker->name, "does not go on");
+	for (size_t i = 0; i < seats->count; i++)
+		before[i] = atomic_load(&seats->list[i].rounds);
+	for (size_t i = 0; i < seats->count; i++) {
+		if (seats->list[i].waiter && !look_until(is_in_its_call, &seats->list[i], 0))
+			victim_error(seats->list[i].waiter->name, "is not in its system call");
+		if (seats->list[i].worker && !seats->list[i].worker->slow &&
+		    !look_until(has_gone_on, &seats->list[i], before[i]))
+			victim_error(seats->list[i].worker->name, "does not go on");
 	}
 	free(before);
 }
 
-static void wake_all(struct seat *seats)
+static void wake_all(const struct seats *seats)
 {
 	atomic_store(&finishing, true);
-	for (size_t i = 0; i < nr_seats(); i++) {
-		if (seats[i].waiter)
-			seats[i].waiter->wake(&seats[i].state);
+	for (size_t i = 0; i < seats->count; i++) {
+		if (seats->list[i].waiter)
+			seats->list[i].waiter->wake(&seats->list[i].state);
 	}
-	for (size_t i = 0; i < nr_seats(); i++)
-		(void)pthread_join(seats[i].thread, NULL);
+	for (size_t i = 0; i < seats->count; i++)
+		(void)pthread_join(seats->list[i].thread, NULL);
 }
 
 static void answer(void)
@@ -212,24 +231,25 @@ static void answer(void)
 	(void)fflush(stdout);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	struct seat *seats;
+	const bool savable = argc > 1 && strcmp(argv[1], "savable") == 0;
+	struct seats seats;
 	sigset_t all;
 	char order;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_BLOCK, &all, NULL);
-	seats = start_seats();
-	check_all(seats);
+	seats = take_seats(savable);
+	check_all(&seats);
 	(void)puts("ready");
 	(void)fflush(stdout);
 	while (read(STDIN_FILENO, &order, 1) == 1) {
 		if (order == 'q')
-			wake_all(seats);
+			wake_all(&seats);
 		else
-			check_all(seats);
+			check_all(&seats);
 		answer();
 		if (order == 'q')
 			break;

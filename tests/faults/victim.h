@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A program that checks itself all the time, for tests that stop it and kill who stopped it.
- * Threads of two sorts: waiters sit in one system call for ever and must never see it end; workers
- * do something over and over and compare the result.
+ * victim [savable]: a program that checks itself all the time, for tests that stop it and kill who
+ * stopped it. Threads of two sorts: waiters sit in one system call for ever and must never see it
+ * end; workers do something over and over and compare the result. With `savable` it leaves out what
+ * no image can hold.
  *
  * It obeys bytes on its standard input and answers with lines on its standard output:
  *     (start)  "ready"
