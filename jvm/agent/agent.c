@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* Set once by Agent_OnLoad, before any Java code runs, and read-only from then on: RegisterNatives
  * has no place for a context pointer. */
@@ -200,6 +202,18 @@ static void want_virtual_threads(struct agent *agent, jvmtiCapabilities *capabil
 			((unsigned char *)&potential)[VIRTUAL_THREADS_BYTE] & VIRTUAL_THREADS_BIT;
 }
 
+/* `thump run` lets what it starts be traced under yama's ptrace_scope 1; there is no way to ask for
+ * that. */
+static bool is_child_of(const char *thump)
+{
+	char path[40];
+	struct stat parent, wanted;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)getppid());
+	return thump && stat(path, &parent) == 0 && stat(thump, &wanted) == 0 &&
+	       parent.st_dev == wanted.st_dev && parent.st_ino == wanted.st_ino;
+}
+
 static bool set_up_jvmti(struct agent *agent)
 {
 	jvmtiCapabilities capabilities = {
@@ -260,6 +274,7 @@ JNIEXPORT jint JNICALL Agent_OnLoad(JavaVM *vm, char *text, void *reserved)
 		agent_complain(NULL, "this JVM has no JVMTI 9", JVMTI_ERROR_NONE);
 		return JNI_ERR;
 	}
+	agent->traceable = is_child_of(agent->options.thump);
 	agent->page = make_pages(sizeof(*agent->page));
 	agent->long_text = make_pages(AGENT_LONG_TEXT_SIZE);
 	agent->parameters = make_pages(AGENT_PARAMETERS_SIZE);

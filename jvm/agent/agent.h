@@ -43,12 +43,13 @@ struct agent {
 	struct thump_coord_page *page; /* page aligned, shared with the engine during a capture */
 	int64_t clock_ahead_ns; /* the machine's monotonic clock, of the program's; see clock.c */
 	bool has_clock;
-	bool restored;		   /* this process was made from an image */
-	char *parameters;	   /* what the engine says in a restore (coord/abi.h), or NULL */
-	bool time_zone_changed;	   /* TZ, by the last restore */
-	bool ends_on_failure;	   /* who restored wants it to end when hooks fail */
-	struct changes *changes;   /* what a restore changes, found before the capture */
-	struct port_move *ports;   /* where sockets are bound instead; see ports.c */
+	bool restored;		 /* this process was made from an image */
+	bool traceable;		 /* thump, our parent, lets any process of our user trace us */
+	char *parameters;	 /* what the engine says in a restore (coord/abi.h), or NULL */
+	bool time_zone_changed;	 /* TZ, by the last restore */
+	bool ends_on_failure;	 /* who restored wants it to end when hooks fail */
+	struct changes *changes; /* what a restore changes, found before the capture */
+	struct port_move *ports; /* where sockets are bound instead; see ports.c */
 	size_t nr_ports;
 	uint64_t trigger_entries;  /* of the trigger method so far, by any thread; atomic */
 	jclass coordinator;	   /* global reference */

@@ -155,9 +155,11 @@ static void permit_tracing(void)
 	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 }
 
-static void forbid_tracing(void)
+/* But what thump has granted for good. What the program itself had granted is not to be known. */
+static void forbid_tracing(const struct agent *agent)
 {
-	(void)prctl(PR_SET_PTRACER, 0, 0, 0, 0);
+	if (!agent->traceable)
+		(void)prctl(PR_SET_PTRACER, 0, 0, 0, 0);
 }
 
 /* From here to the outcome, in the original process and in the restored one. */
@@ -204,7 +206,7 @@ uint32_t engine_look(struct agent *agent)
 	begin_page(agent, true, NULL);
 	permit_tracing();
 	thump_coord_wait(agent->page, call_engine(&call));
-	forbid_tracing();
+	forbid_tracing(agent);
 	return thump_coord_state(agent->page);
 }
 
@@ -229,7 +231,10 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	/* Without a safepoint the heap may be in the middle of anything, and is saved whole. */
 	if (dry_run || !safepoint_run(agent, capture_at_safepoint, &call))
 		capture_here(&call);
-	forbid_tracing();
+	/* `thump restore` grants it, as `thump run` does. */
+	if (thump_coord_state(page) == THUMP_COORD_RESTORED && !agent->stand_limit_ns)
+		agent->traceable = true;
+	forbid_tracing(agent);
 	if (thump_coord_state(page) == THUMP_COORD_RESTORED) {
 		agent->restored = true;
 		random_renew(agent, jni);

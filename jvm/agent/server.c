@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent.h"
@@ -44,7 +45,7 @@ static void close_listener_locked(struct server *server)
 	(void)pthread_cond_broadcast(&server->changed);
 }
 
-/* The next connection, or -1 when the listener was shut down or cannot be had. */
+/* The next connection, or -1 when the listener was shut down or cannot be had for now. */
 static int accept_client(struct server *server)
 {
 	int fd;
@@ -186,7 +187,15 @@ static void serve_attached(struct agent *agent, int fd)
 	(void)(*agent->vm)->DetachCurrentThread(agent->vm);
 }
 
-static void *server_main(void *arg)
+/* Another process has the name, or there are no descriptors left: both may change. */
+static void pause_before_next_try(void)
+{
+	const struct timespec pause = { .tv_sec = 1 };
+
+	(void)nanosleep(&pause, NULL);
+}
+
+static _Noreturn void *server_main(void *arg)
 {
 	struct agent *agent = arg;
 
@@ -197,7 +206,7 @@ static void *server_main(void *arg)
 		if (fd >= 0)
 			serve_attached(agent, fd);
 		else if (errno != EINTR && errno != ECONNABORTED && !was_suspended(agent->server))
-			return NULL; /* no socket to be had: triggers from inside still work */
+			pause_before_next_try();
 	}
 }
 
@@ -212,6 +221,11 @@ bool server_start(struct agent *agent)
 	(void)pthread_mutex_init(&server->lock, NULL);
 	(void)pthread_cond_init(&server->changed, NULL);
 	agent->server = server;
+	if (server->listen_fd < 0)
+		agent_complain(agent,
+			       "no checkpoint from outside for now: the agent has no socket; "
+			       "another process may have taken its name",
+			       JVMTI_ERROR_NONE);
 	if (agent_create_thread(&server->thread, server_main, agent) == 0) {
 		(void)pthread_detach(server->thread);
 		return true;

@@ -315,13 +315,14 @@ static int connect_patiently(pid_t pid)
 	return fd;
 }
 
-/* Anybody may bind an abstract name: only the process itself is believed. */
-static bool is_process(int fd, pid_t pid)
+/* Anybody may bind an abstract name: only the process itself is believed. 0: it is in a pid
+ * namespace that we do not see. */
+static pid_t process_of(int fd)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.pid == pid;
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 ? peer.pid : 0;
 }
 
 /* Everything up to the end of file or a full buffer. */
@@ -345,8 +346,15 @@ static void read_answer(int fd, char *text, size_t room)
  * who could be asked. */
 static int ask(int fd, pid_t pid, const char *question, struct thump_err *err)
 {
-	const bool answers = fd >= 0 && is_process(fd, pid);
+	const pid_t peer = fd >= 0 ? process_of(fd) : 0;
+	const bool answers = fd >= 0 && peer == pid;
 
+	if (!answers && fd >= 0 && has_agent(pid))
+		return thump_refuse(
+			err,
+			"process %d has taken the name of the socket by which the JVM agent of "
+			"process %d is asked, and without it no hooks run: end process %d",
+			peer, pid, peer);
 	if (!answers && has_agent(pid))
 		return thump_refuse(
 			err,
@@ -511,7 +519,7 @@ void thump_coord_explain(pid_t pid, struct thump_problems *problems)
 	if (!names_a_descriptor(problems))
 		return;
 	fd = connect_patiently(pid);
-	if (fd < 0 || !is_process(fd, pid) ||
+	if (fd < 0 || process_of(fd) != pid ||
 	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
 	    send(fd, question, strlen(question), MSG_NOSIGNAL) != (ssize_t)strlen(question))
 		return;
