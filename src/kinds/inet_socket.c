@@ -6,10 +6,9 @@
  *
  * Record: u8 family (4 or 6), u8 type, u32 protocol, u8 state, u32 backlog, ADDRESS, options
  * (sock.h); in state 3 (since version 2) what ended.h says; of UDP (since version 3) in state 4
- * ADDRESS of the peer, and what multicast.h says. The address of a connection that is over is for
- * people to read. ADDRESS: u16 port, u8[16] address (IPv4: the first four), u32 flow, u32 scope.
+ * ADDRESS of the peer, and what multicast.h and (since version 4) datagrams.h say. The address of a
+ * connection that is over is for people to read.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -19,7 +18,9 @@
 #include <sys/syscall.h>
 
 #include "base/fd.h"
+#include "kinds/datagrams.h"
 #include "kinds/ended.h"
+#include "kinds/inet_address.h"
 #include "kinds/multicast.h"
 #include "kinds/registry.h"
 #include "kinds/restore.h"
@@ -40,22 +41,16 @@ enum inet_state {
 	INET_CONNECTED = 4, /* UDP: there is nothing more to it than an address */
 };
 
-union inet_address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-	struct sockaddr_storage room;
-};
-
 struct inet {
 	bool v6;
 	int type, protocol;
 	uint8_t state; /* enum inet_state */
 	uint32_t backlog;
-	union inet_address local, peer;
+	union thump_inet_address local, peer;
 	struct thump_sock_options options;
 	struct thump_ended ended;
 	struct thump_memberships memberships;
+	struct thump_datagrams datagrams;
 };
 
 /* ---- capture ---------------------------------------------------------------------------- */
@@ -71,31 +66,6 @@ static bool inet_matches(const struct thump_fd_facts *facts)
 		return false;
 	return is_tcp(facts->sock_type, facts->sock_protocol) ||
 	       (facts->sock_type == SOCK_DGRAM && facts->sock_protocol == IPPROTO_UDP);
-}
-
-static uint16_t port_of(const union inet_address *address)
-{
-	return ntohs(address->any.sa_family == AF_INET6 ? address->v6.sin6_port
-							: address->v4.sin_port);
-}
-
-struct address_text {
-	char text[INET6_ADDRSTRLEN + 16];
-};
-
-static struct address_text show(const union inet_address *address)
-{
-	char host[INET6_ADDRSTRLEN] = "?";
-	struct address_text shown;
-
-	if (address->any.sa_family == AF_INET6) {
-		(void)inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof(host));
-		(void)snprintf(shown.text, sizeof(shown.text), "[%s]:%u", host, port_of(address));
-	} else {
-		(void)inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof(host));
-		(void)snprintf(shown.text, sizeof(shown.text), "%s:%u", host, port_of(address));
-	}
-	return shown;
 }
 
 static const char *protocol_word(int type, int protocol)
@@ -143,69 +113,34 @@ static int tcp_facts(struct thump_access *access, struct tcp_info *info_ret, str
 }
 
 static void refuse_connected(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
-			     const union inet_address *local, const union inet_address *peer,
-			     uint8_t state)
+			     const union thump_inet_address *local,
+			     const union thump_inet_address *peer, uint8_t state)
 {
-	thump_refuse_fd(cap, facts, "tcp-connection",
-			"%s %s -> %s (%s): a connection cannot be saved",
-			protocol_word(facts->sock_type, facts->sock_protocol), show(local).text,
-			peer->any.sa_family ? show(peer).text : "?", tcp_state_word(state));
-}
-
-static int warn_about_datagrams(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
-				struct thump_access *access, const union inet_address *local,
-				struct thump_err *err)
-{
-	long result;
-	int queued = 0;
-
-	if (thump_access_ioctl_int(access, FIONREAD, &queued, &result, err) < 0)
-		return -1;
-	if (result >= 0 && queued > 0)
-		thump_warn_fd(cap, facts, "udp-queue", "UDP %s: datagrams that wait are lost",
-			      show(local).text);
-	return 0;
-}
-
-static void put_address(struct thump_buf *record, const union inet_address *address)
-{
-	unsigned char bytes[16] = { 0 };
-	bool v6 = address->any.sa_family == AF_INET6;
-
-	if (v6)
-		memcpy(bytes, &address->v6.sin6_addr, 16);
-	else
-		memcpy(bytes, &address->v4.sin_addr, 4);
-	thump_buf_put_u16(record, port_of(address));
-	thump_buf_put(record, bytes, sizeof(bytes));
-	thump_buf_put_u32(record, v6 ? ntohl(address->v6.sin6_flowinfo) : 0);
-	thump_buf_put_u32(record, v6 ? address->v6.sin6_scope_id : 0);
+	thump_refuse_fd(
+		cap, facts, "tcp-connection", "%s %s -> %s (%s): a connection cannot be saved",
+		protocol_word(facts->sock_type, facts->sock_protocol), thump_inet_show(local).text,
+		peer->any.sa_family ? thump_inet_show(peer).text : "?", tcp_state_word(state));
 }
 
 static void put_inet(struct thump_buf *record, const struct thump_fd_facts *facts, uint8_t state,
-		     uint32_t backlog, const union inet_address *local)
+		     uint32_t backlog, const union thump_inet_address *local)
 {
 	thump_buf_put_u8(record, facts->sock_domain == AF_INET6 ? 6 : 4);
 	thump_buf_put_u8(record, (uint8_t)facts->sock_type);
 	thump_buf_put_u32(record, (uint32_t)facts->sock_protocol);
 	thump_buf_put_u8(record, state);
 	thump_buf_put_u32(record, backlog);
-	put_address(record, local);
+	thump_inet_put(record, local);
 }
 
-static bool is_bound(const union inet_address *local)
+static bool is_bound(const union thump_inet_address *local)
 {
-	static const unsigned char zeros[16];
-
-	if (port_of(local))
-		return true;
-	return local->any.sa_family == AF_INET6 ? memcmp(&local->v6.sin6_addr, zeros, 16) != 0
-						: local->v4.sin_addr.s_addr != 0;
+	return thump_inet_port(local) || !thump_inet_is_any(local);
 }
 
 static int capture_tcp(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 		       struct thump_ofd *ofd, struct thump_access *access,
-		       const struct tcp_info *info, const union inet_address *local,
+		       const struct tcp_info *info, const union thump_inet_address *local,
 		       struct thump_buf *record, struct thump_err *err)
 {
 	bool listening = info->tcpi_state == TCP_LISTEN;
@@ -215,37 +150,36 @@ static int capture_tcp(struct thump_fd_capture *cap, const struct thump_fd_facts
 	if (listening && info->tcpi_unacked)
 		thump_warn_fd(cap, facts, "tcp-pending",
 			      "TCP %s: %u connections that wait to be accepted are not saved",
-			      show(local).text, info->tcpi_unacked);
+			      thump_inet_show(local).text, info->tcpi_unacked);
 	put_inet(record, facts, state, listening ? info->tcpi_sacked : 0, local);
 	if (thump_sock_capture_options(cap, facts, access, record, err) < 0)
 		return -1;
 	return thump_ofd_describe(cap, ofd, err, "%s %s %s",
 				  protocol_word(facts->sock_type, facts->sock_protocol),
-				  show(local).text, words[state]);
+				  thump_inet_show(local).text, words[state]);
 }
 
 /* `peer`: NULL when it has none. */
 static int capture_udp(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 		       struct thump_ofd *ofd, struct thump_access *access,
-		       const union inet_address *local, const union inet_address *peer,
+		       const union thump_inet_address *local, const union thump_inet_address *peer,
 		       struct thump_buf *record, struct thump_err *err)
 {
 	uint8_t state = peer ? INET_CONNECTED : is_bound(local) ? INET_BOUND : INET_FRESH;
 
-	if (warn_about_datagrams(cap, facts, access, local, err) < 0)
-		return -1;
 	put_inet(record, facts, state, 0, local);
 	if (thump_sock_capture_options(cap, facts, access, record, err) < 0)
 		return -1;
 	if (peer)
-		put_address(record, peer);
-	if (thump_multicast_capture(cap, facts, access, record, err) < 0)
+		thump_inet_put(record, peer);
+	if (thump_multicast_capture(cap, facts, access, record, err) < 0 ||
+	    thump_datagrams_capture(cap, facts, access, local, record, err) < 0)
 		return -1;
-	return thump_ofd_describe(cap, ofd, err, "UDP %s %s%s", show(local).text,
+	return thump_ofd_describe(cap, ofd, err, "UDP %s %s%s", thump_inet_show(local).text,
 				  peer			? "-> "
 				  : state == INET_BOUND ? "bound"
 							: "fresh",
-				  peer ? show(peer).text : "");
+				  peer ? thump_inet_show(peer).text : "");
 }
 
 /*
@@ -255,8 +189,8 @@ static int capture_udp(struct thump_fd_capture *cap, const struct thump_fd_facts
  */
 static int capture_ended(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 			 struct thump_ofd *ofd, struct thump_access *access, uint32_t round_trip,
-			 const union inet_address *local, struct thump_buf *record, bool *ended_ret,
-			 struct thump_err *err)
+			 const union thump_inet_address *local, struct thump_buf *record,
+			 bool *ended_ret, struct thump_err *err)
 {
 	bool closed, closed_by_peer, error;
 	const char *why_not;
@@ -275,22 +209,22 @@ static int capture_ended(struct thump_fd_capture *cap, const struct thump_fd_fac
 		thump_refuse_fd(cap, facts, "tcp-ended",
 				"%s %s, a connection that has ended: %s: cannot be saved",
 				protocol_word(facts->sock_type, facts->sock_protocol),
-				show(local).text, why_not);
+				thump_inet_show(local).text, why_not);
 	else if (closed_by_peer)
 		thump_warn_fd(cap, facts, "tcp-ended",
 			      "%s %s: the peer has closed this connection: when restored, nothing "
 			      "can be sent through it any more",
 			      protocol_word(facts->sock_type, facts->sock_protocol),
-			      show(local).text);
+			      thump_inet_show(local).text);
 	return thump_ofd_describe(cap, ofd, err, "%s %s ended",
 				  protocol_word(facts->sock_type, facts->sock_protocol),
-				  show(local).text);
+				  thump_inet_show(local).text);
 }
 
 /* A connection that is open, but is to be at its end in the restored program. */
 static int capture_as_ended(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 			    struct thump_ofd *ofd, struct thump_access *access,
-			    const union inet_address *local, struct thump_buf *record,
+			    const union thump_inet_address *local, struct thump_buf *record,
 			    struct thump_err *err)
 {
 	put_inet(record, facts, INET_ENDED, 0, local);
@@ -299,25 +233,25 @@ static int capture_as_ended(struct thump_fd_capture *cap, const struct thump_fd_
 	thump_ended_put_quiet(record);
 	return thump_ofd_describe(cap, ofd, err, "%s %s ended by the checkpoint",
 				  protocol_word(facts->sock_type, facts->sock_protocol),
-				  show(local).text);
+				  thump_inet_show(local).text);
 }
 
 /* Whether a rule, or --drain, ends this connection. */
 static int is_to_end(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
-		     const union inet_address *local, bool *answer_ret, struct thump_err *err)
+		     const union thump_inet_address *local, bool *answer_ret, struct thump_err *err)
 {
 	*answer_ret = cap->ending != THUMP_END_NOT;
 	if (*answer_ret || facts->sock_type != SOCK_STREAM || !cap->rules ||
 	    !cap->rules->end_accepted)
 		return 0;
-	return thump_listens_on(cap, port_of(local), answer_ret, err);
+	return thump_listens_on(cap, thump_inet_port(local), answer_ret, err);
 }
 
 static int inet_capture(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 			struct thump_ofd *ofd, struct thump_buf *record, struct thump_err *err)
 {
 	auto_access struct thump_access access = THUMP_ACCESS_INIT;
-	union inet_address local = { .any = { 0 } }, peer = { .any = { 0 } };
+	union thump_inet_address local = { .any = { 0 } }, peer = { .any = { 0 } };
 	struct tcp_info info = { .tcpi_state = TCP_CLOSE };
 	long local_result, peer_result;
 	bool ended = false, connected, to_end = false;
@@ -353,27 +287,6 @@ static int inet_capture(struct thump_fd_capture *cap, const struct thump_fd_fact
 
 /* ---- restore ---------------------------------------------------------------------------- */
 
-static void decode_address(struct thump_reader *r, bool v6, union inet_address *address_ret)
-{
-	uint16_t port = htons(thump_get_u16(r));
-	const void *address = thump_get_bytes(r, 16);
-	uint32_t flow = thump_get_u32(r), scope = thump_get_u32(r);
-
-	if (!address)
-		return;
-	if (v6) {
-		address_ret->v6.sin6_family = AF_INET6;
-		address_ret->v6.sin6_port = port;
-		address_ret->v6.sin6_flowinfo = htonl(flow);
-		address_ret->v6.sin6_scope_id = scope;
-		memcpy(&address_ret->v6.sin6_addr, address, 16);
-	} else {
-		address_ret->v4.sin_family = AF_INET;
-		address_ret->v4.sin_port = port;
-		memcpy(&address_ret->v4.sin_addr, address, 4);
-	}
-}
-
 static bool is_in_range(uint8_t family, const struct inet *inet)
 {
 	bool udp = inet->type == SOCK_DGRAM && inet->protocol == IPPROTO_UDP;
@@ -401,14 +314,16 @@ static int inet_decode(const struct thump_ofd *ofd, struct thump_arena *arena, v
 	inet->protocol = (int)thump_get_u32(&r);
 	inet->state = thump_get_u8(&r);
 	inet->backlog = thump_get_u32(&r);
-	decode_address(&r, inet->v6, &inet->local);
+	thump_inet_decode(&r, inet->v6, &inet->local);
 	thump_sock_decode_options(&r, arena, &inet->options);
 	if (inet->state == INET_ENDED)
 		thump_ended_decode(&r, &inet->ended);
 	if (inet->state == INET_CONNECTED)
-		decode_address(&r, inet->v6, &inet->peer);
+		thump_inet_decode(&r, inet->v6, &inet->peer);
 	if (inet->type == SOCK_DGRAM && ofd->version >= 3)
 		thump_multicast_decode(&r, arena, &inet->memberships);
+	if (inet->type == SOCK_DGRAM && ofd->version >= 4)
+		thump_datagrams_decode(&r, arena, inet->v6, &inet->datagrams);
 	if (thump_reader_done(&r, "inet socket", err) < 0)
 		return -1;
 	if (!is_in_range(family, inet))
@@ -421,21 +336,19 @@ bool thump_inet_listens_on(const void *object, uint16_t port)
 {
 	const struct inet *inet = object;
 
-	return inet->state == INET_LISTENING && port_of(&inet->local) == port;
+	return inet->state == INET_LISTENING && thump_inet_port(&inet->local) == port;
 }
 
 /* With --port applied. */
-static union inet_address local_address(const struct thump_fd_rebuild *rb, const struct inet *inet)
+static union thump_inet_address local_address(const struct thump_fd_rebuild *rb,
+					      const struct inet *inet)
 {
-	union inet_address local = inet->local;
+	union thump_inet_address local = inet->local;
 
 	for (size_t i = 0; i < rb->nr_ports; i++) {
 		if (!thump_inet_listens_on(inet, rb->ports[i].from))
 			continue;
-		if (inet->v6)
-			local.v6.sin6_port = htons(rb->ports[i].to);
-		else
-			local.v4.sin_port = htons(rb->ports[i].to);
+		thump_inet_set_port(&local, rb->ports[i].to);
 		break;
 	}
 	return local;
@@ -458,9 +371,9 @@ static bool is_ephemeral(uint16_t port)
 }
 
 /* A peer takes what comes from any address; most likely nobody chose this one, connect(2) did. */
-static int bind_connected(int fd, const union inet_address *local, socklen_t len)
+static int bind_connected(int fd, const union thump_inet_address *local, socklen_t len)
 {
-	union inet_address any = *local;
+	union thump_inet_address any = *local;
 
 	if (bind(fd, &local->any, len) == 0)
 		return 0;
@@ -472,11 +385,11 @@ static int bind_connected(int fd, const union inet_address *local, socklen_t len
 		if (bind(fd, &any.any, len) == 0)
 			return 0;
 	}
-	return errno == EADDRINUSE && is_ephemeral(port_of(local)) ? 0 : -1;
+	return errno == EADDRINUSE && is_ephemeral(thump_inet_port(local)) ? 0 : -1;
 }
 
 /* Up to bind(2) of TCP; of UDP there is no more. */
-static int make_socket(const struct inet *inet, const union inet_address *local, int *fd_ret,
+static int make_socket(const struct inet *inet, const union thump_inet_address *local, int *fd_ret,
 		       const char **failed_ret)
 {
 	auto_close int fd =
@@ -503,14 +416,27 @@ static int make_socket(const struct inet *inet, const union inet_address *local,
 static void warn_about_new_port(struct thump_fd_rebuild *rb, uint32_t ofd_id,
 				const struct inet *inet, int fd, struct thump_problems *problems)
 {
-	union inet_address now = { .any = { 0 } };
+	union thump_inet_address now = { .any = { 0 } };
 	socklen_t len = sizeof(now);
 
 	if (inet->state == INET_CONNECTED && getsockname(fd, &now.any, &len) == 0 &&
-	    port_of(&now) != port_of(&inet->local))
+	    thump_inet_port(&now) != thump_inet_port(&inet->local))
 		thump_misfit_warn(rb, ofd_id, problems, "port",
 				  "UDP %s -> %s: its own port is taken: goes on with another",
-				  show(&inet->local).text, show(&inet->peer).text);
+				  thump_inet_show(&inet->local).text,
+				  thump_inet_show(&inet->peer).text);
+}
+
+static void warn_about_datagrams(struct thump_fd_rebuild *rb, uint32_t ofd_id,
+				 const struct inet *inet, int fd, struct thump_problems *problems)
+{
+	uint32_t lost = thump_datagrams_lost(rb, &inet->datagrams, fd);
+
+	if (lost)
+		thump_misfit_warn(rb, ofd_id, problems, "udp-queue",
+				  "UDP %s: %u of %u datagrams that waited are lost: nothing can be "
+				  "sent from their senders' addresses here",
+				  thump_inet_show(&inet->local).text, lost, inet->datagrams.count);
 }
 
 /* Options that its user may not set here, or not any more, matter to nobody. */
@@ -543,7 +469,7 @@ static int inet_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object
 		      struct thump_problems *problems, struct thump_err *err)
 {
 	const struct inet *inet = object;
-	union inet_address local = local_address(rb, inet);
+	union thump_inet_address local = local_address(rb, inet);
 	const char *failed;
 	auto_close int fd = -1;
 
@@ -560,13 +486,15 @@ static int inet_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object
 
 		thump_misfit(rb, ofd_id, problems, saved_errno == EADDRINUSE ? "port" : "socket",
 			     "%s %s: %s: %s%s", protocol_word(inet->type, inet->protocol),
-			     show(&local).text, failed, strerror(saved_errno),
+			     thump_inet_show(&local).text, failed, strerror(saved_errno),
 			     bind_advice(saved_errno));
 		return 0;
 	}
 	warn_about_new_port(rb, ofd_id, inet, fd, problems);
 	thump_warn_about_buffer(rb, ofd_id, &inet->options, fd, problems);
-	if (inet->state != INET_FRESH && port_of(&local) && port_of(&local) < FIRST_FREE_PORT)
+	warn_about_datagrams(rb, ofd_id, inet, fd, problems);
+	if (inet->state != INET_FRESH && thump_inet_port(&local) &&
+	    thump_inet_port(&local) < FIRST_FREE_PORT)
 		rb->kept_fds[ofd_id] = thump_take_fd(&fd);
 	return 0;
 }
@@ -575,7 +503,7 @@ static int inet_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obje
 			struct thump_err *err)
 {
 	const struct inet *inet = object;
-	union inet_address local = local_address(rb, inet);
+	union thump_inet_address local = local_address(rb, inet);
 	const char *failed = "";
 	auto_close int fd = thump_take_fd(&rb->kept_fds[ofd_id]);
 
@@ -583,19 +511,58 @@ static int inet_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obje
 		return make_ended(inet, fd_ret, err);
 	if (fd < 0 && make_socket(inet, &local, &fd, &failed) < 0)
 		return thump_fail_errno(err, "%s %s: %s", protocol_word(inet->type, inet->protocol),
-					show(&local).text, failed);
+					thump_inet_show(&local).text, failed);
 	if (inet->state == INET_LISTENING && listen(fd, (int)inet->backlog) < 0)
 		return thump_fail_errno(err, "%s %s: listen",
 					protocol_word(inet->type, inet->protocol),
-					show(&local).text);
+					thump_inet_show(&local).text);
 	*fd_ret = thump_take_fd(&fd);
 	return 0;
+}
+
+static int inet_connect(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object, int fd,
+			struct thump_err *err)
+{
+	const struct inet *inet = object;
+
+	(void)ofd_id;
+	(void)err;
+	thump_datagrams_send(rb, &inet->datagrams, fd);
+	return 0;
+}
+
+static bool sends_from(const struct inet *inet, const union thump_inet_address *address)
+{
+	const union thump_inet_address local = thump_inet_unmapped(&inet->local);
+	const union thump_inet_address wanted = thump_inet_unmapped(address);
+
+	if (inet->type != SOCK_DGRAM || inet->state == INET_FRESH ||
+	    thump_inet_port(&local) != thump_inet_port(&wanted))
+		return false;
+	/* One of IPv6 that takes any address has those of IPv4, too. */
+	if (thump_inet_is_any(&local))
+		return inet->v6 || wanted.any.sa_family == AF_INET;
+	return memcmp(&local, &wanted, sizeof(local)) == 0;
+}
+
+uint32_t thump_inet_find_udp(const struct thump_fd_rebuild *rb,
+			     const union thump_inet_address *address, bool *v6_ret)
+{
+	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {
+		const struct inet *inet = rb->objects[i];
+
+		if (thump_ofd_kind(rb, i) != &thump_kind_inet_socket || !sends_from(inet, address))
+			continue;
+		*v6_ret = inet->v6;
+		return i;
+	}
+	return THUMP_NO_ID;
 }
 
 static void inet_names(const void *object, struct thump_rule_names *names_ret)
 {
 	const struct inet *inet = object;
-	const union inet_address *const addresses[] = { &inet->local, &inet->peer };
+	const union thump_inet_address *const addresses[] = { &inet->local, &inet->peer };
 
 	names_ret->family = inet->v6 ? AF_INET6 : AF_INET;
 	for (int i = 0; i < 2; i++) {
@@ -610,11 +577,12 @@ static void inet_names(const void *object, struct thump_rule_names *names_ret)
 const struct thump_kind thump_kind_inet_socket = {
 	.name = "inet socket",
 	.kind_id = 12,
-	.version = 3,
+	.version = 4,
 	.matches = inet_matches,
 	.capture = inet_capture,
 	.decode = inet_decode,
 	.check = inet_check,
 	.rebuild = inet_rebuild,
+	.connect = inet_connect,
 	.names = inet_names,
 };

@@ -55,6 +55,10 @@ void thump_sock_try_options(int fd, const struct thump_sock_options *options);
 THUMP_MUST_CHECK int thump_sock_get_int(struct thump_access *access, int level, int name,
 					int *value_ret, long *result_ret, struct thump_err *err);
 
+/* setsockopt(2) of one int at SOL_SOCKET. */
+THUMP_MUST_CHECK int thump_sock_set_int(struct thump_access *access, int name, int value,
+					struct thump_err *err);
+
 /* getsockname(2) or getpeername(2) (nr). *result_ret is 0 or -errno. */
 THUMP_MUST_CHECK int thump_sock_name(struct thump_access *access, long nr,
 				     struct sockaddr_storage *name_ret, uint32_t *len_ret,
@@ -82,6 +86,15 @@ THUMP_MUST_CHECK int thump_unix_diag(const struct thump_target *target, uint64_t
 #define THUMP_UNIX_PENDING_MAX 1024U
 size_t thump_unix_pending(const struct thump_target *target, uint64_t ino, uint32_t *clients,
 			  size_t room);
+
+/* ---- for datagrams.c ----------------------------------------------------------------------- */
+
+union thump_inet_address;
+
+/* The UDP socket of the image that sends from this address, or THUMP_NO_ID. *v6_ret: it is one of
+ * IPv6. */
+uint32_t thump_inet_find_udp(const struct thump_fd_rebuild *rb,
+			     const union thump_inet_address *address, bool *v6_ret);
 
 /* ---- for --port ---------------------------------------------------------------------------- */
 

@@ -244,6 +244,22 @@ static bool applies(const struct option *option, const struct thump_fd_facts *fa
 	}
 }
 
+int thump_sock_set_int(struct thump_access *access, int name, int value, struct thump_err *err)
+{
+	uint64_t args[6] = { (uint64_t)access->fd, SOL_SOCKET, (uint64_t)name, access->addr,
+			     sizeof(value) };
+	long result;
+
+	memcpy(access->bytes, &value, sizeof(value));
+	if (thump_access_call(access, SYS_setsockopt, args, sizeof(value), &result, err) < 0)
+		return -1;
+	if (result < 0) {
+		errno = (int)-result;
+		return thump_fail_errno(err, "setsockopt %d", name);
+	}
+	return 0;
+}
+
 int thump_sock_get_int(struct thump_access *access, int level, int name, int *value_ret,
 		       long *result_ret, struct thump_err *err)
 {

@@ -92,22 +92,6 @@ static int64_t weigh(const struct queue *queue, const void *bytes, size_t size_b
 	return weight;
 }
 
-static int set_int(struct thump_access *access, int name, int value, struct thump_err *err)
-{
-	uint64_t args[6] = { (uint64_t)access->fd, SOL_SOCKET, (uint64_t)name, access->addr,
-			     sizeof(value) };
-	long result;
-
-	memcpy(access->bytes, &value, sizeof(value));
-	if (thump_access_call(access, SYS_setsockopt, args, sizeof(value), &result, err) < 0)
-		return -1;
-	if (result < 0) {
-		errno = (int)-result;
-		return thump_fail_errno(err, "setsockopt %d", name);
-	}
-	return 0;
-}
-
 static unsigned char *bytes_of(struct thump_access *access, const struct queue *queue)
 {
 	return access->bytes + offsetof(struct peek, control) + queue->control_bytes;
@@ -301,9 +285,10 @@ static int find_rights(struct thump_access *access, const struct queue *queue, s
 {
 	long result;
 
-	if (set_int(access, SO_PEEK_OFF, (int)queue->peeked_bytes, err) < 0 ||
+	if (thump_sock_set_int(access, SO_PEEK_OFF, (int)queue->peeked_bytes, err) < 0 ||
 	    peek_up_to(access, queue, size_bytes - 1, &result, err) < 0 ||
-	    set_int(access, SO_PEEK_OFF, (int)(queue->peeked_bytes + size_bytes), err) < 0)
+	    thump_sock_set_int(access, SO_PEEK_OFF, (int)(queue->peeked_bytes + size_bytes), err) <
+		    0)
 		return -1;
 	*start_ret = result > 0 ? (size_t)result : 0;
 	return 0;
@@ -527,10 +512,10 @@ static int read_queue(struct thump_fd_capture *cap, const struct thump_fd_facts 
 		status = peek_stream(cap, facts, access, queue, &done, err);
 	if (done || status < 0)
 		return status;
-	if (set_int(access, SO_PEEK_OFF, 0, err) < 0)
+	if (thump_sock_set_int(access, SO_PEEK_OFF, 0, err) < 0)
 		return -1;
 	status = peek_all(cap, facts, access, queue, err);
-	if (set_int(access, SO_PEEK_OFF, offset, err) < 0)
+	if (thump_sock_set_int(access, SO_PEEK_OFF, offset, err) < 0)
 		return -1;
 	return status;
 }
@@ -640,12 +625,12 @@ int thump_unix_survey_rights(struct thump_fd_capture *cap, const struct thump_fd
 		return 0;
 	if (thump_access_open(cap->target, true, facts->fd, &access, err) < 0 ||
 	    thump_sock_get_int(&access, SOL_SOCKET, SO_PEEK_OFF, &offset, &result, err) < 0 ||
-	    set_int(&access, SO_PEEK_OFF, 0, err) < 0)
+	    thump_sock_set_int(&access, SO_PEEK_OFF, 0, err) < 0)
 		return -1;
 	(void)thump_access_room(&access,
 				sizeof(struct peek) + CONTROL_ROOM_BYTES + PEEK_ROOM_BYTES);
 	status = survey(facts, &access, fds, err);
-	if (set_int(&access, SO_PEEK_OFF, offset, err) < 0)
+	if (thump_sock_set_int(&access, SO_PEEK_OFF, offset, err) < 0)
 		return -1;
 	return status;
 }

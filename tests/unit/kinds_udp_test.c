@@ -114,6 +114,65 @@ static void udp_sockets_keep_their_peer(void **state)
 				    .warning = "its own port is taken" });
 }
 
+/* ---- datagrams that wait ------------------------------------------------------------------ */
+
+static void waiting_make(void)
+{
+	struct sockaddr_in any = loopback(0), sender = loopback(client_port), own;
+	socklen_t len = sizeof(own);
+
+	CHECK(socket(AF_INET, SOCK_DGRAM, 0) == 3);
+	CHECK(bind(3, (struct sockaddr *)&any, sizeof(any)) == 0);
+	CHECK(getsockname(3, (struct sockaddr *)&own, &len) == 0);
+	CHECK(socket(AF_INET, SOCK_DGRAM, 0) == 4);
+	CHECK(bind(4, (struct sockaddr *)&sender, sizeof(sender)) == 0);
+	CHECK(sendto(4, "first", 5, 0, (struct sockaddr *)&own, len) == 5);
+	CHECK(sendto(4, "", 0, 0, (struct sockaddr *)&own, len) == 0);
+	CHECK(sendto(4, "third", 5, 0, (struct sockaddr *)&own, len) == 5);
+	CHECK(close(4) == 0);
+}
+
+static void waiting_verify(void)
+{
+	static const char *const wanted[] = { "first", "", "third" };
+
+	for (int i = 0; i < 3; i++) {
+		struct sockaddr_in from;
+		socklen_t len = sizeof(from);
+		char text[16] = "";
+		ssize_t size = recvfrom(3, text, sizeof(text), MSG_DONTWAIT,
+					(struct sockaddr *)&from, &len);
+
+		CHECK(size == (ssize_t)strlen(wanted[i]) && strcmp(text, wanted[i]) == 0);
+		CHECK(from.sin_port == client_port);
+	}
+}
+
+static void none_waits(void)
+{
+	char byte;
+
+	CHECK(recv(3, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
+}
+
+static void release_port(void)
+{
+	CHECK(close(holder_fd) == 0);
+}
+
+static void datagrams_that_wait_are_sent_again(void **state)
+{
+	(void)state;
+	assert_trip(
+		&(struct trip){ .prepare = serve, .make = waiting_make, .verify = waiting_verify });
+	assert_trip(&(struct trip){ .prepare = serve,
+				    .make = waiting_make,
+				    .between = hold_port,
+				    .verify = none_waits,
+				    .after = release_port,
+				    .warning = "3 of 3 datagrams that waited are lost" });
+}
+
 /* ---- multicast -------------------------------------------------------------------------- */
 
 static const struct in_addr source = { .s_addr = 0x0100000a }; /* 10.0.0.1 */
@@ -282,6 +341,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(udp_sockets_keep_their_peer),
+		cmocka_unit_test(datagrams_that_wait_are_sent_again),
 		cmocka_unit_test(multicast_memberships_are_joined_again),
 		cmocka_unit_test(groups_are_read_from_proc),
 		cmocka_unit_test(options_of_sockets_are_kept),
