@@ -170,9 +170,10 @@ static int parse_spin_limit(struct restore *restore, const char *text)
 {
 	uint64_t limit;
 
-	if (thump_parse_number(text, UINT32_MAX, &limit) < 0)
-		return thump_usage_error(&restore->common, "--spin-limit takes a number, not %s",
-					 text);
+	if (thump_parse_number(text, UINT32_MAX, &limit) < 0 || limit == 0)
+		return thump_usage_error(&restore->common,
+					 "--spin-limit takes a number from 1 to %u, not %s",
+					 UINT32_MAX, text);
 	restore->options.spin_limit = (uint32_t)limit;
 	return -1;
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `thump run` says and does beside running a program: the one object of --json also when there
 is nothing to run, a line about a java command without an agent, and `--then restore`, which takes no
-image for the new one that is not."""
+image for the new one that is not; that a program which was checkpointed and ended is no failure."""
 import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
@@ -59,6 +59,18 @@ def agent_missing(world, _workload):
         agent.touch()
 
 
+def ended_on_request(world, workload):
+    """Nothing was said of what comes then: it ends with 0, with a line about why."""
+    process = world.start([world.thump_path, "run", "--", workload], "ended-on-request")
+    wait_ready(process)
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    world.checkpoint(int(children[-1]), world.path("ended.thump"))
+    expect_pass(process, "thump run, after the checkpoint of its program")
+    wanted = f"thump run: {workload} was checkpointed and ended on request"
+    if process.stderr_text() != wanted:
+        raise Failure(f"it said {process.stderr_text()!r} instead of {wanted!r}")
+
+
 def begin(world, workload, image, name):
     process = world.start([world.thump_path, "run", "--json", "--image", image, "--then", "restore",
                            "--", workload], name)
@@ -86,7 +98,7 @@ def then_restore_of_another_image(world, workload):
         raise Failure(f"status {status}: {process.stderr_text()}")
 
 
-CASES = (json_of_what_cannot_run, json_of_a_failure, agent_missing, then_restore,
+CASES = (json_of_what_cannot_run, json_of_a_failure, agent_missing, ended_on_request, then_restore,
          then_restore_of_another_image)
 
 
