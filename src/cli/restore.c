@@ -297,8 +297,13 @@ static int own_status(const struct restore *restore, int code)
  */
 static int open_pid_file(struct restore *restore, struct thump_err *err)
 {
+	struct stat st;
+
 	if (!restore->pid_path)
 		return 0;
+	if (stat(restore->pid_path, &st) == 0 && S_ISDIR(st.st_mode))
+		return thump_fail(err, "make the pid file %s: it is a directory",
+				  restore->pid_path);
 	if (asprintf(&restore->pid_tmp_path, "%s.XXXXXX", restore->pid_path) < 0) {
 		restore->pid_tmp_path = NULL;
 		return thump_fail(err, "out of memory");
@@ -307,6 +312,15 @@ static int open_pid_file(struct restore *restore, struct thump_err *err)
 	if (restore->pid_fd < 0 || fchmod(restore->pid_fd, 0644) < 0)
 		return thump_fail_errno(err, "make the pid file %s", restore->pid_path);
 	return 0;
+}
+
+/* One that cannot be is a misfit like others: told with them, and by a dry run. */
+static void try_pid_file(struct restore *restore, struct thump_restoring *restoring)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+
+	if (open_pid_file(restore, &err) < 0)
+		thump_problem_add(&restoring->problems, false, -1, "pid-file", "%s", err.text);
 }
 
 static int write_pid_file(struct restore *restore, pid_t pid, struct thump_err *err)
@@ -375,11 +389,12 @@ static int start(struct restore *restore, struct thump_restoring *restoring, str
 	if (thump_supervisor_init(&restore->sup, false, err) < 0)
 		return -1;
 	restore->options.give_up_on = restore->sup.ending;
+	try_pid_file(restore, restoring);
 	if (thump_restoring_prepare(restoring, &restore->options, err) < 0)
 		return -1;
 	if (restore->dry_run)
 		return restore->options.verify ? thump_restoring_verify(restoring, err) : 0;
-	if (open_pid_file(restore, err) < 0 || thump_restoring_start(restoring, err) < 0)
+	if (thump_restoring_start(restoring, err) < 0)
 		return -1;
 	if (write_pid_file(restore, restoring->report.pid_host, err) == 0)
 		return 0;

@@ -147,6 +147,20 @@ static int check_file_size(const struct thump_image *image, struct thump_err *er
 	return 0;
 }
 
+static const char *type_name(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return "a directory";
+	case S_IFIFO:
+		return "a FIFO or pipe";
+	case S_IFSOCK:
+		return "a socket";
+	default:
+		return "a device";
+	}
+}
+
 static int open_parts(struct thump_image *image, struct thump_err *err)
 {
 	unsigned char header_page[THUMP_PAGE_SIZE];
@@ -156,7 +170,8 @@ static int open_parts(struct thump_image *image, struct thump_err *err)
 	if (fstat(image->fd, &st) < 0)
 		return thump_fail_errno(err, "fstat");
 	if (!S_ISREG(st.st_mode))
-		return thump_damaged(err, "not a regular file");
+		return thump_fail(err, "%s, not a regular file: an image is one",
+				  type_name(st.st_mode));
 	image->size_bytes = (uint64_t)st.st_size;
 	if (image->size_bytes < sizeof(header_page))
 		return thump_damaged(err, "not a thump image: %" PRIu64 " bytes are too few",

@@ -67,10 +67,18 @@ def test_wrong_use(folder):
         expect((result := run(verb, "-h")).returncode == 0, f"{verb} -h", result)
         result = run(verb, os.path.join(folder, "missing"))
         expect(result.returncode == 1 and "No such file" in result.stderr, "no file", result)
-        expect((result := run(verb, folder)).returncode == 4, "a directory", result)
+        result = run(verb, folder)
+        expect(result.returncode == 1 and "a directory, not a regular file" in result.stderr,
+               "a directory", result)
+        result = run(verb, "/dev/null")
+        expect(result.returncode == 1 and "a device, not" in result.stderr, "a device", result)
+    result = run("restore", "--dry-run", folder)
+    expect(result.returncode == 1 and "a directory, not" in result.stderr, "restore", result)
+    result = run("restore", folder)
+    expect(result.returncode == 121 and "a directory, not" in result.stderr, "restore", result)
     fifo = os.path.join(folder, "fifo")
     os.mkfifo(fifo)
-    expect((result := run("verify", fifo)).returncode == 4, "a FIFO is not waited for", result)
+    expect((result := run("verify", fifo)).returncode == 1, "a FIFO is not waited for", result)
 
 
 def test_verbose():
