@@ -36,7 +36,7 @@ complete -c thump -n '__fish_seen_subcommand_from checkpoint' -a '(__fish_comple
 complete -c thump -n __fish_use_subcommand -a restore -d 'make a running process of an image'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l dry-run -d 'List every misfit of image and machine at once, and start nothing'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l detach -d 'End as soon as the program runs'
-complete -c thump -n '__fish_seen_subcommand_from restore' -l pid-file -r -F -d 'Write the pid of the program, as the caller sees it, to FILE'
+complete -c thump -n '__fish_seen_subcommand_from restore' -l pid-file -r -F -d 'Write the pid of the program, as the caller sees it, to FILE, which is replaced'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l keep-stdio -d 'Give the program what the checkpointed standard descriptors referred to, and not those of the caller'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l port -x -d 'Let a listening TCP socket that was bound to port OLD listen on port NEW'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l resource-policies -r -F -d 'What is to become of files, pipes and sockets of the image, in the syntax of thump-checkpoint(1)'
