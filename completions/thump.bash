@@ -8,7 +8,7 @@ _thump()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "run checkpoint restore hooks inspect verify doctor -h --help --version" -- "$current"))
+		COMPREPLY=($(compgen -W "run checkpoint restore hooks inspect verify pack unpack doctor -h --help --version" -- "$current"))
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -71,6 +71,23 @@ _thump()
 		case $previous in
 		esac
 		options="--record --json -v --verbose -h --help --version"
+		positional=file
+		;;
+	pack)
+		case $previous in
+		-o|--output) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--compress) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		esac
+		options="-o --output --compress --mode --json -v --verbose -h --help --version"
+		positional=file
+		;;
+	unpack)
+		case $previous in
+		-o|--output) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		esac
+		options="-o --output --mode --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	doctor)

@@ -80,6 +80,23 @@ complete -c thump -n '__fish_seen_subcommand_from verify' -s v -l verbose -d 'Sa
 complete -c thump -n '__fish_seen_subcommand_from verify' -s h -l help -d 'Print a summary of the options'
 complete -c thump -n '__fish_seen_subcommand_from verify' -l version -d 'Print the version of thump'
 complete -c thump -n '__fish_seen_subcommand_from verify' -F
+complete -c thump -n __fish_use_subcommand -a pack -d 'make a small image for storage and transport'
+complete -c thump -n '__fish_seen_subcommand_from pack' -s o -l output -x -d 'Write the packed image to OUT'
+complete -c thump -n '__fish_seen_subcommand_from pack' -l compress -x -d 'How chunks are compressed'
+complete -c thump -n '__fish_seen_subcommand_from pack' -l mode -x -d 'Permissions of OUT, octal'
+complete -c thump -n '__fish_seen_subcommand_from pack' -l json -d 'Print one JSON object on standard output'
+complete -c thump -n '__fish_seen_subcommand_from pack' -s v -l verbose -d 'Say on standard error how small it became, and how fast'
+complete -c thump -n '__fish_seen_subcommand_from pack' -s h -l help -d 'Print a summary of the options'
+complete -c thump -n '__fish_seen_subcommand_from pack' -l version -d 'Print the version of thump'
+complete -c thump -n '__fish_seen_subcommand_from pack' -F
+complete -c thump -n __fish_use_subcommand -a unpack -d 'make an image of a packed one'
+complete -c thump -n '__fish_seen_subcommand_from unpack' -s o -l output -x -d 'Write the image to OUT'
+complete -c thump -n '__fish_seen_subcommand_from unpack' -l mode -x -d 'Permissions of OUT, octal'
+complete -c thump -n '__fish_seen_subcommand_from unpack' -l json -d 'Print one JSON object on standard output'
+complete -c thump -n '__fish_seen_subcommand_from unpack' -s v -l verbose -d 'Say on standard error how big it became, and how fast'
+complete -c thump -n '__fish_seen_subcommand_from unpack' -s h -l help -d 'Print a summary of the options'
+complete -c thump -n '__fish_seen_subcommand_from unpack' -l version -d 'Print the version of thump'
+complete -c thump -n '__fish_seen_subcommand_from unpack' -F
 complete -c thump -n __fish_use_subcommand -a doctor -d 'say what this machine and user allow'
 complete -c thump -n '__fish_seen_subcommand_from doctor' -l json -d 'Print one JSON object on standard output'
 complete -c thump -n '__fish_seen_subcommand_from doctor' -s v -l verbose -d 'Say on standard error who asks'

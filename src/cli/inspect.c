@@ -14,15 +14,15 @@
 #include "base/fd.h"
 #include "cli/cli.h"
 #include "cli/report.h"
-#include "image/image.h"
 #include "kinds/kind.h"
+#include "pack/pack.h"
 #include "proc/arch/cpu.h"
 
 static const char usage[] =
 	"usage: thump inspect FILE [--fds] [--maps] [--threads] [--json]\n"
 	"\n"
-	"Say what is in an image: program, threads, memory by kind, descriptors, what it\n"
-	"requires, when and where it was made.\n"
+	"Say what is in an image, packed or not: program, threads, memory by kind, descriptors,\n"
+	"what it requires, when and where it was made. FILE may be -, standard input.\n"
 	"\n"
 	"      --fds        list every descriptor\n"
 	"      --maps       list every mapping, and how much of it is stored\n"
@@ -45,6 +45,7 @@ struct inspect {
 	bool fds, maps, threads;
 	const struct thump_model *model;
 	uint64_t size_bytes;
+	struct thump_packed_info packed; /* raw_bytes is 0: it is not */
 };
 
 struct sums {
@@ -351,6 +352,9 @@ static void print_text(const struct inspect *inspect)
 	printf("%-12s ", "image");
 	put_text(inspect->path);
 	printf(", %" PRIu64 " bytes\n", inspect->size_bytes);
+	if (inspect->packed.raw_bytes)
+		printf("%-12s from %" PRIu64 " bytes, in %" PRIu32 " chunks\n", "packed",
+		       inspect->packed.raw_bytes, inspect->packed.nr_chunks);
 	print_origin(inspect);
 	print_program(inspect);
 	print_fd_summary(inspect->model);
@@ -542,16 +546,24 @@ static json_t *json_maps(const struct thump_model *model)
 	return list;
 }
 
+static json_t *json_packed(const struct thump_packed_info *packed)
+{
+	if (!packed->raw_bytes)
+		return json_null();
+	return json_pack("{s:o, s:o}", "raw_bytes", integer(packed->raw_bytes), "nr_chunks",
+			 integer(packed->nr_chunks));
+}
+
 static int print_json(const struct inspect *inspect)
 {
 	const struct thump_model *model = inspect->model;
-	json_t *object =
-		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "image",
-			  thump_json_text(inspect->path), "size_bytes",
-			  integer(inspect->size_bytes), "made", json_origin(&model->machine),
-			  "program", json_program(model), "needs", json_needs(model), "memory",
-			  json_memory(model), "nr_threads", integer(model->nr_tasks), "nr_fds",
-			  integer(model->nr_fds), "runtime", json_runtime(&model->process.runtime));
+	json_t *object = json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "image",
+		thump_json_text(inspect->path), "size_bytes", integer(inspect->size_bytes),
+		"packed", json_packed(&inspect->packed), "made", json_origin(&model->machine),
+		"program", json_program(model), "needs", json_needs(model), "memory",
+		json_memory(model), "nr_threads", integer(model->nr_tasks), "nr_fds",
+		integer(model->nr_fds), "runtime", json_runtime(&model->process.runtime));
 
 	if (object && inspect->threads)
 		json_object_set_new(object, "threads", json_threads(model));
@@ -567,10 +579,11 @@ static int print_json(const struct inspect *inspect)
 static int inspect_image(struct inspect *inspect)
 {
 	struct thump_err err = THUMP_ERR_INIT;
+	const struct thump_open_options options = { .extent = THUMP_OPEN_META };
 	struct thump_image *image = NULL;
 	int status = THUMP_OK;
 
-	if (thump_image_open(inspect->path, &image, &err) < 0) {
+	if (thump_open(inspect->path, &options, &image, &inspect->packed, &err) < 0) {
 		if (inspect->common.json)
 			return thump_print_json(json_pack("{s:o, s:o}", "image",
 							  thump_json_text(inspect->path), "error",
@@ -580,7 +593,8 @@ static int inspect_image(struct inspect *inspect)
 		return err.code;
 	}
 	inspect->model = thump_image_model(image);
-	inspect->size_bytes = thump_image_size(image);
+	inspect->size_bytes =
+		inspect->packed.raw_bytes ? inspect->packed.file_bytes : thump_image_size(image);
 	if (inspect->common.json)
 		status = print_json(inspect);
 	else

@@ -21,6 +21,7 @@ static const char usage[] =
 	"usage: thump restore FILE [OPTION...] [-- ARG...]\n"
 	"\n"
 	"Make a running process of the image FILE, pass signals on to it and end with its status.\n"
+	"FILE may be packed; - is standard input, which may be a pipe.\n"
 	"A JVM with thump's agent takes ARG: -Dkey=value, manageable -XX flags, and a main class\n"
 	"with its arguments, which is run when the program has been restored.\n"
 	"\n"

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "cli/report.h"
+#include "pack/pack.h"
 
 void thump_restoring_init(struct thump_restoring *restoring, const char *path)
 {
@@ -89,6 +90,11 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 			    const struct thump_rebuild_options *options, struct thump_err *err)
 {
 	struct thump_rebuild_options opts = *options;
+	const struct thump_open_options open_options = {
+		.extent = THUMP_OPEN_ALL,
+		.progress = show_progress,
+		.progress_ctx = &restoring->progress,
+	};
 	uint64_t start_ns = thump_now_ns();
 
 	opts.progress = show_progress;
@@ -97,7 +103,7 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 	/* `run` comes here to see whether there is an image. */
 	if (access(restoring->path, R_OK) == 0)
 		opts.head_start = thump_head_start_begin(options);
-	if (thump_image_open(restoring->path, &restoring->image, err) < 0 ||
+	if (thump_open(restoring->path, &open_options, &restoring->image, NULL, err) < 0 ||
 	    thump_parameters(
 		    &restoring->arena, &thump_image_model(restoring->image)->process.runtime,
 		    &restoring->words, options, &opts.parameters, &opts.nr_parameters, err) < 0) {

@@ -6,12 +6,12 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/report.h"
-#include "image/image.h"
+#include "pack/pack.h"
 
 static const char usage[] =
 	"usage: thump verify FILE [--record] [--json]\n"
 	"\n"
-	"Check every byte of an image.\n"
+	"Check every byte of an image, packed or not; FILE may be -, standard input.\n"
 	"\n"
 	"      --record     note in FILE.verified that it is whole, for restores where FILE lies\n"
 	"                   on a read-only mount, as in a container\n"
@@ -69,6 +69,9 @@ static int check_and_record(struct thump_image *image, struct thump_progress *pr
 {
 	struct thump_err forgotten = THUMP_ERR_INIT;
 
+	if (record && thump_image_is_unpacked(image))
+		return thump_fail(err, "--record is for an image as a restore maps it: not for a "
+				       "packed one, and not for standard input");
 	if (thump_image_verify(image, thump_progress_show, progress, err) == 0)
 		return record ? thump_image_record(image, err) : 0;
 	if (record && thump_image_forget_record(image, &forgotten) < 0)
@@ -81,14 +84,20 @@ static int verify_image(const struct verify *verify, const char *path)
 	const struct thump_common *common = &verify->common;
 	struct thump_err err = THUMP_ERR_INIT;
 	struct thump_image *image = NULL;
+	struct thump_packed_info packed = { 0 };
 	struct thump_progress progress;
+	const struct thump_open_options options = {
+		.extent = THUMP_OPEN_ALL,
+		.progress = thump_progress_show,
+		.progress_ctx = &progress,
+	};
 	uint64_t size_bytes = 0, start_ns = thump_now_ns();
 	int failed;
 
 	thump_progress_init(&progress, "verify");
-	failed = thump_image_open(path, &image, &err);
+	failed = thump_open(path, &options, &image, &packed, &err);
 	if (!failed) {
-		size_bytes = thump_image_size(image);
+		size_bytes = packed.raw_bytes ? packed.file_bytes : thump_image_size(image);
 		failed = check_and_record(image, &progress, verify->record, &err);
 	}
 	thump_progress_clear(&progress);

@@ -6,6 +6,8 @@
 #ifndef THUMP_IMAGE_IMAGE_H
 #define THUMP_IMAGE_IMAGE_H
 
+#include <sys/stat.h>
+
 #include "base/err.h"
 #include "model/model.h"
 
@@ -73,11 +75,25 @@ THUMP_MUST_CHECK int thump_image_open(const char *path, struct thump_image **ima
 				      struct thump_err *err);
 THUMP_MUST_CHECK int thump_image_open_fd(int fd, const char *name, struct thump_image **image_ret,
 					 struct thump_err *err); /* takes a dup of fd */
+/* The same for an image that was unpacked into memory, a memfd: `origin` says who could have
+ * written what it was made of. Takes fd, on failure too. */
+THUMP_MUST_CHECK int thump_image_open_unpacked(int fd, const struct stat *origin, const char *name,
+					       struct thump_image **image_ret,
+					       struct thump_err *err);
 void thump_image_destroy(struct thump_image *image);
 
 const struct thump_model *thump_image_model(const struct thump_image *image);
 int thump_image_fd(const struct thump_image *image); /* read-only, CLOEXEC, owned by image */
 uint64_t thump_image_size(const struct thump_image *image);
+/* The file that the image came in: the same one, unless it was unpacked. */
+const struct stat *thump_image_origin(const struct thump_image *image);
+bool thump_image_is_unpacked(const struct thump_image *image);
+
+/* Where its parts begin, as docs/FORMAT.md lays them out. */
+struct thump_image_parts {
+	uint64_t memory, backings, debug, zeros, meta;
+};
+struct thump_image_parts thump_image_parts(const struct thump_image *image);
 
 /* Checks the checksums of all content (and that padding is zero), with two threads. */
 THUMP_MUST_CHECK int thump_image_verify(struct thump_image *image, thump_progress_fn progress,

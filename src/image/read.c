@@ -169,6 +169,8 @@ static int open_parts(struct thump_image *image, struct thump_err *err)
 
 	if (fstat(image->fd, &st) < 0)
 		return thump_fail_errno(err, "fstat");
+	if (!image->unpacked)
+		image->origin = st;
 	if (!S_ISREG(st.st_mode))
 		return thump_fail(err, "%s, not a regular file: an image is one",
 				  type_name(st.st_mode));
@@ -189,9 +191,9 @@ static int open_parts(struct thump_image *image, struct thump_err *err)
 	return image->chunk_good ? 0 : thump_fail_errno(err, "table of chunks");
 }
 
-/* Takes fd, on failure too. */
-static int open_taken(int fd, const char *name, struct thump_image **image_ret,
-		      struct thump_err *err)
+/* Takes fd, on failure too. No origin: it is the file itself. */
+static int open_taken(int fd, const struct stat *origin, const char *name,
+		      struct thump_image **image_ret, struct thump_err *err)
 {
 	struct thump_image *image = calloc(1, sizeof(*image));
 
@@ -200,6 +202,9 @@ static int open_taken(int fd, const char *name, struct thump_image **image_ret,
 		return thump_fail_errno(err, "image");
 	}
 	image->fd = fd;
+	image->unpacked = origin != NULL;
+	if (origin)
+		image->origin = *origin;
 	thump_model_init(&image->model);
 	image->name = strdup(name);
 	if (!image->name)
@@ -219,7 +224,7 @@ int thump_image_open(const char *path, struct thump_image **image_ret, struct th
 
 	if (fd < 0)
 		return thump_fail_errno(err, "image %s", path);
-	return open_taken(fd, path, image_ret, err);
+	return open_taken(fd, NULL, path, image_ret, err);
 }
 
 int thump_image_open_fd(int fd, const char *name, struct thump_image **image_ret,
@@ -229,7 +234,13 @@ int thump_image_open_fd(int fd, const char *name, struct thump_image **image_ret
 
 	if (copy < 0)
 		return thump_fail_errno(err, "image %s", name);
-	return open_taken(copy, name, image_ret, err);
+	return open_taken(copy, NULL, name, image_ret, err);
+}
+
+int thump_image_open_unpacked(int fd, const struct stat *origin, const char *name,
+			      struct thump_image **image_ret, struct thump_err *err)
+{
+	return open_taken(fd, origin, name, image_ret, err);
 }
 
 void thump_image_destroy(struct thump_image *image)
@@ -258,4 +269,25 @@ int thump_image_fd(const struct thump_image *image)
 uint64_t thump_image_size(const struct thump_image *image)
 {
 	return image->size_bytes;
+}
+
+const struct stat *thump_image_origin(const struct thump_image *image)
+{
+	return &image->origin;
+}
+
+bool thump_image_is_unpacked(const struct thump_image *image)
+{
+	return image->unpacked;
+}
+
+struct thump_image_parts thump_image_parts(const struct thump_image *image)
+{
+	return (struct thump_image_parts){
+		.memory = IMG_DATA_OFFSET,
+		.backings = image->memory_end,
+		.debug = image->backing_end,
+		.zeros = image->debug_end,
+		.meta = image->meta_offset,
+	};
 }

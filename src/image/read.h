@@ -10,6 +10,8 @@
 struct thump_image {
 	int fd;
 	char *name; /* for messages */
+	struct stat origin;
+	bool unpacked;
 	uint64_t size_bytes;
 	uint64_t seal;	     /* covers all but content; its checksums cover that */
 	unsigned char *meta; /* a copy of the file from e_phoff on; the model points into it */

@@ -145,26 +145,22 @@ int thump_check_machine(struct thump_plan *plan, struct thump_problems *problems
 /* ---- whose image, whose process ----------------------------------------------------------------
  */
 
-int thump_check_owner(struct thump_plan *plan, struct thump_problems *problems,
-		      struct thump_err *err)
+void thump_check_owner(struct thump_plan *plan, struct thump_problems *problems)
 {
-	struct stat st;
+	const struct stat *origin = thump_image_origin(plan->image);
 
-	if (fstat(thump_image_fd(plan->image), &st) < 0)
-		return thump_fail_errno(err, "fstat the image");
 	if (plan->options.trust_any_owner)
-		return 0;
-	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return;
+	if (origin->st_uid != 0 && origin->st_uid != geteuid())
 		thump_problem_add(problems, false, -1, "owner",
 				  "the image belongs to uid %u: whoever wrote it decides what runs "
 				  "(--trust-any-owner restores it all the same)",
-				  st.st_uid);
-	if (st.st_mode & (S_IWGRP | S_IWOTH))
+				  origin->st_uid);
+	if (origin->st_mode & (S_IWGRP | S_IWOTH))
 		thump_problem_add(problems, false, -1, "owner",
 				  "others may write the image (mode %04o; chmod go-w, or "
 				  "--trust-any-owner)",
-				  st.st_mode & 07777);
-	return 0;
+				  origin->st_mode & 07777);
 }
 
 static bool one_identity(const struct thump_creds *creds)
@@ -410,6 +406,8 @@ static const char *lazy_obstacle(const struct thump_plan *plan)
 
 	if (plan->model->nr_vmas > LAZY_MAX_VMAS)
 		return "the program has too many mappings";
+	if (thump_image_is_unpacked(plan->image))
+		return "the image is packed, or comes from a pipe";
 	if (fstatfs(thump_image_fd(plan->image), &fs) < 0)
 		return "its file system does not answer";
 	if (is_network_fs(fs.f_type))
@@ -447,6 +445,9 @@ static enum thump_memory_mode choose_memory(const struct thump_plan *plan,
 		memory = plan->model->nr_vouched ? THUMP_MEMORY_LAZY : THUMP_MEMORY_EAGER;
 	if (memory == THUMP_MEMORY_EAGER)
 		return memory;
+	/* Unpacked memory belongs to us alone: nobody expects it to be mapped. */
+	if (plan->options.memory == THUMP_MEMORY_AUTO && thump_image_is_unpacked(plan->image))
+		return THUMP_MEMORY_EAGER;
 	obstacle = lazy_obstacle(plan);
 	if (!obstacle)
 		return memory;

@@ -208,8 +208,7 @@ static inline bool thump_limit_is_raised(uint32_t resource)
  * or the kernel. */
 THUMP_MUST_CHECK int thump_check_machine(struct thump_plan *plan, struct thump_problems *problems,
 					 struct thump_err *err);
-THUMP_MUST_CHECK int thump_check_owner(struct thump_plan *plan, struct thump_problems *problems,
-				       struct thump_err *err);
+void thump_check_owner(struct thump_plan *plan, struct thump_problems *problems);
 void thump_check_ids(struct thump_plan *plan, struct thump_problems *problems);
 THUMP_MUST_CHECK int thump_check_files(struct thump_plan *plan, struct thump_problems *problems,
 				       struct thump_err *err);

@@ -14,6 +14,9 @@ import struct
 import subprocess
 import sys
 
+import packed
+from packed import Damaged, require
+
 PAGE = 4096
 CHUNK = 1 << 20
 NONE = 0xFFFFFFFF
@@ -71,15 +74,6 @@ except ImportError:
 
 
 # ---- fields --------------------------------------------------------------------------------------
-
-class Damaged(Exception):
-    pass
-
-
-def require(condition, rule):
-    if not condition:
-        raise Damaged(rule)
-
 
 class Fields:
     """The payload of a record, taken from front to back."""
@@ -358,6 +352,10 @@ def check_segments(segments, image):
 def read_image(path):
     with open(path, "rb") as file:
         data = file.read()
+    return read_bytes(packed.unpack(data) if data[:8] == packed.MAGIC else data)
+
+
+def read_bytes(data):
     header = header_of(data)
     first, *rest = segments_of(data, header)
     notes_at = header["phoff"] + 56 * header["phnum"]

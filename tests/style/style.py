@@ -26,6 +26,7 @@ LAYERS = {
     "model": ("base",),
     "proc": ("base", "model"),
     "image": ("base", "model"),
+    "pack": ("base", "model", "image"),
     "trace": ("base", "model", "proc"),
     "kinds": ("base", "model", "proc", "image", "trace"),
     "capture": ("base", "model", "proc", "image", "trace", "kinds",
@@ -34,7 +35,7 @@ LAYERS = {
                 "resume/abi.h", "resume/blob.h"),
     "resume": (),
     "coord": ("base/clock.h",),
-    "cli": ("base", "model", "proc", "image", "trace", "kinds", "capture", "rebuild",
+    "cli": ("base", "model", "proc", "image", "pack", "trace", "kinds", "capture", "rebuild",
             "coord/abi.h"),
 }
 PRINT_OR_EXIT = re.compile(

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `thump pack` and `thump unpack`: an image for storage and transport, and back. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/report.h"
+#include "pack/pack.h"
+
+static const char pack_usage[] =
+	"usage: thump pack FILE -o OUT [OPTION...]\n"
+	"\n"
+	"Make a packed image OUT of the image FILE, for storage and transport.\n"
+	"\n"
+	"  -o, --output OUT     write the packed image to OUT\n"
+	"      --compress METHOD\n"
+	"                       zstd (default), zstd:LEVEL (1 to 22), lz4 or none\n"
+	"      --mode MODE      permissions of OUT, octal (default 0400)\n"
+	"      --json           print one JSON object on stdout\n"
+	"  -v, --verbose        say on stderr how small it became, and how fast\n"
+	"  -h, --help           print this\n"
+	"      --version        print thump's version\n"
+	"\n"
+	"Exit codes: 0 done; 1 failed; 2 usage; 3 made for another thump or machine;\n"
+	"4 FILE is damaged.\n";
+
+static const char unpack_usage[] =
+	"usage: thump unpack FILE -o OUT [OPTION...]\n"
+	"\n"
+	"Make the image OUT of the packed image FILE; FILE may be -, standard input.\n"
+	"\n"
+	"  -o, --output OUT     write the image to OUT\n"
+	"      --mode MODE      permissions of OUT, octal (default 0400)\n"
+	"      --json           print one JSON object on stdout\n"
+	"  -v, --verbose        say on stderr how big it became, and how fast\n"
+	"  -h, --help           print this\n"
+	"      --version        print thump's version\n"
+	"\n"
+	"Exit codes: 0 done; 1 failed; 2 usage; 3 made for another thump or machine;\n"
+	"4 FILE is damaged.\n";
+
+enum { OPT_COMPRESS = THUMP_OPT_VERB, OPT_MODE };
+
+struct packing {
+	struct thump_common common;
+	const char *from, *to;
+	mode_t mode;
+	struct thump_compression compression;
+	struct thump_progress progress;
+	uint64_t start_ns;
+};
+
+static int take_option(void *ctx, int opt)
+{
+	struct packing *packing = ctx;
+
+	switch (opt) {
+	case 'o':
+		packing->to = optarg;
+		return -1;
+	case OPT_MODE:
+		return thump_mode_option(&packing->common, optarg, &packing->mode);
+	case OPT_COMPRESS:
+		if (thump_compression_parse(optarg, &packing->compression) == 0)
+			return -1;
+		return thump_usage_error(&packing->common,
+					 "--compress takes zstd, zstd:LEVEL, lz4 or none, not %s",
+					 optarg);
+	default:
+		return thump_common_option(&packing->common, opt);
+	}
+}
+
+static int parse(struct packing *packing, int argc, char **argv, const struct option *options)
+{
+	int status = thump_parse_options(&packing->common, argc, argv, ":o:hv", options,
+					 take_option, packing);
+
+	if (status >= 0)
+		return status;
+	if (optind + 1 != argc)
+		return thump_usage_error(&packing->common, "one image is expected");
+	if (!packing->to)
+		return thump_usage_error(&packing->common, "where to? -o OUT is missing");
+	packing->from = argv[optind];
+	packing->start_ns = thump_now_ns();
+	thump_progress_init(&packing->progress, packing->common.verb);
+	return -1;
+}
+
+/* Both sizes of one image, and how long it took to make one of the other. */
+static int report(struct packing *packing, uint64_t raw_bytes, uint64_t packed_bytes,
+		  const struct thump_err *err)
+{
+	const struct thump_common *common = &packing->common;
+	double seconds = (double)(thump_now_ns() - packing->start_ns) / (double)THUMP_NS_PER_S;
+
+	thump_progress_clear(&packing->progress);
+	if (common->json)
+		return thump_print_json(json_pack("{s:o, s:o, s:I, s:I, s:o}", "image",
+						  thump_json_text(packing->from), "output",
+						  thump_json_text(packing->to), "raw_bytes",
+						  (json_int_t)raw_bytes, "packed_bytes",
+						  (json_int_t)packed_bytes, "error",
+						  thump_json_error(err)),
+					err->code);
+	thump_print_error(common, err);
+	if (err->code == THUMP_OK && common->verbose)
+		fprintf(stderr,
+			"thump %s: %.1f MB raw, %.1f MB packed (%.0f%%) in %.3f s (%.0f MB/s)\n",
+			common->verb, (double)raw_bytes / 1e6, (double)packed_bytes / 1e6,
+			100.0 * (double)packed_bytes / (double)raw_bytes, seconds,
+			(double)raw_bytes / 1e6 / seconds);
+	return err->code;
+}
+
+static int verb_pack(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "output", required_argument, NULL, 'o' },
+		{ "compress", required_argument, NULL, OPT_COMPRESS },
+		{ "mode", required_argument, NULL, OPT_MODE },
+		THUMP_COMMON_OPTIONS,
+		{ 0 },
+	};
+	struct packing packing = { .common = { .verb = "pack", .usage = pack_usage },
+				   .compression = thump_compression_default };
+	const struct thump_open_options open_options = { .extent = THUMP_OPEN_ALL };
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_pack_stats stats = { 0 };
+	struct thump_image *image = NULL;
+	int status = parse(&packing, argc, argv, options);
+
+	if (status >= 0)
+		return status;
+	if (thump_open(packing.from, &open_options, &image, NULL, &err) == 0) {
+		const struct thump_pack_options pack_options = {
+			.path = packing.to,
+			.mode = packing.mode,
+			.compression = packing.compression,
+			.progress = thump_progress_show,
+			.progress_ctx = &packing.progress,
+		};
+
+		(void)!thump_pack(image, &pack_options, &stats, &err);
+	}
+	thump_image_destroy(image);
+	return report(&packing, stats.raw_bytes, stats.file_bytes, &err);
+}
+
+static int verb_unpack(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "output", required_argument, NULL, 'o' },
+		{ "mode", required_argument, NULL, OPT_MODE },
+		THUMP_COMMON_OPTIONS,
+		{ 0 },
+	};
+	struct packing packing = { .common = { .verb = "unpack", .usage = unpack_usage } };
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_packed_info info = { 0 };
+	struct thump_unpack_options unpack_options;
+	int status = parse(&packing, argc, argv, options);
+
+	if (status >= 0)
+		return status;
+	unpack_options = (struct thump_unpack_options){
+		.path = packing.to,
+		.mode = packing.mode,
+		.progress = thump_progress_show,
+		.progress_ctx = &packing.progress,
+	};
+	(void)!thump_unpack(packing.from, &unpack_options, &info, &err);
+	return report(&packing, info.raw_bytes, info.file_bytes, &err);
+}
+
+const struct thump_verb thump_verb_pack = {
+	.name = "pack",
+	.summary = "make a small image for storage and transport",
+	.run = verb_pack,
+};
+
+const struct thump_verb thump_verb_unpack = {
+	.name = "unpack",
+	.summary = "make an image of a packed one",
+	.run = verb_unpack,
+};

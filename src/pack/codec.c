@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pack/codec.h"
+
+#include <lz4.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+struct pack_coder {
+	struct thump_compression compression;
+	ZSTD_CCtx *compress;
+	ZSTD_DCtx *decompress;
+};
+
+static int coder_failed(struct pack_coder *coder, struct thump_err *err)
+{
+	pack_coder_destroy(coder);
+	errno = ENOMEM;
+	return thump_fail_errno(err, "memory to compress chunks");
+}
+
+int pack_coder_create(const struct thump_compression *compression, struct pack_coder **coder_ret,
+		      struct thump_err *err)
+{
+	struct pack_coder *coder = calloc(1, sizeof(*coder));
+
+	if (!coder)
+		return coder_failed(coder, err);
+	coder->compression = *compression;
+	if (compression->method == THUMP_COMPRESS_ZSTD) {
+		coder->compress = ZSTD_createCCtx();
+		if (!coder->compress)
+			return coder_failed(coder, err);
+	}
+	*coder_ret = coder;
+	return 0;
+}
+
+int pack_decoder_create(struct pack_coder **coder_ret, struct thump_err *err)
+{
+	struct pack_coder *coder = calloc(1, sizeof(*coder));
+
+	if (!coder)
+		return coder_failed(coder, err);
+	coder->decompress = ZSTD_createDCtx();
+	if (!coder->decompress)
+		return coder_failed(coder, err);
+	*coder_ret = coder;
+	return 0;
+}
+
+void pack_coder_destroy(struct pack_coder *coder)
+{
+	if (!coder)
+		return;
+	(void)ZSTD_freeCCtx(coder->compress);
+	(void)ZSTD_freeDCtx(coder->decompress);
+	free(coder);
+}
+
+static bool is_zero(const unsigned char *raw, size_t size)
+{
+	return raw[0] == 0 && memcmp(raw, raw + 1, size - 1) == 0;
+}
+
+/* 0: it does not get smaller. */
+static size_t compress(struct pack_coder *coder, const unsigned char *raw, size_t size,
+		       unsigned char *stored)
+{
+	size_t got = 0;
+	int count;
+
+	switch (coder->compression.method) {
+	case THUMP_COMPRESS_NONE:
+		break;
+	case THUMP_COMPRESS_ZSTD:
+		got = ZSTD_compressCCtx(coder->compress, stored, size - 1, raw, size,
+					coder->compression.level);
+		if (ZSTD_isError(got))
+			got = 0;
+		break;
+	case THUMP_COMPRESS_LZ4:
+		count = LZ4_compress_default((const char *)raw, (char *)stored, (int)size,
+					     (int)size - 1);
+		got = count > 0 ? (size_t)count : 0;
+		break;
+	}
+	return got;
+}
+
+void pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, const unsigned char *raw,
+		 unsigned char stored[PACK_STORED_ROOM], const unsigned char **stored_ret)
+{
+	size_t size;
+
+	chunk->same = 0;
+	*stored_ret = stored;
+	if (is_zero(raw, chunk->raw_size)) {
+		chunk->form = PACK_ZEROS;
+		chunk->stored_size = 0;
+		memset(chunk->hash, 0, sizeof(chunk->hash));
+		return;
+	}
+	size = compress(coder, raw, chunk->raw_size, stored);
+	if (size) {
+		chunk->form =
+			coder->compression.method == THUMP_COMPRESS_LZ4 ? PACK_LZ4 : PACK_ZSTD;
+	} else {
+		chunk->form = PACK_PLAIN;
+		size = chunk->raw_size;
+		*stored_ret = raw;
+	}
+	chunk->stored_size = (uint32_t)size;
+	(void)crypto_generichash(chunk->hash, sizeof(chunk->hash), *stored_ret, size, NULL, 0);
+}
+
+static bool decompress(struct pack_coder *coder, const struct pack_chunk *chunk,
+		       const unsigned char *stored, unsigned char *raw)
+{
+	if (chunk->form == PACK_LZ4)
+		return LZ4_decompress_safe((const char *)stored, (char *)raw,
+					   (int)chunk->stored_size,
+					   (int)chunk->raw_size) == (int)chunk->raw_size;
+	/* One frame: the function would take several. */
+	return ZSTD_findFrameCompressedSize(stored, chunk->stored_size) == chunk->stored_size &&
+	       ZSTD_decompressDCtx(coder->decompress, raw, chunk->raw_size, stored,
+				   chunk->stored_size) == chunk->raw_size;
+}
+
+int pack_decode(struct pack_coder *coder, const struct pack_chunk *chunk,
+		const unsigned char *stored, unsigned char raw[PACK_CHUNK_BYTES],
+		const unsigned char **raw_ret, struct thump_err *err)
+{
+	unsigned char hash[PACK_HASH_SIZE];
+
+	(void)crypto_generichash(hash, sizeof(hash), stored, chunk->stored_size, NULL, 0);
+	if (memcmp(hash, chunk->hash, sizeof(hash)) != 0)
+		return thump_damaged(err, "it does not match its hash");
+	*raw_ret = stored;
+	if (chunk->form == PACK_PLAIN)
+		return 0;
+	*raw_ret = raw;
+	if (!decompress(coder, chunk, stored, raw))
+		return thump_damaged(err, "it does not decompress to its size");
+	return 0;
+}

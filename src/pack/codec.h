@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One chunk <-> what is stored of it. A coder belongs to one thread. */
+#ifndef THUMP_PACK_CODEC_H
+#define THUMP_PACK_CODEC_H
+
+#include "pack/pack.h"
+#include "pack/table.h"
+
+/* Room that pack_encode may need: a chunk that grows is stored as it is. */
+#define PACK_STORED_ROOM PACK_CHUNK_BYTES
+
+struct pack_coder;
+
+THUMP_MUST_CHECK int pack_coder_create(const struct thump_compression *compression,
+				       struct pack_coder **coder_ret, struct thump_err *err);
+/* For decoding; `compression` is not needed. */
+THUMP_MUST_CHECK int pack_decoder_create(struct pack_coder **coder_ret, struct thump_err *err);
+void pack_coder_destroy(struct pack_coder *coder);
+
+/*
+ * Takes chunk->raw_size bytes; sets form, stored_size and hash. What is stored is in `stored`, or
+ * is `raw` itself (PACK_PLAIN); *stored_ret says where.
+ */
+void pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, const unsigned char *raw,
+		 unsigned char stored[PACK_STORED_ROOM], const unsigned char **stored_ret);
+
+/* Untrusted bytes: checks the hash before anything else, then that exactly raw_size bytes come of
+ * them. *raw_ret is `raw`, or `stored` itself. */
+THUMP_MUST_CHECK int pack_decode(struct pack_coder *coder, const struct pack_chunk *chunk,
+				 const unsigned char *stored, unsigned char raw[PACK_CHUNK_BYTES],
+				 const unsigned char **raw_ret, struct thump_err *err);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Images for storage and transport: the bytes of an image in chunks, each compressed by itself;
+ * docs/FORMAT.md, "Packed images". Packing and unpacking do not depend on each other. What is
+ * unpacked is trusted no more than any other image.
+ */
+#ifndef THUMP_PACK_PACK_H
+#define THUMP_PACK_PACK_H
+
+#include "image/image.h"
+
+enum thump_compress_method {
+	THUMP_COMPRESS_NONE = 0,
+	THUMP_COMPRESS_ZSTD,
+	THUMP_COMPRESS_LZ4,
+};
+
+struct thump_compression {
+	enum thump_compress_method method;
+	int level; /* of zstd */
+};
+
+/* "zstd", "zstd:LEVEL", "lz4" or "none". */
+THUMP_MUST_CHECK int thump_compression_parse(const char *text,
+					     struct thump_compression *compression_ret);
+/* What is taken when nobody asks for anything: zstd at its fastest ordinary level. */
+extern const struct thump_compression thump_compression_default;
+
+/* ---- packing --------------------------------------------------------------------------- */
+
+struct thump_pack_options {
+	const char *path; /* final name; written as a temporary file beside it */
+	mode_t mode;	  /* 0: 0400 */
+	struct thump_compression compression;
+	thump_progress_fn progress; /* may be NULL; called from the caller's thread */
+	void *progress_ctx;
+};
+
+struct thump_pack_stats {
+	uint64_t raw_bytes, file_bytes;
+	uint64_t zero_bytes, same_bytes; /* of chunks that cost nothing */
+	uint32_t nr_chunks;
+};
+
+/* Checks all content of the image and writes it, synced, under the name. */
+THUMP_MUST_CHECK int thump_pack(struct thump_image *image, const struct thump_pack_options *options,
+				struct thump_pack_stats *stats_ret, struct thump_err *err);
+
+/* ---- reading --------------------------------------------------------------------------- */
+
+/* What its head says of a packed image. */
+struct thump_packed_info {
+	uint64_t file_bytes, raw_bytes;
+	uint64_t raw_meta_offset; /* its e_phoff */
+	uint32_t nr_chunks;
+};
+
+enum thump_open_extent {
+	THUMP_OPEN_ALL,	 /* content, too */
+	THUMP_OPEN_META, /* what thump_image_open reads: content may be missing */
+};
+
+struct thump_open_options {
+	enum thump_open_extent extent;
+	thump_progress_fn progress; /* may be NULL; of unpacking */
+	void *progress_ctx;
+};
+
+/*
+ * Opens the image `path`, packed or not; "-" is stdin, which may be a pipe. A packed one is
+ * unpacked into memory, where it stays until the image is destroyed. `info_ret` may be NULL;
+ * raw_bytes is 0 there when the image is not packed.
+ */
+THUMP_MUST_CHECK int thump_open(const char *path, const struct thump_open_options *options,
+				struct thump_image **image_ret, struct thump_packed_info *info_ret,
+				struct thump_err *err);
+
+/* Unpacks `path` ("-": stdin) into the file options->path, which is an image when it has its
+ * name. An image that is not packed is refused. */
+struct thump_unpack_options {
+	const char *path;
+	mode_t mode; /* 0: 0400 */
+	thump_progress_fn progress;
+	void *progress_ctx;
+};
+THUMP_MUST_CHECK int thump_unpack(const char *path, const struct thump_unpack_options *options,
+				  struct thump_packed_info *info_ret, struct thump_err *err);
+
+#endif

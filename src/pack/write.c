@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packing. The size of all that stands in front of the data follows from the number of chunks, so
+ * that data is written as it comes and the table, which comes first, last.
+ */
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "image/tempfile.h"
+#include "pack/codec.h"
+#include "pack/cut.h"
+#include "pack/team.h"
+
+struct packing {
+	struct thump_image *image;
+	const struct thump_pack_options *options;
+	int fd;
+	struct pack_chunk *chunks;
+	uint32_t nr_chunks;
+	uint64_t data_offset; /* in the file */
+	/* chunk index + 1 by hash of what is stored; 0: free */
+	uint32_t *known;
+	size_t known_room; /* a power of two */
+	pthread_t caller;
+	struct pack_team team;
+	/* under its lock */
+	uint32_t nr_taken, nr_placed;
+	uint64_t data_size;
+};
+
+/* Buffers of one thread. */
+struct bench {
+	struct pack_coder *coder;
+	unsigned char *raw, *stored;
+};
+
+static void bench_deinit(struct bench *bench)
+{
+	pack_coder_destroy(bench->coder);
+	free(bench->raw);
+	free(bench->stored);
+}
+
+static int bench_init(struct bench *bench, const struct thump_compression *compression,
+		      struct thump_err *err)
+{
+	*bench = (struct bench){ .raw = malloc(PACK_CHUNK_BYTES),
+				 .stored = malloc(PACK_STORED_ROOM) };
+	if (!bench->raw || !bench->stored)
+		(void)thump_fail_errno(err, "memory for chunks");
+	else if (pack_coder_create(compression, &bench->coder, err) == 0)
+		return 0;
+	bench_deinit(bench);
+	return -1;
+}
+
+/* ---- in the order of the table ----------------------------------------------------------- */
+
+/* Stored alike: the first chunk that is; else this one becomes known. */
+static uint32_t find_same(struct packing *packing, uint32_t index)
+{
+	const struct pack_chunk *chunk = &packing->chunks[index];
+	size_t slot;
+
+	memcpy(&slot, chunk->hash, sizeof(slot));
+	for (;; slot++) {
+		uint32_t *known = &packing->known[slot & (packing->known_room - 1)];
+		const struct pack_chunk *other = &packing->chunks[*known ? *known - 1 : 0];
+
+		if (*known == 0) {
+			*known = index + 1;
+			return index;
+		}
+		if (other->form == chunk->form && other->raw_size == chunk->raw_size &&
+		    memcmp(other->hash, chunk->hash, sizeof(chunk->hash)) == 0)
+			return *known - 1;
+	}
+}
+
+static void become_same(struct pack_chunk *chunk, uint32_t index)
+{
+	chunk->form = PACK_SAME;
+	chunk->same = index;
+	chunk->stored_size = 0;
+	memset(chunk->hash, 0, sizeof(chunk->hash));
+}
+
+/* Waits until all chunks before this one have their place, and gives it its own. */
+static bool place(struct packing *packing, uint32_t index, uint64_t *offset_ret)
+{
+	struct pack_chunk *chunk = &packing->chunks[index];
+	struct pack_team *team = &packing->team;
+	bool failed;
+
+	pthread_mutex_lock(&team->lock);
+	while (packing->nr_placed != index && !team->failed)
+		pthread_cond_wait(&team->changed, &team->lock);
+	failed = team->failed;
+	if (!failed) {
+		uint32_t same = chunk->form == PACK_ZEROS ? index : find_same(packing, index);
+
+		if (same != index)
+			become_same(chunk, same);
+		*offset_ret = packing->data_offset + packing->data_size;
+		packing->data_size += chunk->stored_size;
+		packing->nr_placed++;
+		pthread_cond_broadcast(&team->changed);
+	}
+	pthread_mutex_unlock(&team->lock);
+	return !failed;
+}
+
+static bool take(struct packing *packing, uint32_t *index_ret)
+{
+	bool more;
+
+	pthread_mutex_lock(&packing->team.lock);
+	more = packing->nr_taken < packing->nr_chunks && !packing->team.failed;
+	if (more)
+		*index_ret = packing->nr_taken++;
+	pthread_mutex_unlock(&packing->team.lock);
+	return more;
+}
+
+/* ---- one chunk ---------------------------------------------------------------------------- */
+
+/* Content is checked: what is packed damaged would look whole for ever. The rest was, by its
+ * seal. */
+static int read_chunk(struct packing *packing, const struct pack_chunk *chunk, unsigned char *raw,
+		      struct thump_err *err)
+{
+	const struct thump_image_parts parts = thump_image_parts(packing->image);
+
+	if (chunk->raw_offset >= parts.memory && chunk->raw_offset < parts.meta &&
+	    thump_image_verify_range(packing->image, chunk->raw_offset, chunk->raw_size, err) < 0)
+		return -1;
+	if (thump_pread_full(thump_image_fd(packing->image), raw, chunk->raw_size,
+			     chunk->raw_offset) < 0)
+		return thump_fail_errno(err, "read the image at %#" PRIx64, chunk->raw_offset);
+	return 0;
+}
+
+static int pack_chunk(struct packing *packing, struct bench *bench, uint32_t index,
+		      struct thump_err *err)
+{
+	struct pack_chunk *chunk = &packing->chunks[index];
+	const unsigned char *stored;
+	uint64_t offset;
+
+	if (read_chunk(packing, chunk, bench->raw, err) < 0)
+		return -1;
+	pack_encode(bench->coder, chunk, bench->raw, bench->stored, &stored);
+	if (!place(packing, index, &offset))
+		return 0;
+	if (chunk->stored_size &&
+	    thump_pwrite_full(packing->fd, stored, chunk->stored_size, offset) < 0)
+		return thump_fail_errno(err, "write");
+	return 0;
+}
+
+static int pack_chunks(void *ctx, struct thump_err *err)
+{
+	struct packing *packing = ctx;
+	const struct thump_pack_options *options = packing->options;
+	struct bench bench;
+	uint32_t index;
+	int failed = bench_init(&bench, &options->compression, err);
+
+	if (failed)
+		return -1;
+	while (!failed && take(packing, &index)) {
+		failed = pack_chunk(packing, &bench, index, err);
+		if (options->progress && pthread_equal(pthread_self(), packing->caller))
+			options->progress(options->progress_ctx, packing->chunks[index].raw_offset,
+					  thump_image_size(packing->image));
+	}
+	bench_deinit(&bench);
+	return failed;
+}
+
+/* ---- the file ------------------------------------------------------------------------------ */
+
+static int write_front(struct packing *packing, struct thump_err *err)
+{
+	const struct pack_head head = {
+		.version = PACK_VERSION,
+		.raw_size = thump_image_size(packing->image),
+		.raw_meta_offset = thump_image_parts(packing->image).meta,
+		.data_size = packing->data_size,
+		.nr_chunks = packing->nr_chunks,
+	};
+	auto_buf struct thump_buf buf = THUMP_BUF_INIT;
+	unsigned char digest[PACK_HASH_SIZE];
+
+	pack_head_encode(&buf, &head);
+	pack_table_encode(&buf, packing->chunks, packing->nr_chunks);
+	if (!buf.failed)
+		(void)crypto_generichash(digest, sizeof(digest), buf.bytes, buf.size_bytes, NULL,
+					 0);
+	thump_buf_put(&buf, digest, sizeof(digest));
+	thump_buf_put_u32(&buf, 0); /* signatures */
+	if (buf.failed) {
+		errno = ENOMEM;
+		return thump_fail_errno(err, "memory for the table of chunks");
+	}
+	if (thump_pwrite_full(packing->fd, buf.bytes, buf.size_bytes, 0) < 0)
+		return thump_fail_errno(err, "write");
+	return 0;
+}
+
+static int prepare(struct packing *packing, struct thump_err *err)
+{
+	if (sodium_init() < 0)
+		return thump_fail(err, "libsodium cannot be used here");
+	if (pack_cut(packing->image, &packing->chunks, &packing->nr_chunks, err) < 0)
+		return -1;
+	packing->data_offset = PACK_HEAD_SIZE + (uint64_t)packing->nr_chunks * PACK_ENTRY_SIZE +
+			       PACK_HASH_SIZE + sizeof(uint32_t);
+	/* At most half full, so that searches end soon. */
+	packing->known_room = 16;
+	while (packing->known_room < 2 * (size_t)packing->nr_chunks)
+		packing->known_room *= 2;
+	packing->known = calloc(packing->known_room, sizeof(*packing->known));
+	return packing->known ? 0 : thump_fail_errno(err, "memory to find chunks again");
+}
+
+static void sum_up(const struct packing *packing, struct thump_pack_stats *stats_ret)
+{
+	*stats_ret = (struct thump_pack_stats){
+		.raw_bytes = thump_image_size(packing->image),
+		.file_bytes = packing->data_offset + packing->data_size,
+		.nr_chunks = packing->nr_chunks,
+	};
+	for (uint32_t i = 0; i < packing->nr_chunks; i++) {
+		if (packing->chunks[i].form == PACK_ZEROS)
+			stats_ret->zero_bytes += packing->chunks[i].raw_size;
+		if (packing->chunks[i].form == PACK_SAME)
+			stats_ret->same_bytes += packing->chunks[i].raw_size;
+	}
+}
+
+static int pack_into(struct thump_image *image, const struct thump_pack_options *options, int fd,
+		     struct thump_pack_stats *stats_ret, struct thump_err *err)
+{
+	struct packing packing = {
+		.image = image, .options = options, .fd = fd, .caller = pthread_self()
+	};
+	int failed = prepare(&packing, err);
+
+	if (!failed)
+		failed =
+			pack_team_run(&packing.team, packing.nr_chunks, pack_chunks, &packing, err);
+	if (!failed)
+		failed = write_front(&packing, err);
+	if (!failed)
+		sum_up(&packing, stats_ret);
+	free(packing.chunks);
+	free(packing.known);
+	return failed;
+}
+
+int thump_pack(struct thump_image *image, const struct thump_pack_options *options,
+	       struct thump_pack_stats *stats_ret, struct thump_err *err)
+{
+	struct image_tempfile file = IMAGE_TEMPFILE_INIT;
+	int failed = image_tempfile_create(options->path, &file, err);
+
+	if (!failed)
+		failed = pack_into(image, options, file.fd, stats_ret, err);
+	/* The mode is as asked for, whatever the umask. */
+	if (!failed &&
+	    (fchmod(file.fd, options->mode ? options->mode : 0400) < 0 || fsync(file.fd) < 0))
+		failed = thump_fail_errno(err, "finish the file");
+	if (!failed)
+		failed = image_tempfile_commit(&file, true, err);
+	image_tempfile_deinit(&file);
+	return failed ? thump_add_context(err, "packed image %s", options->path) : 0;
+}

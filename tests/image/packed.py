@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packed images: the second reader, written from docs/FORMAT.md alone.
+
+BLAKE2b comes with Python; an LZ4 block is the few lines below; Zstandard is the command zstd(1).
+"""
+import hashlib
+import struct
+import subprocess
+
+MAGIC = bytes.fromhex("897468756d700d0a")
+HEAD_SIZE, ENTRY_SIZE, HASH_SIZE = 96, 48, 32
+ZEROS, SAME, PLAIN, ZSTD, LZ4 = range(5)
+NO_HASH = bytes(HASH_SIZE)
+
+
+class Damaged(Exception):
+    pass
+
+
+def require(condition, rule):
+    if not condition:
+        raise Damaged(rule)
+
+
+def blake2b(data):
+    return hashlib.blake2b(data, digest_size=HASH_SIZE).digest()
+
+
+def long_length(data, at, length):
+    """A length that is 15 in the token goes on in bytes, the last of which is not 255."""
+    while length >= 15:
+        require(at < len(data), "LZ4: a length ends early")
+        length += data[at]
+        at += 1
+        if data[at - 1] != 255:
+            break
+    return length, at
+
+
+def lz4_block(data):
+    """lz4_Block_format: sequences of literals and of matches."""
+    out, at = bytearray(), 0
+    while True:
+        require(at < len(data), "LZ4: no token")
+        token = data[at]
+        literals, at = long_length(data, at + 1, token >> 4)
+        require(at + literals <= len(data), "LZ4: literals end early")
+        out += data[at:at + literals]
+        at += literals
+        if at == len(data):
+            return bytes(out)
+        require(at + 2 <= len(data), "LZ4: an offset ends early")
+        offset = struct.unpack_from("<H", data, at)[0]
+        length, at = long_length(data, at + 2, token & 15)
+        length += 4
+        require(0 < offset <= len(out), "LZ4: an offset before the beginning")
+        for _ in range(length):
+            out.append(out[-offset])
+
+
+def zstd_frame(data):
+    result = subprocess.run(["zstd", "-dcq"], input=data, stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL)
+    require(result.returncode == 0, "a Zstandard frame is broken")
+    return result.stdout
+
+
+def head_of(data):
+    require(len(data) >= HEAD_SIZE, "HEAD ends early")
+    fields = struct.unpack_from("<IIQQQII", data, 8)
+    names = ("version", "flags", "raw_size", "raw_meta_offset", "data_size", "nr_chunks", "keys_size")
+    head = dict(zip(names, fields))
+    table_end = HEAD_SIZE + head["keys_size"] + head["nr_chunks"] * ENTRY_SIZE
+    require(len(data) >= table_end + HASH_SIZE + 4, "the table ends early")
+    require(data[table_end:table_end + HASH_SIZE] == blake2b(data[:table_end]), "DIGEST")
+    require(head["version"] == 1, "version")
+    require(head["flags"] == 0 and head["keys_size"] == 0, "flags, keys")
+    require(not any(data[48:HEAD_SIZE]), "the end of HEAD is not zero")
+    require(4096 <= head["raw_size"] <= 1 << 46, "raw_size")
+    require(1 <= head["nr_chunks"] <= 4 << 20, "nr_chunks")
+    require(data[table_end + HASH_SIZE:table_end + HASH_SIZE + 4] == bytes(4), "SIGNATURES")
+    head["data_at"] = table_end + HASH_SIZE + 4
+    require(len(data) == head["data_at"] + head["data_size"], "data ends with the file")
+    return head
+
+
+def entries_of(data, head):
+    names = ("raw_size", "stored_size", "form", "same", "hash")
+    at = HEAD_SIZE + head["keys_size"]
+    for i in range(head["nr_chunks"]):
+        yield dict(zip(names, struct.unpack_from("<IIII32s", data, at + i * ENTRY_SIZE)))
+
+
+def check_entry(entry, before):
+    raw, stored, form = entry["raw_size"], entry["stored_size"], entry["form"]
+    require(1 <= raw <= 1 << 20, "raw_size of a chunk")
+    require(form == SAME or entry["same"] == 0, "same of a chunk")
+    if form in (ZEROS, SAME):
+        require(stored == 0 and entry["hash"] == NO_HASH, "a chunk of which nothing is stored")
+    if form == SAME:
+        require(entry["same"] < len(before), "same is no earlier chunk")
+        other = before[entry["same"]]
+        require(other["form"] >= PLAIN and other["raw_size"] == raw, "same is another chunk")
+    if form == PLAIN:
+        require(stored == raw, "stored_size of a plain chunk")
+    if form in (ZSTD, LZ4):
+        require(1 <= stored < raw, "stored_size of a compressed chunk")
+    require(form <= LZ4, "form of a chunk")
+
+
+def raw_of(entry, stored, before):
+    if entry["form"] == ZEROS:
+        return bytes(entry["raw_size"])
+    if entry["form"] == SAME:
+        return before[entry["same"]]["raw"]
+    require(blake2b(stored) == entry["hash"], "hash of a chunk")
+    decompress = {PLAIN: bytes, ZSTD: zstd_frame, LZ4: lz4_block}[entry["form"]]
+    raw = decompress(stored)
+    require(len(raw) == entry["raw_size"], "raw_size of a chunk")
+    return raw
+
+
+def unpack(data):
+    """The raw image."""
+    head = head_of(data)
+    chunks, at = [], head["data_at"]
+    for entry in entries_of(data, head):
+        check_entry(entry, chunks)
+        entry["raw"] = raw_of(entry, data[at:at + entry["stored_size"]], chunks)
+        at += entry["stored_size"]
+        chunks.append(entry)
+    raw = b"".join(chunk["raw"] for chunk in chunks)
+    require(at == len(data) and len(raw) == head["raw_size"], "the chunks add up")
+    require(struct.unpack_from("<Q", raw, 32)[0] == head["raw_meta_offset"], "raw_meta_offset")
+    return raw

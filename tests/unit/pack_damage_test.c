@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is not as docs/FORMAT.md, "Packed images", says is refused, and never crashes the reader:
+ * accidents (a byte flipped, an end cut off), chunks in other places, and tables that lie with a
+ * digest that is right.
+ */
+#include <setjmp.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+
+#include "base/fd.h"
+#include "pack_fixture.h"
+#include "pack/table.h"
+
+static const struct thump_compression methods[] = {
+	{ THUMP_COMPRESS_NONE, 0 },
+	{ THUMP_COMPRESS_LZ4, 0 },
+	{ THUMP_COMPRESS_ZSTD, 1 },
+};
+
+/* A packed image to be broken. */
+struct victim {
+	unsigned char *good, *bytes;
+	size_t size;
+	struct pack_head head;
+	int fd;
+	char path[64]; /* of a memfd that the broken one is written to */
+};
+
+static void victim_init(struct victim *v, const struct pack_fixture *f,
+			const struct thump_compression *method)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+
+	(void)pack_fixture_pack(f, method);
+	v->good = pack_fixture_read(f->packed, &v->size);
+	v->bytes = malloc(v->size);
+	assert_non_null(v->bytes);
+	memcpy(v->bytes, v->good, v->size);
+	assert_int_equal(pack_head_decode(v->good, &v->head, &err), 0);
+	v->fd = memfd_create("broken", MFD_CLOEXEC);
+	assert_true(v->fd >= 0);
+	(void)snprintf(v->path, sizeof(v->path), "/proc/self/fd/%d", v->fd);
+}
+
+static void victim_deinit(struct victim *v)
+{
+	free(v->good);
+	free(v->bytes);
+	thump_close_fd(&v->fd);
+}
+
+static unsigned char *entry(struct victim *v, uint32_t index)
+{
+	return v->bytes + PACK_HEAD_SIZE + v->head.keys_size + (size_t)index * PACK_ENTRY_SIZE;
+}
+
+static uint32_t field(const unsigned char *at)
+{
+	uint32_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+static void set_field(unsigned char *at, uint32_t value)
+{
+	memcpy(at, &value, sizeof(value));
+}
+
+static void write_victim(struct victim *v, size_t size)
+{
+	assert_int_equal(ftruncate(v->fd, 0), 0);
+	assert_int_equal(thump_pwrite_full(v->fd, v->bytes, size, 0), 0);
+}
+
+/* What a restore or `thump verify` would say of it: opened, and all content checked. */
+static int code_of_victim(struct victim *v, size_t size)
+{
+	const struct thump_open_options options = { .extent = THUMP_OPEN_ALL };
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_image *image;
+
+	write_victim(v, size);
+	if (thump_open(v->path, &options, &image, NULL, &err) == 0) {
+		(void)!thump_image_verify(image, NULL, NULL, &err);
+		thump_image_destroy(image);
+	}
+	return err.code;
+}
+
+/* Makes the digest right again: what is left is what the reader must find by itself. */
+static void set_digest(struct victim *v)
+{
+	size_t size =
+		PACK_HEAD_SIZE + v->head.keys_size + (size_t)v->head.nr_chunks * PACK_ENTRY_SIZE;
+
+	(void)crypto_generichash(v->bytes + size, PACK_HASH_SIZE, v->bytes, size, NULL, 0);
+}
+
+static void forgery_is_damage(struct victim *v)
+{
+	set_digest(v);
+	assert_int_equal(code_of_victim(v, v->size), THUMP_DAMAGED);
+	memcpy(v->bytes, v->good, v->size);
+}
+
+static void every_flipped_byte_is_damage(void **state)
+{
+	for (size_t m = 0; m < THUMP_ARRAY_SIZE(methods); m++) {
+		struct victim v;
+
+		victim_init(&v, *state, &methods[m]);
+		assert_int_equal(code_of_victim(&v, v.size), THUMP_OK);
+		/* Stored as it is, the raw image is most of the file: some of it will do. */
+		for (size_t i = 0; i < v.size; i += methods[m].method ? 1 : 13) {
+			v.bytes[i] ^= (unsigned char)(1u << (i % 8));
+			if (code_of_victim(&v, v.size) != THUMP_DAMAGED)
+				fail_msg("method %zu, byte %zu of %zu", m, i, v.size);
+			v.bytes[i] = v.good[i];
+		}
+		victim_deinit(&v);
+	}
+}
+
+static void every_truncation_is_damage(void **state)
+{
+	struct victim v;
+
+	victim_init(&v, *state, &methods[2]);
+	for (size_t size = 0; size < v.size; size++)
+		if (code_of_victim(&v, size) != THUMP_DAMAGED)
+			fail_msg("cut to %zu of %zu bytes", size, v.size);
+	victim_deinit(&v);
+}
+
+static void trailing_bytes_are_damage(void **state)
+{
+	struct victim v;
+
+	victim_init(&v, *state, &methods[1]);
+	v.bytes = realloc(v.bytes, v.size + 1);
+	v.bytes[v.size] = 0;
+	assert_int_equal(code_of_victim(&v, v.size + 1), THUMP_DAMAGED);
+	victim_deinit(&v);
+}
+
+/* Two chunks of one stored size: their entries, and the data with them, are exchanged. */
+static void swapped_chunks_are_damage(void **state)
+{
+	const struct thump_compression none = { THUMP_COMPRESS_NONE, 0 };
+	unsigned char other[PACK_ENTRY_SIZE];
+	uint32_t a = 0, b = 0;
+	struct victim v;
+
+	victim_init(&v, *state, &none);
+	for (uint32_t i = 1; i < v.head.nr_chunks && !b; i++)
+		for (uint32_t k = 0; k < i && !b; k++)
+			if (field(entry(&v, i) + 4) && field(entry(&v, i)) == field(entry(&v, k)) &&
+			    field(entry(&v, k) + 4)) {
+				a = k;
+				b = i;
+			}
+	assert_true(b > a);
+	memcpy(other, entry(&v, a), sizeof(other));
+	memcpy(entry(&v, a), entry(&v, b), sizeof(other));
+	memcpy(entry(&v, b), other, sizeof(other));
+	/* The hashes are where the data is not. */
+	forgery_is_damage(&v);
+	victim_deinit(&v);
+}
+
+/* The data of a chunk, hash included, that another image of the same program has there. */
+static void replayed_chunk_is_damage(void **state)
+{
+	const struct thump_compression none = { THUMP_COMPRESS_NONE, 0 };
+	struct victim v;
+	unsigned char *data;
+	uint32_t index = 1;
+
+	victim_init(&v, *state, &none);
+	data = v.bytes + v.size - v.head.data_size;
+	while (!field(entry(&v, index) + 4))
+		index++;
+	for (uint32_t i = 0; i < index; i++)
+		data += field(entry(&v, i) + 4);
+	data[7] ^= 1;
+	(void)crypto_generichash(entry(&v, index) + 16, PACK_HASH_SIZE, data,
+				 field(entry(&v, index) + 4), NULL, 0);
+	/* Found by the checksums of the raw image. */
+	forgery_is_damage(&v);
+	victim_deinit(&v);
+}
+
+static void lying_heads_are_damage(void **state)
+{
+	/* Every u32 of HEAD between the version and what is zero, and that. */
+	static const uint32_t lies[] = { 0, 1, 0x7fffffff, 0xffffffff };
+	struct victim v;
+
+	victim_init(&v, *state, &methods[2]);
+	for (size_t at = 16; at < PACK_HEAD_SIZE; at += 4) {
+		for (size_t i = 0; i < THUMP_ARRAY_SIZE(lies); i++) {
+			if (field(v.good + at) == lies[i])
+				continue;
+			set_field(v.bytes + at, lies[i]);
+			forgery_is_damage(&v);
+		}
+	}
+	victim_deinit(&v);
+}
+
+static void lying_tables_are_damage(void **state)
+{
+	static const uint32_t lies[] = { 0,	   1,	       2,	  3,	      4,
+					 5,	   0x100,      0x1000000, 0xfffff,    0x100000,
+					 0x100001, 0x7fffffff, 4096,	  0xffffffffu };
+	struct victim v;
+
+	for (size_t m = 0; m < THUMP_ARRAY_SIZE(methods); m++) {
+		victim_init(&v, *state, &methods[m]);
+		for (uint32_t i = 0; i < v.head.nr_chunks; i++) {
+			for (size_t at = 0; at < 16; at += 4) {
+				for (size_t k = 0; k < THUMP_ARRAY_SIZE(lies); k++) {
+					if (field(entry(&v, i) + at) == lies[k])
+						continue;
+					set_field(entry(&v, i) + at, lies[k]);
+					forgery_is_damage(&v);
+				}
+			}
+		}
+		victim_deinit(&v);
+	}
+}
+
+/* Another version is no damage, and is named; unless the digest says that it is an accident. */
+static void another_version_is_refused(void **state)
+{
+	const struct thump_open_options options = { .extent = THUMP_OPEN_META };
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_image *image;
+	struct victim v;
+
+	victim_init(&v, *state, &methods[0]);
+	set_field(v.bytes + 8, 2);
+	set_digest(&v);
+	write_victim(&v, v.size);
+	assert_int_equal(thump_open(v.path, &options, &image, NULL, &err), -1);
+	assert_int_equal(err.code, THUMP_REFUSED);
+	assert_non_null(strstr(err.text, "version 2"));
+	memcpy(v.bytes, v.good, v.size);
+	set_field(v.bytes + 12, 0x80);
+	set_digest(&v);
+	assert_int_equal(code_of_victim(&v, v.size), THUMP_REFUSED);
+	victim_deinit(&v);
+}
+
+/* All of memory is not had on the word of a head that nothing follows. */
+static void announced_chunks_cost_no_memory(void **state)
+{
+	unsigned char head[PACK_HEAD_SIZE];
+	struct pack_fixture *f = *state;
+	const struct pack_head lie = {
+		.version = 1,
+		.raw_size = PACK_MAX_RAW,
+		.nr_chunks = PACK_MAX_CHUNKS,
+	};
+	const struct thump_open_options options = { .extent = THUMP_OPEN_ALL };
+	auto_buf struct thump_buf buf = THUMP_BUF_INIT;
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_image *image;
+
+	pack_head_encode(&buf, &lie);
+	assert_int_equal(buf.size_bytes, sizeof(head));
+	pack_fixture_write(f->unpacked, buf.bytes, buf.size_bytes);
+	assert_int_equal(thump_open(f->unpacked, &options, &image, NULL, &err), -1);
+	assert_int_equal(err.code, THUMP_DAMAGED);
+	assert_non_null(strstr(err.text, "ends early"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_flipped_byte_is_damage),
+		cmocka_unit_test(every_truncation_is_damage),
+		cmocka_unit_test(trailing_bytes_are_damage),
+		cmocka_unit_test(swapped_chunks_are_damage),
+		cmocka_unit_test(replayed_chunk_is_damage),
+		cmocka_unit_test(lying_heads_are_damage),
+		cmocka_unit_test(lying_tables_are_damage),
+		cmocka_unit_test(another_version_is_refused),
+		cmocka_unit_test(announced_chunks_cost_no_memory),
+	};
+
+	return cmocka_run_group_tests(tests, pack_fixture_small, pack_fixture_tear_down);
+}
