@@ -145,6 +145,8 @@ void uncommit_await(const struct agent *agent, JNIEnv *jni);
  * a safepoint, for as long as it lasts. Nothing where this JVM is not known well enough. The caller
  * frees the table. */
 struct thump_coord_range *heap_ranges(const struct agent *agent, uint32_t *count_ret);
+/* Whether no code of the process gives memory of malloc(3) back to the kernel but malloc. */
+bool code_keeps_malloc(const struct agent *agent);
 /* Gives back to the kernel what the engine could have left out. */
 void heap_drop(const struct thump_coord_range *ranges, uint32_t count);
 
@@ -201,6 +203,9 @@ struct slot {
 size_t slots_point(const struct agent *agent, const struct slot *slots, size_t count);
 /* The same in all libraries that are loaded now, but this one. */
 void slots_point_everywhere(const struct slot *slots, size_t count);
+/* Whether a library (dl_iterate_phdr(3)) may call a function of one of these names. */
+struct dl_phdr_info;
+bool slots_lead_to(const struct dl_phdr_info *info, const char *const *names, size_t count);
 
 /* Lets the JVM remove no file of another clone when it ends; see leftovers.c. */
 void leftovers_take_over(const struct agent *agent);

@@ -113,6 +113,8 @@ static void begin_page(const struct agent *agent, bool dry_run, const char *refu
 	if (agent->has_clock)
 		page->clock_addr = (uintptr_t)&agent->clock_ahead_ns;
 	page->tid_from_self = tids_from_self(agent);
+	if (code_keeps_malloc(agent))
+		page->promises = THUMP_COORD_PLAIN_MALLOC;
 	if (agent->long_text) {
 		page->text_addr = (uintptr_t)agent->long_text;
 		page->text_size_bytes = AGENT_LONG_TEXT_SIZE;

@@ -10,8 +10,9 @@
  * makes no sense, and the heap is saved whole.
  *
  * Vouched for is only memory that HotSpot gives back by mapping new memory over it
- * (os::uncommit_memory): the heap with Serial, G1 and Parallel, metaspace, code cache. malloc(3)
- * gives memory back with MADV_DONTNEED: nothing of it, whatever lies near.
+ * (os::uncommit_memory) or not at all: the heap with Serial, G1 and Parallel, metaspace, code
+ * cache, class data archive. Nothing of malloc(3), whatever lies near: the engine finds its arenas
+ * itself, where code.c knows all code in the process.
  */
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -239,6 +240,17 @@ static void add_metaspace(struct found *found, struct vm_structs *vm)
 	}
 }
 
+/* What was written of the class data archive: all of it where it was moved. HotSpot maps the file
+ * when it starts, and gives nothing back. */
+static void add_class_data(struct found *found, struct vm_structs *vm)
+{
+	uint64_t start = (uintptr_t)vm_static_pointer(vm, "MetaspaceObj", "_shared_metaspace_base");
+	uint64_t end = (uintptr_t)vm_static_pointer(vm, "MetaspaceObj", "_shared_metaspace_top");
+
+	if (!vm->missing)
+		add_range(found, THUMP_COORD_VOUCHED, page_up(start), page_down(end));
+}
+
 static void find_vouched(struct found *found, struct vm_structs *vm)
 {
 	if (vm_flag(vm, "UseG1GC") || vm_flag(vm, "UseSerialGC") || vm_flag(vm, "UseParallelGC"))
@@ -246,6 +258,7 @@ static void find_vouched(struct found *found, struct vm_structs *vm)
 			  page_down(found->heap_end));
 	add_code_cache(found, vm);
 	add_metaspace(found, vm);
+	add_class_data(found, vm);
 }
 
 /* ---- all of it ----------------------------------------------------------------------------- */

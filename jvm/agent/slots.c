@@ -76,14 +76,17 @@ static void patch_relocations(const struct dl_phdr_info *info, const struct dyna
 	}
 }
 
-/* glibc has relocated these addresses in place (DL_RELOCATE_LD in elf/dl-relocate-ld.h). */
-static void patch_dynamic(const struct dl_phdr_info *info, const Elf64_Dyn *entry,
-			  struct patch *patch)
+/* The two tables of a library; glibc has relocated these addresses in place (DL_RELOCATE_LD in
+ * elf/dl-relocate-ld.h). */
+static bool find_tables(const struct dl_phdr_info *info, struct dynamic tables_ret[2])
 {
-	struct dynamic plt = { 0 }, other;
+	struct dynamic plt = { 0 }, other = { 0 };
+	const Elf64_Dyn *entry = NULL;
 
-	other = plt;
-	for (; entry->d_tag != DT_NULL; entry++) {
+	for (int i = 0; i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+			entry = (const Elf64_Dyn *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+	for (; entry && entry->d_tag != DT_NULL; entry++) {
 		if (entry->d_tag == DT_JMPREL)
 			plt.relocations = (const Elf64_Rela *)entry->d_un.d_ptr;
 		else if (entry->d_tag == DT_PLTRELSZ)
@@ -97,10 +100,35 @@ static void patch_dynamic(const struct dl_phdr_info *info, const Elf64_Dyn *entr
 		else if (entry->d_tag == DT_STRTAB)
 			plt.names = other.names = (const char *)entry->d_un.d_ptr;
 	}
-	if (!plt.symbols || !plt.names)
-		return;
-	patch_relocations(info, &plt, patch);
-	patch_relocations(info, &other, patch);
+	tables_ret[0] = plt;
+	tables_ret[1] = other;
+	return plt.symbols && plt.names;
+}
+
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+bool slots_lead_to(const struct dl_phdr_info *info, const char *const *names, size_t count)
+{
+	struct dynamic tables[2];
+
+	if (!find_tables(info, tables))
+		return false;
+	for (int t = 0; t < 2; t++) {
+		for (size_t i = 0; i < tables[t].nr_relocations; i++) {
+			size_t symbol = ELF64_R_SYM(tables[t].relocations[i].r_info);
+
+			if (symbol && is_one_of(tables[t].names + tables[t].symbols[symbol].st_name,
+						names, count))
+				return true;
+		}
+	}
+	return false;
 }
 
 static bool is_inside(const struct dl_phdr_info *info, uintptr_t addr)
@@ -118,16 +146,15 @@ static bool is_inside(const struct dl_phdr_info *info, uintptr_t addr)
 static int patch_library(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct patch *patch = arg;
+	struct dynamic tables[2];
 
 	(void)size;
 	if (is_inside(info, patch->inside) == patch->others)
 		return 0;
-	for (int i = 0; i < info->dlpi_phnum; i++)
-		if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
-			patch_dynamic(
-				info,
-				(const Elf64_Dyn *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr),
-				patch);
+	if (find_tables(info, tables)) {
+		patch_relocations(info, &tables[0], patch);
+		patch_relocations(info, &tables[1], patch);
+	}
 	return !patch->others;
 }
 

@@ -27,9 +27,11 @@ struct thump_capture_options {
 	 * thump_capture_begin. */
 	const struct thump_range *needless;
 	size_t nr_needless;
-	/* Becomes model.vouched; by the same rules. */
+	/* Memory that the runtime manages itself: becomes model.vouched; by the same rules. */
 	const struct thump_range *vouched;
 	size_t nr_vouched;
+	/* The arenas of glibc's malloc are vouched for, too. */
+	bool vouches_arenas;
 	int cpu_level; /* the program keeps within (proc/arch/cpu.h); 0: none that is known */
 	struct thump_runtime runtime; /* in the target; owned by the caller, copied */
 	int32_t tid_from_self;	      /* as in coord/abi.h; 0: other tids are not for the target */

@@ -24,6 +24,9 @@ struct thump_capture {
 	size_t nr_questions;
 	struct thump_maps maps; /* with VmFlags; list[i] is model.vmas[i] */
 	struct thump_arena maps_arena;
+	/* Of the model's vouched ranges those that the runtime manages itself; in its arena. */
+	struct thump_range *managed;
+	size_t nr_managed;
 	const char *tmpdir;		 /* TMPDIR of the target's environment, or NULL */
 	struct thump_tid_look *tid_look; /* of tids.c, until it is settled; or NULL */
 };
@@ -68,6 +71,8 @@ THUMP_MUST_CHECK int thump_capture_shmem(struct thump_capture *cap, const struct
 /* A new backing for a deleted file that cannot be opened; THUMP_NO_ID when that is refused. */
 THUMP_MUST_CHECK int thump_capture_lost_file(struct thump_capture *cap, const struct thump_map *map,
 					     uint32_t *backing_id_ret, struct thump_err *err);
+/* Which memory is vouched for; before the mappings, whose kind may follow from it. vouched.c */
+THUMP_MUST_CHECK int thump_capture_vouched(struct thump_capture *cap, struct thump_err *err);
 /* One more mapping of it was seen. */
 void thump_capture_grow_view(struct thump_capture *cap, const struct thump_map *map,
 			     uint32_t backing_id);

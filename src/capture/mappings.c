@@ -378,12 +378,8 @@ int thump_capture_mappings(struct thump_capture *cap, struct thump_err *err)
 	if (!cap->model.vmas)
 		return thump_out_of_memory(err);
 	cap->model.nr_vmas = (uint32_t)maps->count;
-	cap->model.nr_vouched = (uint32_t)cap->options.nr_vouched;
-	cap->model.vouched =
-		thump_arena_memdup(&cap->model.arena, cap->options.vouched,
-				   cap->options.nr_vouched * sizeof(*cap->options.vouched));
-	if (!cap->model.vouched)
-		return thump_out_of_memory(err);
+	if (thump_capture_vouched(cap, err) < 0)
+		return -1;
 	for (size_t i = 0; i < maps->count; i++) {
 		struct mapping mapping = {
 			.map = &maps->list[i],

@@ -174,12 +174,13 @@ static int look_at(struct thump_tid_look *look, uint64_t start, uint64_t end, st
 }
 
 /* What the runtime manages itself (a heap of objects, code) holds neither. */
-static int look_at_unvouched(struct thump_tid_look *look, uint64_t start, uint64_t end,
+static int look_at_unmanaged(struct thump_tid_look *look, uint64_t start, uint64_t end,
 			     struct thump_err *err)
 {
+	const struct thump_capture *cap = look->cap;
 	struct thump_range part;
 
-	while (thump_model_find_vouched(&look->cap->model, start, end, &part)) {
+	while (thump_find_part(cap->managed, cap->nr_managed, start, end, &part)) {
 		if (look_at(look, start, part.start, err) < 0)
 			return -1;
 		start = part.end;
@@ -214,7 +215,7 @@ static int look_at_memory(struct thump_tid_look *look, struct thump_err *err)
 		if (!may_hold_locks(model, vma))
 			continue;
 		for (uint32_t e = 0; e < vma->nr_extents; e++) {
-			if (look_at_unvouched(look, vma->extents[e].start, vma->extents[e].end,
+			if (look_at_unmanaged(look, vma->extents[e].start, vma->extents[e].end,
 					      err) < 0)
 				return -1;
 		}

@@ -191,7 +191,7 @@ static void print_program(const struct inspect *inspect)
 	       process->creds.gid, process->creds.cap_permitted ? ", with capabilities" : "");
 }
 
-/* Stored bytes of anonymous memory in the vouched ranges: what a restore need not read. */
+/* Stored bytes of private memory in the vouched ranges: what a restore need not read. */
 static uint64_t vouched_bytes(const struct thump_model *model)
 {
 	uint64_t sum = 0;
@@ -199,7 +199,7 @@ static uint64_t vouched_bytes(const struct thump_model *model)
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
 		const struct thump_vma *vma = &model->vmas[i];
 
-		for (uint32_t k = 0; k < vma->nr_extents && thump_vma_is_anonymous(vma); k++) {
+		for (uint32_t k = 0; k < vma->nr_extents; k++) {
 			struct thump_range part = { .end = vma->extents[k].start };
 
 			while (thump_model_find_vouched(model, part.end, vma->extents[k].end,

@@ -30,6 +30,7 @@ struct worker {
 	/* What the program told. */
 	struct thump_range *needless, *vouched;
 	size_t nr_needless, nr_vouched;
+	uint32_t promises; /* enum thump_coord_promise */
 	struct thump_runtime runtime;
 	int32_t tid_from_self;
 	int cpu_level;
@@ -192,6 +193,7 @@ static int capture(struct worker *worker, struct thump_err *err)
 	options.nr_needless = worker->nr_needless;
 	options.vouched = worker->vouched;
 	options.nr_vouched = worker->nr_vouched;
+	options.vouches_arenas = worker->promises & THUMP_COORD_PLAIN_MALLOC;
 	options.runtime = worker->runtime;
 	options.tid_from_self = worker->tid_from_self;
 	options.cpu_level = level_of(worker);
@@ -288,6 +290,7 @@ static int begin_coord(struct worker *worker, bool *only_check_ret, struct thump
 		return -1;
 	take_runtime(worker, &page);
 	worker->tid_from_self = page.tid_from_self;
+	worker->promises = page.promises;
 	worker->cpu_level = page.cpu_level <= THUMP_CPU_LEVELS ? (int)page.cpu_level : 0;
 	if (thump_coord_refusals(pid, &page, &text, err) < 0)
 		return -1;

@@ -36,6 +36,12 @@ enum thump_coord_advice {
 	THUMP_COORD_VOUCHED = 2,
 };
 
+enum thump_coord_promise {
+	/* None of it uses MADV_DONTNEED, MADV_FREE or mremap(2) on memory of malloc(3) but malloc
+	 * itself: if that is glibc's, its arenas may be private mappings of the image. */
+	THUMP_COORD_PLAIN_MALLOC = 1,
+};
+
 /* Pages; ranges of one advice are in ascending order and do not overlap. */
 struct thump_coord_range {
 	uint64_t start, end;
@@ -78,7 +84,8 @@ struct thump_coord_page {
 	 * what that may grow to; 0: not known. */
 	uint64_t heap_bytes, heap_max_bytes;
 	uint32_t processors;
-	uint32_t reserved;
+	/* What the program says of all code in it: enum thump_coord_promise, or'ed. */
+	uint32_t promises;
 	/* NUL-terminated, one problem a line. While WAITING: what the program's own hooks refused
 	 * (then only_check is 1). In the outcome: what the engine refused. */
 	char text[THUMP_COORD_TEXT_SIZE];

@@ -15,24 +15,30 @@ void thump_model_deinit(struct thump_model *model)
 	memset(model, 0, sizeof(*model));
 }
 
-bool thump_model_find_vouched(const struct thump_model *model, uint64_t start, uint64_t end,
-			      struct thump_range *part_ret)
+bool thump_find_part(const struct thump_range *ranges, size_t count, uint64_t start, uint64_t end,
+		     struct thump_range *part_ret)
 {
-	uint32_t low = 0, high = model->nr_vouched;
+	size_t low = 0, high = count;
 
 	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
+		size_t middle = low + (high - low) / 2;
 
-		if (model->vouched[middle].end <= start)
+		if (ranges[middle].end <= start)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	if (start >= end || low == model->nr_vouched || model->vouched[low].start >= end)
+	if (start >= end || low == count || ranges[low].start >= end)
 		return false;
-	part_ret->start = model->vouched[low].start > start ? model->vouched[low].start : start;
-	part_ret->end = thump_min_u64(model->vouched[low].end, end);
+	part_ret->start = ranges[low].start > start ? ranges[low].start : start;
+	part_ret->end = thump_min_u64(ranges[low].end, end);
 	return true;
+}
+
+bool thump_model_find_vouched(const struct thump_model *model, uint64_t start, uint64_t end,
+			      struct thump_range *part_ret)
+{
+	return thump_find_part(model->vouched, model->nr_vouched, start, end, part_ret);
 }
 
 const char *thump_vma_kind_name(uint32_t kind)

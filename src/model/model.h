@@ -338,7 +338,11 @@ static inline bool thump_vma_is_anonymous(const struct thump_vma *vma)
 	return vma->kind == THUMP_VMA_ANON || vma->kind == THUMP_VMA_DEVICE_ZERO;
 }
 
-/* The first part of [start, end) that is vouched for; false: none is. */
+/* The first part of [start, end) that is in one of these ranges, which are sorted and do not
+ * overlap; false: none is. */
+bool thump_find_part(const struct thump_range *ranges, size_t count, uint64_t start, uint64_t end,
+		     struct thump_range *part_ret);
+/* The same for what is vouched for. */
 bool thump_model_find_vouched(const struct thump_model *model, uint64_t start, uint64_t end,
 			      struct thump_range *part_ret);
 

@@ -180,15 +180,13 @@ struct piece {
 };
 
 /* Where a VMA may be lazy: the first part of an extent from `start` on, vouched for or not. */
-static struct piece vouched_piece(const struct thump_memory *memory, const struct thump_vma *vma,
-				  uint64_t start, uint64_t end)
+static struct piece vouched_piece(const struct thump_memory *memory, uint64_t start, uint64_t end)
 {
 	struct thump_range part;
 
 	if (memory->plan->memory == THUMP_MEMORY_LAZY_UNSAFE)
 		return (struct piece){ .start = start, .end = end, .lazy = true };
-	if (!thump_vma_is_anonymous(vma) ||
-	    !thump_model_find_vouched(memory->plan->model, start, end, &part))
+	if (!thump_model_find_vouched(memory->plan->model, start, end, &part))
 		return (struct piece){ .start = start, .end = end };
 	if (part.start > start)
 		return (struct piece){ .start = start, .end = part.start };
@@ -203,7 +201,7 @@ static struct piece piece_at(const struct thump_memory *memory, const struct thu
 	struct piece piece = { .start = start, .end = extent->end };
 
 	if (memory->lazy[vma - memory->plan->model->vmas])
-		piece = vouched_piece(memory, vma, start, extent->end);
+		piece = vouched_piece(memory, start, extent->end);
 	if (piece.end - piece.start < least)
 		piece.lazy = false;
 	piece.file_offset = extent->file_offset + (start - extent->start);

@@ -14,6 +14,7 @@ from thumptest import java
 from thumptest.events import Failure
 
 DAMAGED = 124
+ARENA_BYTES = 64 << 20
 
 
 def expect_sum(process, total):
@@ -35,6 +36,43 @@ def restore(world, image, name, total, lazy):
         raise Failure(f"{name}: the image is not mapped as it should be")
     expect_sum(process, total)
     return process, report["pid"]
+
+
+def ranges_of(world, image):
+    """What may be mapped, and which of it is an arena of malloc: the rest of that is inaccessible."""
+    report = world.thump_json("inspect", image, "--maps")[1]
+    ranges = [(int(one["start"], 16), int(one["end"], 16)) for one in report["vouched"]]
+    closed = {int(one["start"], 16): int(one["end"], 16) for one in report["maps"]
+              if one["prot"] == "---"}
+    arenas = [start for start, end in ranges
+              if start % ARENA_BYTES == 0 and closed.get(end) == start + ARENA_BYTES]
+    return report, ranges, arenas
+
+
+def expect_archive(report, ranges):
+    """What HotSpot has written of its class data archive."""
+    written = [(int(one["start"], 16), int(one["end"], 16)) for one in report["maps"]
+               if "classes" in (one["path"] or "") and one["stored_bytes"]
+               and one["path"].endswith(".jsa")]
+    for start, end in written:
+        if not any(first <= start and end <= last for first, last in ranges):
+            raise Failure(f"the class data archive at {start:#x} is not vouched for: {ranges}")
+    if not written:
+        raise Failure("nothing of the class data archive was written")
+
+
+def expect_foreign_code_seen(world, program, library):
+    """With a library that could give memory of malloc back, its arenas are read."""
+    image = world.path("foreign")
+    run = program.start(image, "Garbage", 4, name="foreign", stdin=subprocess.PIPE,
+                        env={**os.environ, "LD_PRELOAD": str(library)})
+    if run.line("'ready'") is None:
+        raise Failure(f"the program ended: {run.stderr_text()}")
+    world.checkpoint(java.child_of(run, world), image)
+    java.expect_end(run)
+    arenas = ranges_of(world, image)[2]
+    if arenas:
+        raise Failure(f"with {library} these arenas are vouched for: {arenas}")
 
 
 def expect_damage_found(world, image):
@@ -61,9 +99,11 @@ def test(world, options):
     total = line.split()[1]
     world.checkpoint(java.child_of(run, world), image)
     java.expect_end(run)
-    ranges = world.thump_json("inspect", image, "--maps")[1]["vouched"]
-    if len(ranges) < 3:
-        raise Failure(f"heap, code cache and metaspace are not vouched for: {ranges}")
+    report, ranges, arenas = ranges_of(world, image)
+    if len(ranges) < 3 or not arenas:
+        raise Failure(f"heap, code cache, metaspace and arenas are not vouched for: {ranges}")
+    expect_archive(report, ranges)
+    expect_foreign_code_seen(world, program, world.reachable(options.foreign))
     expect_damage_found(world, image)
     first, pid = restore(world, image, "first", total, lazy=True)
     second, second_pid = restore(world, image, "second", total, lazy=True)
@@ -85,4 +125,5 @@ def test(world, options):
 
 
 if __name__ == "__main__":
-    java.run("lazy", test, 100, java={"action": "append", "default": []})
+    java.run("lazy", test, 100, foreign={"type": pathlib.Path, "required": True},
+             java={"action": "append", "default": []})
