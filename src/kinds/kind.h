@@ -130,6 +130,7 @@ struct thump_terminals {
 		bool differs;
 		struct thump_tty_modes before, wanted;
 	} at[3];
+	bool resized; /* one of them has another size than the program's had */
 };
 
 struct thump_port_map {

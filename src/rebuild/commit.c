@@ -204,8 +204,12 @@ int thump_commit(const struct thump_plan *plan, struct thump_region *region,
 		return -1;
 	if (!plan->options.detach)
 		thump_terminals_adopt(&plan->rb.terminals);
-	if (thump_newborn_release(newborn, stopped, err) == 0)
-		return 0;
-	thump_terminals_put_back(&plan->rb.terminals);
-	return -1;
+	if (thump_newborn_release(newborn, stopped, err) < 0) {
+		thump_terminals_put_back(&plan->rb.terminals);
+		return -1;
+	}
+	/* As when a window is made larger or smaller; ours to signal until it is reaped. */
+	if (!plan->options.detach && plan->rb.terminals.resized)
+		(void)kill(newborn->pid, SIGWINCH);
+	return 0;
 }

@@ -289,7 +289,40 @@ static void make_pty(int given)
 	int master = (int)MUST(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
 
 	(void)given;
-	refuse(master, "ptmx");
+	MUST(unlockpt(master));
+	refuse(master, "ptmx\tnot open in the process");
+}
+
+/* Waits both ways. */
+static void make_pty_queues(int given)
+{
+	int master = (int)MUST(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+	int terminal;
+
+	(void)given;
+	MUST(unlockpt(master));
+	terminal = (int)MUST(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+	must_write(master, "line\n", 5);
+	must_write(terminal, "answer", 6);
+	refuse(master, "ptmx\twait to be read");
+	refuse(terminal, "terminal\t5 bytes of input");
+}
+
+static void make_device(int given)
+{
+	static const char *const devices[] = { "/dev/autofs", "/dev/kmsg", "/dev/fuse",
+					       "/dev/net/tun", "/dev/loop-control" };
+
+	(void)given;
+	for (size_t i = 0; i < NR_OF(devices); i++) {
+		int fd = open(devices[i], O_RDONLY | O_CLOEXEC);
+
+		if (fd >= 0) {
+			refuse(fd, devices[i]);
+			return;
+		}
+	}
+	workload_skip("no device that can be opened");
 }
 
 static void make_netlink(int given)
@@ -721,6 +754,8 @@ static const struct {
 	{ "memfd_secret", make_memfd_secret },
 	{ "mqueue", make_mqueue },
 	{ "pty", make_pty },
+	{ "device", make_device },
+	{ "pty_queues", make_pty_queues },
 	{ "netlink", make_netlink },
 	{ "packet", make_packet },
 	{ "aio", make_aio },

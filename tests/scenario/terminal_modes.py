@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A program that had made its terminal raw finds the caller's so after a restore; when it has ended
-without putting it back, the caller's terminal is as it was. A dry run changes nothing."""
+"""A program that had made its terminal raw finds the caller's so after a restore, and is told when
+that has another size; when it has ended without putting it back, the caller's terminal is as it was. A
+dry run changes nothing."""
 import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
+import fcntl
 import os
 import pty
 import signal
-import subprocess
+import struct
 import termios
 
 from thumptest import scenario
@@ -17,8 +19,9 @@ from thumptest.events import Failure
 from thumptest.workload import expect_pass, wait_ready
 
 
-def terminal(world):
+def terminal(world, rows):
     master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", rows, 80, 0, 0))
     if world.changes_user():
         os.chown(os.ttyname(slave), 12345, 12345)
     return master, slave
@@ -31,8 +34,8 @@ def expect_modes(slave, wanted, when):
 
 
 def test(world, options):
-    first, second = terminal(world), terminal(world)
-    original = world.start([world.reachable(options.workload)], "original", stdin=first[1])
+    first, second = terminal(world, 25), terminal(world, 60)
+    original = world.start([world.reachable(options.workload), "resized"], "original", stdin=first[1])
     wait_ready(original)
     image = world.path("image")
     world.checkpoint(original.pid, image)

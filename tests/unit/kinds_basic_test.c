@@ -217,7 +217,7 @@ static void devices_and_directories_are_opened_again(void **state)
 
 static void unsupported_make(void)
 {
-	CHECK(open("/dev/ptmx", O_RDWR | O_NOCTTY) == 3);
+	CHECK(open("/dev/ptmx", O_PATH) == 3);
 }
 
 static void other_devices_are_refused_by_name(void **state)
@@ -322,6 +322,34 @@ static void tty_kept_verify(void)
 	CHECK(write(1, "x", 1) == 1);
 }
 
+/* As stdin, too, and before the master. */
+static void inside_make(void)
+{
+	struct winsize window = { .ws_row = 5 };
+	int made, terminal;
+
+	made = posix_openpt(O_RDWR | O_NOCTTY);
+	CHECK(made == 3 && unlockpt(3) == 0 && ioctl(3, TIOCSWINSZ, &window) == 0);
+	terminal = ioctl(3, TIOCGPTPEER, O_RDWR | O_NOCTTY);
+	CHECK(terminal == 4 && dup2(3, 10) == 10 && close(3) == 0);
+	CHECK(dup2(4, 0) == 0);
+}
+
+static void inside_verify(void)
+{
+	struct winsize window;
+	char byte;
+
+	CHECK(share_flags(0, 4) && ioctl(4, TIOCGWINSZ, &window) == 0 && window.ws_row == 5);
+	CHECK(write(0, "x", 1) == 1 && read(10, &byte, 1) == 1 && byte == 'x');
+}
+
+static void pseudoterminals_inside_are_made_together(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){ .make = inside_make, .verify = inside_verify });
+}
+
 static void terminal_becomes_the_callers_unless_kept(void **state)
 {
 	(void)state;
@@ -403,6 +431,7 @@ int main(void)
 		cmocka_unit_test(other_devices_are_refused_by_name),
 		cmocka_unit_test(pipe_of_the_launcher_becomes_the_callers),
 		cmocka_unit_test(terminal_becomes_the_callers_unless_kept),
+		cmocka_unit_test(pseudoterminals_inside_are_made_together),
 		cmocka_unit_test(numbers_and_sharing_are_kept),
 		cmocka_unit_test(number_above_the_hard_limit_does_not_fit),
 		cmocka_unit_test(numbers_up_to_the_hard_limit_fit),
