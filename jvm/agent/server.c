@@ -2,76 +2,26 @@
 /*
  * The agent's socket: how `thump checkpoint PID` gets the hooks run before it captures. One thread,
  * which is a Java thread only while it serves a request: a JVM that ends waits up to 300 ms for
- * Java threads that are in native code (VM_Exit::wait_for_threads_in_native_to_block). The socket
- * is closed before every capture, so that no image holds it, and opened again after it, in the
- * original and in the restored process; coord/abi.h has the protocol.
+ * Java threads that are in native code (VM_Exit::wait_for_threads_in_native_to_block).
+ * coord/abi.h has the protocol.
  */
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent.h"
+#include "coord/listener.h"
 #include "coord/socket.h"
 
 struct server {
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	int listen_fd;	/* -1 while closed */
-	bool suspended; /* between server_suspend and server_resume */
-	int client_fd;	/* of the request that is being served, or -1 */
+	struct thump_coord_listener listener;
+	int client_fd; /* of the request that is being served, or -1 */
 	pid_t client_pid;
 	bool stood; /* this request has had the program stand for another engine */
 };
-
-static int open_listener(void)
-{
-	struct thump_coord_name name;
-
-	return thump_coord_name_now(&name) ? thump_coord_listen(&name) : -1;
-}
-
-/* With the lock held: only the server's thread closes the listener, so never under an accept(2). */
-static void close_listener_locked(struct server *server)
-{
-	if (server->listen_fd >= 0)
-		(void)close(server->listen_fd);
-	server->listen_fd = -1;
-	(void)pthread_cond_broadcast(&server->changed);
-}
-
-/* The next connection, or -1 when the listener was shut down or cannot be had for now. */
-static int accept_client(struct server *server)
-{
-	int fd;
-
-	(void)pthread_mutex_lock(&server->lock);
-	while (server->suspended) {
-		close_listener_locked(server);
-		(void)pthread_cond_wait(&server->changed, &server->lock);
-	}
-	if (server->listen_fd < 0)
-		server->listen_fd = open_listener();
-	fd = server->listen_fd;
-	(void)pthread_mutex_unlock(&server->lock);
-	return fd < 0 ? -1 : accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-}
-
-/* After a failed accept: whether that was a suspension, and not a socket that cannot be had. */
-static bool was_suspended(struct server *server)
-{
-	bool suspended;
-
-	(void)pthread_mutex_lock(&server->lock);
-	suspended = server->suspended;
-	(void)pthread_mutex_unlock(&server->lock);
-	return suspended;
-}
 
 static void close_client(struct server *server)
 {
@@ -187,26 +137,15 @@ static void serve_attached(struct agent *agent, int fd)
 	(void)(*agent->vm)->DetachCurrentThread(agent->vm);
 }
 
-/* Another process has the name, or there are no descriptors left: both may change. */
-static void pause_before_next_try(void)
-{
-	const struct timespec pause = { .tv_sec = 1 };
-
-	(void)nanosleep(&pause, NULL);
-}
-
 static _Noreturn void *server_main(void *arg)
 {
 	struct agent *agent = arg;
 
 	(void)pthread_setname_np(pthread_self(), "thump");
 	for (;;) {
-		int fd = accept_client(agent->server);
+		int fd = thump_coord_listener_accept(&agent->server->listener);
 
-		if (fd >= 0)
-			serve_attached(agent, fd);
-		else if (errno != EINTR && errno != ECONNABORTED && !was_suspended(agent->server))
-			pause_before_next_try();
+		serve_attached(agent, fd);
 	}
 }
 
@@ -216,21 +155,19 @@ bool server_start(struct agent *agent)
 
 	if (!server)
 		return false;
-	server->listen_fd = open_listener();
 	server->client_fd = -1;
-	(void)pthread_mutex_init(&server->lock, NULL);
-	(void)pthread_cond_init(&server->changed, NULL);
+	thump_coord_listener_init(&server->listener);
 	agent->server = server;
-	if (server->listen_fd < 0)
+	if (server->listener.fd < 0)
 		agent_complain(agent,
 			       "no checkpoint from outside for now: the agent has no socket; "
 			       "another process may have taken its name",
 			       JVMTI_ERROR_NONE);
-	if (agent_create_thread(&server->thread, server_main, agent) == 0) {
-		(void)pthread_detach(server->thread);
+	if (agent_create_thread(&server->listener.thread, server_main, agent) == 0) {
+		(void)pthread_detach(server->listener.thread);
 		return true;
 	}
-	close_listener_locked(server);
+	thump_coord_listener_deinit(&server->listener);
 	agent->server = NULL;
 	free(server);
 	return false;
@@ -240,40 +177,20 @@ bool server_is_serving(const struct agent *agent)
 {
 	const struct server *server = agent->server;
 
-	return server && server->client_fd >= 0 && pthread_equal(server->thread, pthread_self());
+	return server && server->client_fd >= 0 &&
+	       pthread_equal(server->listener.thread, pthread_self());
 }
 
 void server_suspend(struct agent *agent)
 {
-	struct server *server = agent->server;
-
-	if (!server)
-		return;
-	(void)pthread_mutex_lock(&server->lock);
-	server->suspended = true;
-	if (server_is_serving(agent))
-		close_listener_locked(server);
-	/* Wakes the thread out of accept(2); it closes the descriptor itself. */
-	if (server->listen_fd >= 0)
-		(void)shutdown(server->listen_fd, SHUT_RDWR);
-	while (server->listen_fd >= 0)
-		(void)pthread_cond_wait(&server->changed, &server->lock);
-	(void)pthread_mutex_unlock(&server->lock);
+	if (agent->server)
+		thump_coord_listener_suspend(&agent->server->listener);
 }
 
 void server_resume(struct agent *agent)
 {
-	struct server *server = agent->server;
-
-	if (!server)
-		return;
-	(void)pthread_mutex_lock(&server->lock);
-	server->suspended = false;
-	/* Not left to the thread: whoever hears of this checkpoint's end may ask for the next. */
-	if (server->listen_fd < 0)
-		server->listen_fd = open_listener();
-	(void)pthread_cond_broadcast(&server->changed);
-	(void)pthread_mutex_unlock(&server->lock);
+	if (agent->server)
+		thump_coord_listener_resume(&agent->server->listener);
 }
 
 bool server_hand_over(struct agent *agent, pid_t *asker_ret)
