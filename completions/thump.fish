@@ -25,7 +25,7 @@ complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l drain -x -d 'Fo
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l resource-policies -r -F -d 'What is to become of open files, pipes and sockets, in the syntax of CRaC\'s resource policies'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l close-fd -x -d 'A policy for one descriptor, before those of files'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l hooks-first -d 'Of a JVM'
-complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l no-hooks -d 'Run no hooks of a JVM, and do not ask its agent for anything'
+complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l no-hooks -d 'Run no hooks, and do not ask a JVM\'s agent for anything'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l dry-run -d 'List everything that would be refused, and write no image'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l mode -x -d 'Permissions of the image, in octal'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l json -d 'Print one JSON object on standard output'
@@ -55,7 +55,7 @@ complete -c thump -n '__fish_seen_subcommand_from restore' -s v -l verbose -d 'S
 complete -c thump -n '__fish_seen_subcommand_from restore' -s h -l help -d 'Print a summary of the options'
 complete -c thump -n '__fish_seen_subcommand_from restore' -l version -d 'Print the version of thump'
 complete -c thump -n '__fish_seen_subcommand_from restore' -F
-complete -c thump -n __fish_use_subcommand -a hooks -d 'run the hooks of a JVM around a dump by another engine'
+complete -c thump -n __fish_use_subcommand -a hooks -d 'run the hooks of a program around a dump by another engine'
 complete -c thump -n '__fish_seen_subcommand_from hooks' -l limit -x -d 'Let the process go on when nobody has run thump hooks after for so long'
 complete -c thump -n '__fish_seen_subcommand_from hooks' -l abort -d 'Go on without having been saved'
 complete -c thump -n '__fish_seen_subcommand_from hooks' -l json -d 'Print one JSON object on standard output'

@@ -25,8 +25,9 @@ enum engine_task {
 static int start_engine(const struct agent *agent, enum engine_task task)
 {
 	char pid[16], page[32];
+	posix_spawn_file_actions_t actions;
 	char *argv[20];
-	int argc = 0;
+	int argc = 0, rc;
 
 	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	(void)snprintf(page, sizeof(page), "%p", (void *)agent->page);
@@ -56,7 +57,12 @@ static int start_engine(const struct agent *agent, enum engine_task task)
 		argv[argc++] = agent->options.mode;
 	}
 	argv[argc] = NULL;
-	return thump_coord_spawn(argv);
+	rc = thump_coord_spawn_actions(&actions);
+	if (rc != 0)
+		return rc;
+	rc = thump_coord_spawn(argv, &actions);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	return rc;
 }
 
 /* One call of the engine, and what it needs to know on the VM thread. */

@@ -103,10 +103,7 @@ static void obey(struct agent *agent, JNIEnv *jni, const char *line)
 		agent->stand_limit_ns = 0;
 	} else if (strcmp(line, THUMP_COORD_ASK_AFTER) == 0 ||
 		   strcmp(line, THUMP_COORD_ASK_ABORT) == 0) {
-		(void)thump_coord_send(
-			fd, THUMP_COORD_SAY_FAILED
-			"\nit does not stand at a safe point: nobody has run `thump hooks "
-			"before`, or its time was over and it has gone on by itself\n");
+		(void)thump_coord_send(fd, THUMP_COORD_SAY_FAILED "\n" THUMP_COORD_NOT_STANDING);
 	} else {
 		(void)thump_coord_send(fd, THUMP_COORD_SAY_FAILED "\n" THUMP_COORD_UNKNOWN "\n");
 	}
@@ -141,7 +138,7 @@ static _Noreturn void *server_main(void *arg)
 {
 	struct agent *agent = arg;
 
-	(void)pthread_setname_np(pthread_self(), "thump");
+	(void)pthread_setname_np(pthread_self(), THUMP_COORD_THREAD);
 	for (;;) {
 		int fd = thump_coord_listener_accept(&agent->server->listener);
 

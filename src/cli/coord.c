@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/coord.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -269,15 +270,40 @@ static pid_t own_pid_of(pid_t pid)
 	return own_pid;
 }
 
-/* Whether a process has our JVM agent loaded. */
-static bool has_agent(pid_t pid)
+/* Whether one of its threads is that of libthump, which serves requests; all have a name. */
+static bool has_server(pid_t pid)
+{
+	auto_closedir DIR *tasks = NULL;
+	const struct dirent *entry;
+	char path[40];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	tasks = opendir(path);
+	while (tasks && (entry = readdir(tasks))) {
+		auto_free char *comm = NULL;
+		char comm_path[sizeof(entry->d_name) + sizeof("/comm")];
+
+		(void)snprintf(comm_path, sizeof(comm_path), "%s/comm", entry->d_name);
+		if (thump_slurp(dirfd(tasks), comm_path, &comm, NULL) < 0)
+			continue;
+		if (strcmp(comm, THUMP_COORD_THREAD "\n") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What of ours a process has that runs its hooks, in words; NULL: nothing. */
+static const char *runner_of_hooks(pid_t pid)
 {
 	auto_free char *text = NULL;
 	char path[40];
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	return thump_slurp(AT_FDCWD, path, &text, NULL) == 0 &&
-	       strstr(text, "/" THUMP_JVM_AGENT "\n");
+	if (thump_slurp(AT_FDCWD, path, &text, NULL) < 0)
+		return NULL;
+	if (strstr(text, "/" THUMP_JVM_AGENT "\n"))
+		return "JVM agent";
+	return strstr(text, "/libthump.so") && has_server(pid) ? "libthump" : NULL;
 }
 
 /* A descriptor; -1 with errno: nobody listens. */
@@ -307,8 +333,8 @@ static int connect_patiently(pid_t pid)
 	const struct timespec pause = { .tv_nsec = CONNECT_PAUSE_NS };
 	int fd = connect_to(pid);
 
-	for (int i = 0; fd < 0 && errno == ECONNREFUSED && has_agent(pid) && i < CONNECT_TRIES;
-	     i++) {
+	for (int i = 0;
+	     fd < 0 && errno == ECONNREFUSED && runner_of_hooks(pid) && i < CONNECT_TRIES; i++) {
 		(void)nanosleep(&pause, NULL);
 		fd = connect_to(pid);
 	}
@@ -348,20 +374,21 @@ static int ask(int fd, pid_t pid, const char *question, struct thump_err *err)
 {
 	const pid_t peer = fd >= 0 ? process_of(fd) : 0;
 	const bool answers = fd >= 0 && peer == pid;
+	const char *runner = answers ? NULL : runner_of_hooks(pid);
 
-	if (!answers && fd >= 0 && has_agent(pid))
+	if (runner && fd >= 0)
 		return thump_refuse(
 			err,
-			"process %d has taken the name of the socket by which the JVM agent of "
-			"process %d is asked, and without it no hooks run: end process %d",
-			peer, pid, peer);
-	if (!answers && has_agent(pid))
+			"process %d has taken the name of the socket by which the %s of process %d "
+			"is asked, and without it no hooks run: end process %d",
+			peer, runner, pid, peer);
+	if (runner)
 		return thump_refuse(
 			err,
-			"the JVM agent of process %d does not answer, and without it no "
-			"hooks run: it is just starting, ending or being checkpointed, or "
-			"it is in another network namespace (run thump in there)",
-			pid);
+			"the %s of process %d does not answer, and without it no hooks run: it is "
+			"just starting, ending or being checkpointed, or it is in another network "
+			"namespace (run thump in there)",
+			runner, pid);
 	if (!answers)
 		return 0;
 	if (send(fd, question, strlen(question), MSG_NOSIGNAL) != (ssize_t)strlen(question))
@@ -457,8 +484,9 @@ int thump_coord_hooks(pid_t pid, const char *question, struct thump_problems *pr
 	if (asked == 0)
 		return thump_refuse(
 			err,
-			"process %d has no hooks: it is no JVM with thump's agent, which "
-			"must be there from the start (`thump run`, or -agentpath)",
+			"process %d has no hooks: it has registered none with libthump, and is no "
+			"JVM with thump's agent, which must be there from the start (`thump run`, "
+			"or -agentpath)",
 			pid);
 	if (!answer)
 		return thump_fail_errno(err, "memory for an answer");

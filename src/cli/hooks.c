@@ -23,7 +23,7 @@ static const char usage[] =
 	"usage: thump hooks before PID [--limit TIME]\n"
 	"       thump hooks after PID [--abort]\n"
 	"\n"
-	"Run the hooks of a JVM while another engine (CRIU, a container engine, a snapshot of a\n"
+	"Run a program's hooks while another engine (CRIU, a container engine, a snapshot of a\n"
 	"virtual machine) saves it in between.\n"
 	"\n"
 	"before: hooks run, and the process stands at a safe point. after: it, or a copy of it,\n"
@@ -181,6 +181,6 @@ static int run(int argc, char **argv)
 
 const struct thump_verb thump_verb_hooks = {
 	.name = "hooks",
-	.summary = "run a JVM's hooks around a dump by another engine",
+	.summary = "run a program's hooks around a dump by another engine",
 	.run = run,
 };

@@ -158,7 +158,7 @@ static int check_waiting(const struct worker *worker, struct thump_err *err)
 /* Of a program with a runtime only that knows. */
 static int level_of(const struct worker *worker)
 {
-	if (!worker->options->coord_addr)
+	if (!worker->runtime.name)
 		return thump_level_of_process(worker->options->capture.pid);
 	return worker->cpu_level;
 }

@@ -152,6 +152,14 @@ struct thump_coord_page {
 /* The reason when a program does not know the question: it may be older than thump. */
 #define THUMP_COORD_UNKNOWN "this request is not known"
 
+/* Name of the thread that listens. */
+#define THUMP_COORD_THREAD "thump"
+
+/* Reasons for "failed" that every program has. */
+#define THUMP_COORD_NOT_STANDING                                                                   \
+	"it does not stand at a safe point: nobody has run `thump hooks before`, or its time was " \
+	"over and it has gone on by itself\n"
+
 _Static_assert(sizeof(struct thump_coord_page) == 4096, "one page");
 _Static_assert(sizeof(struct thump_coord_range) == 24, "coord/abi.h: a range");
 

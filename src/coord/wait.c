@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,18 +36,24 @@ void thump_coord_fail(struct thump_coord_page *page, const char *what, const cha
 					  __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
-int thump_coord_spawn(char *const *argv)
+int thump_coord_spawn_actions(posix_spawn_file_actions_t *actions_ret)
 {
-	posix_spawn_file_actions_t actions;
-	int status, rc;
-	pid_t child;
+	int rc = posix_spawn_file_actions_init(actions_ret);
 
-	rc = posix_spawn_file_actions_init(&actions);
-	if (rc == 0)
-		rc = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-	if (rc == 0)
-		rc = posix_spawn(&child, argv[0], &actions, NULL, argv, environ);
-	(void)posix_spawn_file_actions_destroy(&actions);
+	if (rc != 0)
+		return rc;
+	rc = posix_spawn_file_actions_addclosefrom_np(actions_ret, 3);
+	if (rc != 0)
+		(void)posix_spawn_file_actions_destroy(actions_ret);
+	return rc;
+}
+
+int thump_coord_spawn(char *const *argv, const posix_spawn_file_actions_t *actions)
+{
+	pid_t child;
+	int status, rc;
+
+	rc = posix_spawn(&child, argv[0], actions, NULL, argv, environ);
 	if (rc != 0)
 		return rc;
 	while (waitpid(child, &status, 0) < 0)

@@ -7,6 +7,7 @@
 #ifndef THUMP_COORD_WAIT_H
 #define THUMP_COORD_WAIT_H
 
+#include <spawn.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -25,7 +26,11 @@ void thump_coord_fail(struct thump_coord_page *page, const char *what, const cha
  * failure of its own (which it has printed). It starts a worker and exits, so that the worker is no
  * child of ours. Descriptors of the program are not inherited.
  */
-int thump_coord_spawn(char *const *argv);
+int thump_coord_spawn(char *const *argv, const posix_spawn_file_actions_t *actions);
+
+/* What thump_coord_spawn() does to descriptors. 0 or an errno. Apart from it, because this
+ * allocates memory, and that does not. */
+int thump_coord_spawn_actions(posix_spawn_file_actions_t *actions_ret);
 
 /* Until there is an outcome, or no engine any more. asker: who is expected to start it, or 0. */
 void thump_coord_wait(struct thump_coord_page *page, pid_t asker);

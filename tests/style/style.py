@@ -35,6 +35,7 @@ LAYERS = {
                 "resume/abi.h", "resume/blob.h"),
     "resume": (),
     "coord": ("base/clock.h",),
+    "libthump": ("coord", "thump/thump.h"),
     "cli": ("base", "model", "proc", "image", "pack", "trace", "kinds", "capture", "rebuild",
             "coord/abi.h"),
 }
@@ -200,11 +201,11 @@ def install():
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["cmake", "--install", sys.argv[2], "--prefix", "/opt/of thump"], check=True,
                        stdout=subprocess.PIPE, env={**os.environ, "DESTDIR": folder})
-        pages = pathlib.Path(folder) / "opt" / "of thump" / "share" / "man" / "man1"
+        pages = pathlib.Path(folder) / "opt" / "of thump" / "share" / "man"
         wanted = {path.stem for path in sources("man", suffixes=(".scd",))}
-        for name in sorted(wanted - {path.name for path in pages.iterdir()}):
+        for name in sorted(wanted - {path.name for path in pages.glob("man[13]/*")}):
             yield f"{name} is not installed"
-        text = (pages / "thump.1").read_text().replace("\\&", "")
+        text = (pages / "man1" / "thump.1").read_text().replace("\\&", "")
         documents = re.findall(r"(/opt/of thump/\S+?\.md)", text)
         if not documents:
             yield "thump(1) does not say where its documents are installed"
