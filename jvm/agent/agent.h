@@ -62,6 +62,7 @@ struct agent {
 	struct suspended_threads *suspended; /* NULL: nobody is */
 	struct watchdog *watchdog;	     /* during a checkpoint */
 	struct critical *critical;	     /* see critical.c; NULL: not learnt yet */
+	struct drawing *drawing;	     /* see drawing.c; NULL: not learnt yet */
 	struct random_targets *random; /* found before the capture, renewed after the restore */
 };
 
@@ -151,9 +152,9 @@ bool code_keeps_malloc(const struct agent *agent);
 void heap_drop(const struct thump_coord_range *ranges, uint32_t count);
 
 /*
- * Suspends all application threads but the caller, none of them inside a JNI critical region; see
- * threads.c. Returns NULL, or what was in the way (heap): then nobody is suspended.
- * threads_resume() may be called from any thread, and again.
+ * Suspends all application threads but the caller, none of them inside a JNI critical region or in
+ * the middle of a random draw; see threads.c. Returns NULL, or what was in the way (heap): then
+ * nobody is suspended. threads_resume() may be called from any thread, and again.
  */
 char *threads_suspend(struct agent *agent, JNIEnv *jni);
 void threads_resume(struct agent *agent, JNIEnv *jni);
@@ -194,6 +195,19 @@ void critical_learn(struct agent *agent, JNIEnv *jni, jthread self);
 bool critical_matters(const struct agent *agent);
 /* Whether a platform thread, or a virtual one that runs on it, holds off the collector. */
 bool critical_inside(const struct agent *agent, JNIEnv *jni, jthread thread);
+
+/* Finds out how to see who is in the middle of a draw from a random generator; see drawing.c. While
+ * nobody is suspended. */
+void drawing_learn(struct agent *agent, JNIEnv *jni);
+/* Lets those of these suspended threads who are go on until they are not. Returns whether anybody
+ * has gone on; *stuck_ret is one who was so all the time. */
+bool drawing_lead_out(const struct agent *agent, const jthread *threads, jint count,
+		      uint64_t deadline_ns, jthread *stuck_ret);
+
+/* All virtual threads, or those that have a carrier now: local references, for
+ * virtual_threads_free(). NULL: there are none. While they are suspended. */
+jthread *virtual_threads(struct agent *agent, JNIEnv *jni, bool only_mounted, jint *count_ret);
+void virtual_threads_free(const struct agent *agent, JNIEnv *jni, jthread *threads, jint count);
 
 struct slot {
 	const char *name; /* of a function that the library imports */

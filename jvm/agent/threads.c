@@ -11,6 +11,8 @@
  * requesting thread for it. Such a thread goes on alone until it has left. Until nobody is inside
  * nothing is done here that may need memory of the heap, or a safepoint: a collection that is due
  * waits already, and with JDK 25 it has Heap_lock meanwhile.
+ *
+ * Nor in the middle of a draw from a random generator (drawing.c).
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -284,23 +286,66 @@ static jthread lead_all_out(const struct agent *agent, JNIEnv *jni, jthread self
 	return NULL;
 }
 
-static char *describe_inside(struct agent *agent, JNIEnv *jni, jthread thread)
+static char *describe_inside(struct agent *agent, JNIEnv *jni, jthread thread, const char *inside)
 {
 	jvmtiThreadInfo info = { 0 };
 	char *text = NULL;
 
 	(void)(*agent->jvmti)->GetThreadInfo(agent->jvmti, thread, &info);
-	if (asprintf(
-		    &text,
-		    "the thread \"%s\" could not be suspended: it is in a JNI critical region most "
-		    "of the time, where it holds off the garbage collector; try again when it "
-		    "has less to do",
-		    info.name ? info.name : "") < 0)
+	if (asprintf(&text,
+		     "the thread \"%s\" could not be suspended: it is %s; try again when it has "
+		     "less to do",
+		     info.name ? info.name : "", inside) < 0)
 		text = NULL;
 	(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)info.name);
 	(*jni)->DeleteLocalRef(jni, info.thread_group);
 	(*jni)->DeleteLocalRef(jni, info.context_class_loader);
 	return text;
+}
+
+/* ---- draws --------------------------------------------------------------------------------------
+ */
+
+/* Returns whether anybody has gone on; *stuck_ret is who cannot be suspended elsewhere. */
+static bool lead_draws_out(struct agent *agent, JNIEnv *jni,
+			   const struct suspended_threads *suspended, uint64_t deadline_ns,
+			   jthread *stuck_ret)
+{
+	bool any =
+		drawing_lead_out(agent, suspended->list, suspended->count, deadline_ns, stuck_ret);
+	jthread *threads;
+	jint count;
+
+	/* Without carriers there has never been a virtual thread. */
+	if (*stuck_ret || !suspended->virtual_too || suspended->nr_carriers == 0)
+		return any;
+	threads = virtual_threads(agent, jni, true, &count);
+	any = drawing_lead_out(agent, threads, count, deadline_ns, stuck_ret) || any;
+	if (*stuck_ret)
+		*stuck_ret = (*jni)->NewLocalRef(jni, *stuck_ret);
+	virtual_threads_free(agent, jni, threads, count);
+	return any;
+}
+
+/* Until all threads stand where they may. Returns what is in the way (heap), or NULL. */
+static char *lead_everybody_out(struct agent *agent, JNIEnv *jni, jthread self,
+				const struct suspended_threads *suspended)
+{
+	uint64_t deadline_ns = agent_now_ns(CLOCK_MONOTONIC) + PATIENCE_NS;
+	jthread inside, drawing = NULL;
+
+	do {
+		inside = lead_all_out(agent, jni, self, suspended);
+		if (inside)
+			return describe_inside(agent, jni, inside,
+					       "in a JNI critical region most of the time, where "
+					       "it holds off the garbage collector");
+		/* Who has gone on may be in a critical region by now. */
+	} while (lead_draws_out(agent, jni, suspended, deadline_ns, &drawing) && !drawing);
+	return drawing ? describe_inside(agent, jni, drawing,
+					 "drawing random numbers most of the time, and clones "
+					 "would share them")
+		       : NULL;
 }
 
 /* ---- all of them --------------------------------------------------------------------------------
@@ -309,22 +354,21 @@ static char *describe_inside(struct agent *agent, JNIEnv *jni, jthread thread)
 char *threads_suspend(struct agent *agent, JNIEnv *jni)
 {
 	struct suspended_threads *suspended = calloc(1, sizeof(*suspended));
-	jthread self = NULL, inside = NULL;
-	char *hindrance;
+	jthread self = NULL;
+	char *hindrance = NULL;
 
 	if (!suspended)
 		return NULL;
+	drawing_learn(agent, jni);
 	if ((*agent->jvmti)->GetCurrentThread(agent->jvmti, &self) == JVMTI_ERROR_NONE) {
 		suspended->virtual_too = suspend_virtual(agent->jvmti, self);
 		suspend_platform(agent, jni, self, suspended);
-		inside = lead_all_out(agent, jni, self, suspended);
+		hindrance = lead_everybody_out(agent, jni, self, suspended);
 	}
 	(*jni)->DeleteLocalRef(jni, self);
 	__atomic_store_n(&agent->suspended, suspended, __ATOMIC_RELEASE);
-	if (!inside)
-		return NULL;
-	hindrance = describe_inside(agent, jni, inside);
-	threads_resume(agent, jni);
+	if (hindrance)
+		threads_resume(agent, jni);
 	return hindrance;
 }
 
