@@ -271,5 +271,7 @@ const char *refusals_chains(const struct agent *agent);
 void management_export(struct agent *agent, JNIEnv *jni, jclass class);
 jclass management_define(struct agent *agent, JNIEnv *jni);
 void management_add(JNIEnv *jni, jstring object_name, jobject component);
+/* The platform's MBean server, or NULL when the program has not made it. */
+jobject management_server(const struct agent *agent, JNIEnv *jni);
 
 #endif

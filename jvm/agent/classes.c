@@ -188,6 +188,12 @@ static jclass native_define_management(JNIEnv *jni, jclass self)
 	return management_define(agent_get(), jni);
 }
 
+static jobject native_platform_server(JNIEnv *jni, jclass self)
+{
+	(void)self;
+	return management_server(agent_get(), jni);
+}
+
 static void native_add_component(JNIEnv *jni, jclass self, jstring name, jobject component)
 {
 	(void)self;
@@ -224,6 +230,7 @@ static bool register_natives(JNIEnv *jni)
 		METHOD("exportPackage", "(Ljava/lang/Class;)V", native_export_package),
 		METHOD("defineManagementComponent", "()Ljava/lang/Class;",
 		       native_define_management),
+		METHOD("platformServer", "()Ljava/lang/Object;", native_platform_server),
 		METHOD("addPlatformComponent", "(Ljava/lang/String;Ljava/lang/Object;)V",
 		       native_add_component),
 	};

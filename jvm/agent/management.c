@@ -9,7 +9,8 @@
 
 #include "agent.h"
 
-#define FINDER "java/lang/management/ManagementFactory$PlatformMBeanFinder"
+#define FACTORY "java/lang/management/ManagementFactory"
+#define FINDER	"java/lang/management/ManagementFactory$PlatformMBeanFinder"
 
 /* The module object of a class, through Class.getModule(). */
 static jobject module_of(JNIEnv *jni, jclass class)
@@ -56,7 +57,7 @@ void management_export(struct agent *agent, JNIEnv *jni, jclass class)
 
 jclass management_define(struct agent *agent, JNIEnv *jni)
 {
-	jclass factory = (*jni)->FindClass(jni, "java/lang/management/ManagementFactory");
+	jclass factory = (*jni)->FindClass(jni, FACTORY);
 
 	if (!factory || !export_package(agent, jni, factory, "sun.management.spi") ||
 	    !classes_define_named(jni, "thump/jvm/ManagementComponent$Bean"))
@@ -82,4 +83,20 @@ void management_add(JNIEnv *jni, jstring object_name, jobject component)
 				  "(Ljava/lang/Object;Ljava/lang/Object;)Ljava/lang/Object;");
 	if (map && put)
 		(void)(*jni)->CallObjectMethod(jni, map, put, object_name, component);
+}
+
+jobject management_server(const struct agent *agent, JNIEnv *jni)
+{
+	jclass factory = (*jni)->FindClass(jni, FACTORY);
+	jfieldID field = NULL;
+	jint status = 0;
+
+	/* To look for a field initialises the class. */
+	if (factory &&
+	    (*agent->jvmti)->GetClassStatus(agent->jvmti, factory, &status) == JVMTI_ERROR_NONE &&
+	    (status & JVMTI_CLASS_STATUS_INITIALIZED))
+		field = (*jni)->GetStaticFieldID(jni, factory, "platformMBeanServer",
+						 "Ljavax/management/MBeanServer;");
+	(*jni)->ExceptionClear(jni); /* a JVM without the module */
+	return field ? (*jni)->GetStaticObjectField(jni, factory, field) : NULL;
 }

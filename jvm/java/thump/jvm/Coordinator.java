@@ -55,6 +55,7 @@ public final class Coordinator {
         Thread keepAlive = KeepAlive.start();
         Native.begin();
         try {
+            Management.registerIfUsed();
             return runPhases(dryRun);
         } finally {
             Native.end();

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package thump.jvm;
 
+import java.util.Objects;
+
+import jdk.crac.management.CRaCMXBean;
+
 /**
  * The times that the MXBean shows, and its registration on first use: java.management is not loaded in programs that
  * never ask for it.
@@ -16,18 +20,30 @@ public final class Management {
     }
 
     /**
-     * Makes the MXBean known to the JDK's list of platform MXBeans.
+     * Makes the MXBean known to the JDK's list of platform MXBeans, and to the platform's MBean server where that has
+     * taken that list already.
      *
      * @return the bean's object name
      */
     public static String register() {
         try {
-            Class<?> component = Native.defineManagementComponent();
-            Native.addPlatformComponent(OBJECT_NAME, component.getDeclaredConstructor().newInstance());
+            Runnable component =
+                    (Runnable) Native.defineManagementComponent().getDeclaredConstructor().newInstance();
+            component.run();
         } catch (ReflectiveOperationException impossible) {
             throw new InternalError("thump: the management component cannot be made", impossible);
         }
         return OBJECT_NAME;
+    }
+
+    /**
+     * Called before the hooks of a checkpoint: in a program that has an MBean server, whoever looks at it sees the bean
+     * after the restore, also when the program never asks for it.
+     */
+    static void registerIfUsed() {
+        if (Native.platformServer() != null) {
+            Objects.requireNonNull(CRaCMXBean.CRAC_MXBEAN_NAME); // its initialiser registers it
+        }
     }
 
     /** Called on the requesting thread, first thing in a restored process. */

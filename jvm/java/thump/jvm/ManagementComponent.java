@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package thump.jvm;
 
+import java.lang.management.ManagementFactory;
 import java.util.Collections;
 import java.util.Map;
 import java.util.Set;
+import javax.management.JMException;
+import javax.management.MBeanServer;
 import javax.management.ObjectName;
 
 import jdk.crac.management.CRaCMXBean;
@@ -13,11 +16,29 @@ import sun.management.spi.PlatformMBeanProvider.PlatformComponent;
  * The entry in the JDK's list of platform MXBeans. Defined only after java.management has exported its provider
  * interface to this class's module.
  */
-public final class ManagementComponent implements PlatformComponent<CRaCMXBean> {
+public final class ManagementComponent implements PlatformComponent<CRaCMXBean>, Runnable {
 
     private static final String INTERFACE_NAME = "jdk.crac.management.CRaCMXBean";
 
     private final CRaCMXBean bean = new Bean();
+
+    /** Registers it: with a server that is made later the JDK does so. */
+    @Override
+    public void run() {
+        MBeanServer server;
+        synchronized (ManagementFactory.class) { // which is held while a server is made from the list
+            Native.addPlatformComponent(Management.OBJECT_NAME, this);
+            server = (MBeanServer) Native.platformServer();
+        }
+        if (server == null) {
+            return;
+        }
+        try {
+            server.registerMBean(bean, bean.getObjectName());
+        } catch (JMException failure) {
+            System.err.println("thump: the MBean server does not take " + Management.OBJECT_NAME + ": " + failure);
+        }
+    }
 
     @Override
     public Set<Class<? extends CRaCMXBean>> mbeanInterfaces() {

@@ -97,6 +97,9 @@ final class Native {
     /** Defines {@link ManagementComponent}, after java.management exports what it implements. */
     static native Class<?> defineManagementComponent();
 
+    /** The platform's MBean server, or null when the program has not made it yet; nothing is initialised for that. */
+    static native Object platformServer();
+
     /** Puts a component into the JDK's list of platform MXBeans. */
     static native void addPlatformComponent(String objectName, Object component);
 }
