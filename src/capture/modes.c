@@ -168,7 +168,7 @@ static bool flags_differ(const struct thump_capture *cap)
 	return cap->thread_flags_differ;
 }
 
-static const struct thump_mode modes[] = {
+const struct thump_mode thump_modes[] = {
 	{ SYS_brk, { 0 }, take_brk, NULL, NULL },
 	{ SYS_prctl, { PR_GET_DUMPABLE }, take_dumpable, NULL, NULL },
 	{ SYS_prctl, { PR_GET_CHILD_SUBREAPER, THUMP_AREA }, take_subreaper, NULL, NULL },
@@ -199,6 +199,7 @@ static const struct thump_mode modes[] = {
 	  "set_mempolicy(2)",
 	  has_numa_nodes },
 };
+const size_t thump_nr_modes = THUMP_ARRAY_SIZE(thump_modes);
 
 static int ask_one(struct thump_capture *cap, size_t thread, const struct thump_mode *mode,
 		   struct thump_mode_answer *answer_ret, struct thump_err *err)
@@ -218,7 +219,7 @@ struct thump_mode_question {
 /* Modes of both tables: room for questions about all of them. */
 static struct thump_mode_question *make_questions(struct thump_capture *cap)
 {
-	return thump_arena_alloc(&cap->scratch, THUMP_ARRAY_SIZE(modes) + thump_nr_arch_modes,
+	return thump_arena_alloc(&cap->scratch, thump_nr_modes + thump_nr_arch_modes,
 				 sizeof(struct thump_mode_question));
 }
 
@@ -243,7 +244,7 @@ int thump_capture_remote_process(struct thump_capture *cap, struct thump_err *er
 	cap->questions = make_questions(cap);
 	if (!cap->questions)
 		return thump_out_of_memory(err);
-	if (ask(cap, modes, THUMP_ARRAY_SIZE(modes), err) < 0)
+	if (ask(cap, thump_modes, thump_nr_modes, err) < 0)
 		return -1;
 	return ask(cap, thump_arch_modes, thump_nr_arch_modes, err);
 }

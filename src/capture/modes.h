@@ -23,6 +23,8 @@ struct thump_mode {
 	bool (*may_differ)(const struct thump_capture *cap);
 };
 
+extern const struct thump_mode thump_modes[];
+extern const size_t thump_nr_modes;
 /* arch/: modes of this architecture. */
 extern const struct thump_mode thump_arch_modes[];
 extern const size_t thump_nr_arch_modes;

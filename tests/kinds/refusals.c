@@ -5,15 +5,13 @@
  * driver looks whether everything is named in one dry run, and the program whether it was left
  * alone.
  */
-#include "workload.h"
+#include "refusals.h"
 
 #include "../lib/tied_fork.h"
 
-#include <asm/ldt.h>
 #include <linux/aio_abi.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
-#include <linux/mempolicy.h>
 #include <linux/netlink.h>
 #include <linux/perf_event.h>
 #include <linux/seccomp.h>
@@ -45,23 +43,9 @@
 #define SYS_memfd_secret 447
 #endif
 
-#ifndef PR_SET_MDWE
-#define PR_SET_MDWE		 65
-#define PR_MDWE_REFUSE_EXEC_GAIN 1
-#endif
-#ifndef PR_SET_MEMORY_MERGE
-#define PR_SET_MEMORY_MERGE 67
-#endif
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
-#ifndef SCHED_DEADLINE
-#define SCHED_DEADLINE 6
-#endif
-
 #define PAGE ((size_t)4096)
 
-static void refuse(int fd, const char *words)
+void refuse(int fd, const char *words)
 {
 	workload_tell("refuse", "%d %s", fd, words);
 }
@@ -415,118 +399,6 @@ static void make_syscall_user_dispatch(int given)
 	refuse(-1, "syscall user dispatch");
 }
 
-/* For whoever has CAP_IPC_LOCK this is only a warning: then the kernel does not tell. */
-static void make_mlockall_future(int given)
-{
-	(void)given;
-	if (mlockall(MCL_FUTURE) < 0)
-		workload_skip("mlockall: %s", strerror(errno));
-	refuse(-1, "MCL_FUTURE");
-}
-
-static void make_mce_kill(int given)
-{
-	(void)given;
-	MUST(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0));
-	refuse(-1, "PR_MCE_KILL");
-}
-
-/* ---- modes of the process ------------------------------------------------------------------- */
-
-static void set_mode(const char *name, long result)
-{
-	if (result < 0)
-		workload_skip("%s: %s", name, strerror(errno));
-	refuse(-1, name);
-}
-
-static void make_mdwe(int given)
-{
-	(void)given;
-	set_mode("PR_SET_MDWE", prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0));
-}
-
-static void make_memory_merge(int given)
-{
-	(void)given;
-	set_mode("PR_SET_MEMORY_MERGE", prctl(PR_SET_MEMORY_MERGE, 1, 0, 0, 0));
-}
-
-static void make_tsc(int given)
-{
-	(void)given;
-	set_mode("PR_SET_TSC", prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0));
-}
-
-static void make_speculation(int given)
-{
-	(void)given;
-	set_mode("speculation",
-		 prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, PR_SPEC_FORCE_DISABLE, 0, 0));
-}
-
-static void make_ldt(int given)
-{
-	struct user_desc entry = { .entry_number = 3, .limit = 1, .read_exec_only = 1 };
-
-	(void)given;
-	set_mode("modify_ldt", syscall(SYS_modify_ldt, 1, &entry, sizeof(entry)));
-}
-
-static void make_mempolicy(int given)
-{
-	unsigned long nodes = 1;
-
-	(void)given;
-	set_mode("set_mempolicy", syscall(SYS_set_mempolicy, MPOL_BIND, &nodes, 8 * sizeof(nodes)));
-}
-
-static void make_deadline(int given)
-{
-	/* struct sched_attr: size, policy, flags, nice and priority, runtime, deadline, period */
-	const uint64_t attr[] = {
-		48 | (uint64_t)SCHED_DEADLINE << 32, 0, 0, 100000, 10000000, 10000000
-	};
-
-	(void)given;
-	set_mode("SCHED_DEADLINE", syscall(SYS_sched_setattr, 0, attr, 0));
-}
-
-static void make_chroot(int given)
-{
-	(void)given;
-	set_mode("chroot", chroot("/tmp"));
-}
-
-static void make_thread_timer(int given)
-{
-	struct sigevent event = { .sigev_notify = SIGEV_NONE };
-	timer_t timer;
-
-	(void)given;
-	MUST(timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer));
-	refuse(-1, "POSIX timer\tCPU time of a thread");
-}
-
-static void make_guard_region(int given)
-{
-	char *at = must_mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-			     0);
-
-	(void)given;
-	set_mode("MADV_GUARD_INSTALL", madvise(at + PAGE, PAGE, MADV_GUARD_INSTALL));
-}
-
-/* None of its pages need be there. */
-static void make_hugetlb(int given)
-{
-	void *at = mmap(NULL, (size_t)2 << 20, PROT_READ,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1, 0);
-
-	(void)given;
-	set_mode("MAP_HUGETLB", at == MAP_FAILED ? -1 : 0);
-}
-
 static void *thread_of_another_host(void *arg)
 {
 	pthread_barrier_t *barrier = arg;
@@ -734,10 +606,7 @@ static void make_vfork(int given)
 	refuse(-1, "vfork");
 }
 
-static const struct {
-	const char *name;
-	void (*make)(int given);
-} all[] = {
+static const struct refusal all[] = {
 	{ "tcp_connection", make_tcp_connection },
 	{ "unix_connection", make_unix_connection },
 	{ "pipe_to_outside", use_pipe_to_outside },
@@ -761,19 +630,6 @@ static const struct {
 	{ "aio", make_aio },
 	{ "large_deleted_file", make_large_deleted_file },
 	{ "seccomp", make_seccomp },
-	{ "mlockall_future", make_mlockall_future },
-	{ "mce_kill", make_mce_kill },
-	{ "mdwe", make_mdwe },
-	{ "memory_merge", make_memory_merge },
-	{ "tsc", make_tsc },
-	{ "speculation", make_speculation },
-	{ "ldt", make_ldt },
-	{ "mempolicy", make_mempolicy },
-	{ "deadline", make_deadline },
-	{ "chroot", make_chroot },
-	{ "thread_timer", make_thread_timer },
-	{ "guard_region", make_guard_region },
-	{ "hugetlb", make_hugetlb },
 	{ "thread_namespace", make_thread_namespace },
 	{ "io_uring_thread", make_io_uring_thread },
 	{ "thread_seccomp", make_thread_seccomp },
@@ -790,15 +646,22 @@ static const struct {
 	{ "ip_options", make_ip_options },
 };
 
-static void make(const char *name, int given)
+static bool make_one_of(const struct refusal *list, size_t count, const char *name, int given)
 {
-	for (size_t i = 0; i < NR_OF(all); i++) {
-		if (strcmp(all[i].name, name) == 0) {
-			all[i].make(given);
-			return;
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(list[i].name, name) == 0) {
+			list[i].make(given);
+			return true;
 		}
 	}
-	FAIL("no refusal is called %s", name);
+	return false;
+}
+
+static void make(const char *name, int given)
+{
+	if (!make_one_of(all, NR_OF(all), name, given) &&
+	    !make_one_of(refused_modes, nr_refused_modes, name, given))
+		FAIL("no refusal is called %s", name);
 }
 
 int main(int argc, char **argv)

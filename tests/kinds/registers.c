@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * General, x87, SSE, AVX and (where the CPU has them) AVX-512 registers, MXCSR and the x87 control
- * word of threads that never leave user space: each loads patterns, spins on a word in memory, and
- * stores what it then finds.
+ * General, x87, SSE, AVX and (where the CPU has them) AVX-512 registers, MXCSR, the x87 control
+ * word and the rights of protection keys (PKRU) of threads that never leave user space: each loads
+ * patterns, spins on a word in memory, and stores what it then finds.
  */
 #include "workload.h"
 
@@ -14,7 +14,7 @@ struct image {
 	unsigned char vectors[32 * 64];
 	uint64_t masks[8];
 	long double x87[4];
-	uint32_t mxcsr;
+	uint32_t mxcsr, key_rights;
 	uint16_t x87_control;
 } __attribute__((aligned(64)));
 
@@ -115,10 +115,33 @@ static enum vectors best_vectors(void)
 	return (xcr0 & 0xe6) == 0xe6 ? AVX512 : AVX;
 }
 
+/* OSPKE: the processor has protection keys, and the kernel uses them. */
+static bool has_keys(void)
+{
+	uint32_t a, b, c, d;
+
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c & 1U << 4);
+}
+
+static void write_key_rights(uint32_t rights)
+{
+	__asm__ volatile("wrpkru" : : "a"(rights), "c"(0), "d"(0));
+}
+
+static uint32_t read_key_rights(void)
+{
+	uint32_t rights, d;
+
+	__asm__ volatile("rdpkru" : "=a"(rights), "=d"(d) : "c"(0));
+	return rights;
+}
+
 static void *spin(void *arg)
 {
 	struct spinner *spinner = arg;
 
+	if (has_keys())
+		write_key_rights(spinner->in.key_rights);
 	switch (best_vectors()) {
 	case SSE:
 		RUN(FIRST_16(LOAD_X), FIRST_16(STORE_X), spinner);
@@ -131,6 +154,8 @@ static void *spin(void *arg)
 		    FIRST_16(STORE_Z) LAST_16(STORE_Z) MASKS(STORE_K), spinner);
 		break;
 	}
+	if (has_keys())
+		spinner->out.key_rights = read_key_rights();
 	return NULL;
 }
 
@@ -142,6 +167,7 @@ static void fill(struct image *image, uint32_t seed)
 	for (size_t i = 0; i < NR_OF(image->x87); i++)
 		image->x87[i] = (long double)(seed * 10 + i) / 3;
 	image->mxcsr = 0x1f80 | 0x6000 * (seed & 1) | 0x8000; /* rounding, flush to zero */
+	image->key_rights = 0x9e3779b8U * seed & ~3U;	      /* key 0 is that of all memory */
 	image->x87_control = (uint16_t)(0x037f | (seed & 3) << 10);
 }
 
@@ -161,6 +187,8 @@ static void check(const struct spinner *spinner)
 	for (size_t i = 0; i < NR_OF(spinner->in.x87); i++)
 		if (memcmp(&spinner->out.x87[i], &spinner->in.x87[i], 10) != 0)
 			FAIL("x87 register %zu differs", i);
+	if (has_keys())
+		CHECK_EQ(spinner->out.key_rights, spinner->in.key_rights);
 	CHECK_EQ(spinner->out.mxcsr, spinner->in.mxcsr);
 	CHECK_EQ(spinner->out.x87_control, spinner->in.x87_control);
 }

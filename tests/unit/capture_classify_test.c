@@ -87,6 +87,7 @@ static void what_cannot_be_saved_has_a_reason(void **state)
 		{ { .path = "/dev/x", .ino = 7, .traits = THUMP_VMA_IO }, "device" },
 		{ { .path = "", .traits = THUMP_VMA_UFFD }, "userfaultfd" },
 		{ { .path = "", .traits = THUMP_VMA_SHADOW_STACK }, "shadow stack" },
+		{ { .path = "/dev/pmem0", .ino = 7, .traits = THUMP_VMA_SYNC }, "MAP_SYNC" },
 		{ { .path = "", .pkey = 1 }, "protection key" },
 		{ { .path = "", .unknown_flag = "zz" }, "not known" },
 		{ { .path = "[uprobes]" }, "uprobes" },

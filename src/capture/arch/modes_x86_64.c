@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <asm/prctl.h>
+#include <errno.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -50,6 +52,21 @@ static void take_untag_mask(struct thump_capture *cap, const struct thump_mode_a
 				     "tagged pointers (ARCH_ENABLE_TAGGED_ADDR): cannot be saved");
 }
 
+/*
+ * pkeys(7): a key may be allocated that no mapping has yet. do_mprotect_pkey() of the kernel looks
+ * at the key (EINVAL), and then for a mapping (ENOMEM): up there, there is none.
+ */
+#define BEYOND_USER_SPACE (UINT64_C(0xffff) << 48)
+#define FIRST_KEY	  1
+
+static void take_keys(struct thump_capture *cap, const struct thump_mode_answer *answer)
+{
+	if (answer->result == -ENOMEM)
+		thump_capture_refuse(cap, "pkey",
+				     "memory protection keys (pkey_alloc(2)): that they are taken "
+				     "cannot be saved");
+}
+
 static bool always(const struct thump_capture *cap)
 {
 	(void)cap;
@@ -73,5 +90,10 @@ const struct thump_mode thump_arch_modes[] = {
 	{ SYS_modify_ldt, { 0, THUMP_AREA, sizeof(uint64_t) }, take_ldt, NULL, NULL },
 	{ SYS_arch_prctl, { ARCH_GET_XCOMP_PERM, THUMP_AREA }, take_xcomp, NULL, NULL },
 	{ SYS_arch_prctl, { ARCH_GET_UNTAG_MASK, THUMP_AREA }, take_untag_mask, NULL, NULL },
+	{ SYS_pkey_mprotect,
+	  { BEYOND_USER_SPACE, 1, PROT_NONE, FIRST_KEY },
+	  take_keys,
+	  NULL,
+	  NULL },
 };
 const size_t thump_nr_arch_modes = THUMP_ARRAY_SIZE(thump_arch_modes);
