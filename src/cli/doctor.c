@@ -397,7 +397,7 @@ static int verb_doctor(int argc, char **argv)
 	if (doctor.common.json)
 		return print_json(&doctor, status);
 	print_table(&doctor);
-	return status;
+	return thump_end_of_output(status);
 }
 
 const struct thump_verb thump_verb_doctor = {

@@ -600,7 +600,7 @@ static int inspect_image(struct inspect *inspect)
 	else
 		print_text(inspect);
 	thump_image_destroy(image);
-	return status;
+	return status == THUMP_OK ? thump_end_of_output(status) : status;
 }
 
 static int take_option(void *ctx, int opt)

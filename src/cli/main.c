@@ -7,6 +7,7 @@
 
 #include "base/types.h"
 #include "cli/cli.h"
+#include "cli/report.h"
 #include "version.h"
 
 #define BIG_BYTES (128 << 10)
@@ -63,11 +64,11 @@ int main(int argc, char **argv)
 	(void)mallopt(M_MMAP_THRESHOLD, BIG_BYTES);
 	if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
 		printf("thump %s\n", THUMP_VERSION);
-		return THUMP_OK;
+		return thump_end_of_output(THUMP_OK);
 	}
 	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
 		print_help(stdout);
-		return THUMP_OK;
+		return thump_end_of_output(THUMP_OK);
 	}
 	if (argc < 2) {
 		print_help(stderr);

@@ -238,6 +238,16 @@ int thump_print_json(json_t *object, int status)
 	return status;
 }
 
+int thump_end_of_output(int status)
+{
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "thump: stdout could not be written%s%s\n", errno ? ": " : "",
+		errno ? strerrordesc_np(errno) : "");
+	return THUMP_FAILED;
+}
+
 /* ---- progress --------------------------------------------------------------------------- */
 
 #define SHOW_AFTER_NS THUMP_NS_PER_S

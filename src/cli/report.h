@@ -84,6 +84,9 @@ json_t *thump_json_error(const struct thump_err *err);
  * THUMP_FAILED when stdout could not be written. */
 int thump_print_json(json_t *object, int status);
 
+/* For what only prints: `status`, or THUMP_FAILED, said on stderr, when stdout has not got all. */
+int thump_end_of_output(int status);
+
 /* ---- progress --------------------------------------------------------------------------- */
 
 /*

@@ -119,7 +119,9 @@ static int parse_port(struct restore *restore, const char *text)
 		return thump_usage_error(&restore->common, "more than %d --port", MAX_PORTS);
 	if (!colon || parse_port_number(text, (size_t)(colon - text), &map->from) < 0 ||
 	    parse_port_number(colon + 1, strlen(colon + 1), &map->to) < 0)
-		return thump_usage_error(&restore->common, "--port takes OLD:NEW, not %s", text);
+		return thump_usage_error(&restore->common,
+					 "--port takes OLD:NEW, ports from 1 to 65535, not %s",
+					 text);
 	restore->options.ports = restore->ports;
 	restore->options.nr_ports++;
 	return -1;

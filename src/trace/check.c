@@ -60,7 +60,11 @@ static int check_no_ancestor(pid_t pid, struct thump_err *err)
 			return -1;
 		at = stat.ppid;
 		if (at == pid)
-			return thump_refuse(err, "process %d (%s) is an ancestor of thump", pid,
+			return thump_refuse(err,
+					    "process %d is an ancestor of thump (%s), which cannot "
+					    "be stopped by what it started: run thump from another "
+					    "terminal or service",
+					    pid,
 					    i == 0 ? "its parent" : "it was started from there");
 	}
 	return 0;

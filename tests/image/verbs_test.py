@@ -17,8 +17,8 @@ PASS_ON = ("run", "restore")
 VERBS = (*PASS_ON, "checkpoint", "inspect", "verify", "doctor")
 
 
-def run(*args):
-    return subprocess.run([THUMP, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def run(*args, stdout=subprocess.PIPE):
+    return subprocess.run([THUMP, *args], stdout=stdout, stderr=subprocess.PIPE, text=True)
 
 
 def expect(condition, what, result):
@@ -81,6 +81,13 @@ def test_wrong_use(folder):
     expect((result := run("verify", fifo)).returncode == 1, "a FIFO is not waited for", result)
 
 
+def test_full_disk():
+    for words in ("inspect", IMAGE), ("inspect", "--json", IMAGE), ("doctor",), ("--help",), ("--version",):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            result = run(*words, stdout=full)
+        expect(result.returncode == 1 and "stdout" in result.stderr, f"{words} to a full disk", result)
+
+
 def test_verbose():
     result = run("verify", "-v", IMAGE)
     expect("descriptors" in result.stderr and " MB" in result.stderr, "verify -v", result)
@@ -119,6 +126,7 @@ def test_json_of_wrong_command_lines():
 
 with tempfile.TemporaryDirectory() as temporary:
     test_verbose()
+    test_full_disk()
     test_json_of_wrong_command_lines()
     test_good()
     test_damaged(temporary)
