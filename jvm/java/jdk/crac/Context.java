@@ -26,4 +26,13 @@ public abstract class Context<R extends Resource> implements Resource {
      * @throws NullPointerException if it is null
      */
     public abstract void register(R resource);
+
+    /**
+     * Returns the context that is notified of every checkpoint and restore.
+     *
+     * @return the global context
+     */
+    public static Context<Resource> getGlobalContext() {
+        return Core.getGlobalContext();
+    }
 }

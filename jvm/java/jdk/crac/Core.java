@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package jdk.crac;
 
+import thump.jvm.BlockingContext;
 import thump.jvm.Coordinator;
 import thump.jvm.OrderedContext;
 
@@ -9,7 +10,9 @@ import thump.jvm.OrderedContext;
  */
 public class Core {
 
-    private static final Context<Resource> GLOBAL = new OrderedContext<>();
+    private static final Context<Resource> GLOBAL =
+            "BlockingOrderedContext".equals(System.getProperty("jdk.crac.globalContext.impl"))
+            ? new BlockingContext<>() : new OrderedContext<>();
 
     private Core() {
     }

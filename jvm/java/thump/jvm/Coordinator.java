@@ -37,7 +37,10 @@ public final class Coordinator {
             throw new UnsupportedOperationException(NOT_CONFIGURED);
         }
         if (LOCK.isHeldByCurrentThread()) {
-            throw new CheckpointException("Recursive checkpoint is not allowed");
+            // As CRaC does: org.crac passes on what is suppressed, and drops messages.
+            CheckpointException refusal = new CheckpointException();
+            refusal.addSuppressed(new IllegalStateException("Recursive checkpoint is not allowed"));
+            throw refusal;
         }
         RestoreWords words;
         LOCK.lock();

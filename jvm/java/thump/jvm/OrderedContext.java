@@ -15,14 +15,15 @@ import jdk.crac.RestoreException;
 /**
  * Calls its resources in reverse order of registration before a checkpoint, and in order of registration after a
  * restore: always those that were alive when the checkpoint began, and each of them both times. Who is registered
- * again moves to the end, and is called once.
+ * again moves to the end, and is called once. Who is registered during a checkpoint, by whatever thread, is called
+ * from the next one on.
  *
  * <p>Resources are held weakly and by identity: equals and hashCode of a resource are user code (org.crac registers
  * proxies whose equals fails once the user's object is collected) and are never called.
  *
  * @param <R> the resources that may be registered
  */
-public final class OrderedContext<R extends Resource> extends Context<R> {
+public class OrderedContext<R extends Resource> extends Context<R> {
 
     private final List<WeakReference<R>> registered = new ArrayList<>();
     /** Strong references from the beginning of a checkpoint to the end of its restore; registration order. */
