@@ -288,7 +288,11 @@ static int fail_without_result(const struct checkpoint *checkpoint, struct thump
 				  "the worker process was killed, and process %d has ended: the "
 				  "image is complete if it is there",
 				  pid);
-	return thump_fail(err, "the worker process was killed; process %d runs on", pid);
+	return thump_fail(
+		err,
+		"the worker process was killed, by somebody, a seccomp filter or for lack "
+		"of memory; process %d runs on",
+		pid);
 }
 
 static int run_worker(struct checkpoint *checkpoint, struct thump_err *err)

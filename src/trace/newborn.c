@@ -33,10 +33,12 @@ static int ended(struct thump_newborn *newborn, int status, struct thump_err *er
 	newborn->gone = true;
 	newborn->exit_status = status;
 	if (WIFSIGNALED(status))
-		return thump_fail(err, "the new process %d was killed by signal %d (%s)",
-				  newborn->pid, WTERMSIG(status),
-				  sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status))
-								 : "?");
+		return thump_fail(
+			err, "the new process %d was killed by signal %d (%s)%s", newborn->pid,
+			WTERMSIG(status),
+			sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?",
+			WTERMSIG(status) == SIGKILL ? ", as the kernel does for lack of memory"
+						    : "");
 	return thump_fail(err, "the new process %d ended with status %d", newborn->pid,
 			  WEXITSTATUS(status));
 }

@@ -7,50 +7,22 @@ import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
-import contextlib
 import json
 import os
 import subprocess
 
-from thumptest import java
+from thumptest import groups, java
 from thumptest.events import Failure
 from thumptest.scenario import REFUSED
 
-GROUPS = pathlib.Path("/sys/fs/cgroup")
 HEAP_MB, GARBAGE_MB = 96, 20
 DONE = 0
 
 
-class Group:
-    """A control group of version 1 or 2 with one limit."""
-
-    def __init__(self, controller, **files):
-        parent = GROUPS if (GROUPS / "cgroup.controllers").exists() else GROUPS / controller
-        self.path = parent / f"thump-test-{os.getpid()}"
-        self.files = files
-
-    def __enter__(self):
-        """None where this machine does not let us make one."""
-        try:
-            self.path.mkdir()
-            for name, text in self.files.items():
-                if (self.path / name.replace("__", ".")).exists():
-                    (self.path / name.replace("__", ".")).write_text(text)
-                    return self.path
-        except OSError as error:
-            print(f"no control group: {error}")
-        return None
-
-    def __exit__(self, *_):
-        with contextlib.suppress(OSError):
-            self.path.rmdir()
-
-
 def dry_run(world, image, group, *options, status=DONE, taskset=()):
     """Kinds of the problems that a restore names, and the texts."""
-    command = ["sh", "-c", 'if [ "$0" != - ]; then echo $$ > "$0/cgroup.procs"; fi; exec "$@"',
-               group or "-", *taskset, world.thump_path, "restore", image, "--dry-run", "--json",
-               *options]
+    command = [*groups.inside(group), *taskset, world.thump_path, "restore", image, "--dry-run",
+               "--json", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != status:
         raise Failure(f"{options} in {group}: status {done.returncode}: {done.stdout}{done.stderr}")
@@ -81,14 +53,14 @@ def test(world, options):
     if processors > 1:
         expect(dry_run(world, image, None, taskset=("taskset", "-c", "0")), "processors",
                f"for {processors} processors", "use 1 here")
-    with Group("memory", memory__limit_in_bytes="64M", memory__max="64M") as group:
+    with groups.Group("memory", memory__limit_in_bytes="64M", memory__max="64M") as group:
         if group:
             expect(dry_run(world, image, group), "heap-limit", "may grow to", "allows 67 MB")
-    with Group("memory", memory__limit_in_bytes="12M", memory__max="12M") as group:
+    with groups.Group("memory", memory__limit_in_bytes="12M", memory__max="12M") as group:
         if group:
             expect(dry_run(world, image, group, "--memory", "eager", status=REFUSED),
                    "memory-limit", "read into memory at once", "allows 12 MB")
-    with Group("cpu", cpu__cfs_quota_us="100000", cpu__max="100000 100000") as group:
+    with groups.Group("cpu", cpu__cfs_quota_us="100000", cpu__max="100000 100000") as group:
         if group and processors > 1:
             expect(dry_run(world, image, group), "processors", "use 1 here")
 

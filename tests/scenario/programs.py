@@ -65,12 +65,6 @@ def end(process, options):
         raise Failure(f"{process.name} ended with {status}:\n{process.stderr_text()}")
 
 
-def resident_bytes(pid):
-    """What the program has touched; with ASan it has reserved 20 TB."""
-    status = snapshot.status_of(f"/proc/{pid}/status")
-    return int(status["VmRSS"].split()[0]) << 10
-
-
 def start(world, options, name):
     data = [world.path(f"{name}.data")] if options.data else []
     process = world.start([*command(world, options), *data], name, stdin=subprocess.PIPE)
@@ -93,7 +87,7 @@ def test(world, options):
         if generation == GENERATIONS:
             break
         image = world.path(f"image-{generation}")
-        resident = resident_bytes(pid)
+        resident = snapshot.resident_bytes(pid)
         world.checkpoint(pid, image)
         process.status()
         if image.stat().st_size > resident + METADATA_BYTES:

@@ -168,6 +168,11 @@ class World:
         self.processes.append(process)
         return process
 
+    def forget(self, process):
+        """Of a test with very many: one that has ended needs no descriptors any more."""
+        process.close()
+        self.processes.remove(process)
+
     def run(self, argv, name, statuses=(0,), **options):
         """Runs to the end; returns (status, output)."""
         process = self.start(argv, name, **options)
@@ -223,7 +228,7 @@ class World:
 
     # ---- the end ------------------------------------------------------------------------
 
-    def _descendants(self):
+    def descendants(self):
         """Processes whose chain of parents leads to us."""
         parents = {}
         for name in os.listdir("/proc"):
@@ -249,7 +254,7 @@ class World:
         for process in self.processes:
             process.close()
         for _ in range(100):
-            pids = self._descendants()
+            pids = self.descendants()
             if not pids:
                 break
             for pid in pids:
