@@ -45,9 +45,13 @@ static int check_proc(struct thump_err *err)
 	return 0;
 }
 
-/* Stopping what waits for us would be a deadlock, or the shell we were started from. */
+/*
+ * Stopping what waits for us would be a deadlock, or the shell we were started from. The walk ends
+ * at an ancestor that has ended, or that a /proc with hidepid=2 does not show: the target is shown.
+ */
 static int check_no_ancestor(pid_t pid, struct thump_err *err)
 {
+	struct thump_err ignored;
 	struct thump_stat stat;
 	char path[32];
 	pid_t at = getpid();
@@ -56,8 +60,8 @@ static int check_no_ancestor(pid_t pid, struct thump_err *err)
 		return thump_refuse(err, "process %d is thump itself", pid);
 	for (int i = 0; at > 0 && i < MAX_ANCESTORS; i++) {
 		(void)snprintf(path, sizeof(path), "/proc/%d/stat", at);
-		if (read_stat(AT_FDCWD, path, &stat, err) != 0)
-			return -1;
+		if (read_stat(AT_FDCWD, path, &stat, &ignored) != 0)
+			return 0;
 		at = stat.ppid;
 		if (at == pid)
 			return thump_refuse(err,

@@ -244,21 +244,30 @@ void thump_inject_destroy(struct thump_inject *inject)
 static int write_chain(struct thump_target *target, struct slot *slot, struct thump_err *err)
 {
 	const struct thump_chain *chain = &slot->chain;
+	auto_free unsigned char *saved = malloc(chain->size_bytes);
 
-	slot->saved = malloc(chain->size_bytes);
-	if (!slot->saved)
+	if (!saved)
 		return thump_fail_errno(err, "save dead stack of process %d", target->pid);
-	if (thump_target_read(target, REMOTE(chain->start), slot->saved, chain->size_bytes, err) !=
-	    0)
+	if (thump_target_read(target, REMOTE(chain->start), saved, chain->size_bytes, err) != 0 ||
+	    (chain->tail_addr != 0 &&
+	     thump_target_read(target, REMOTE(chain->tail_addr), &slot->saved_tail,
+			       sizeof(slot->saved_tail), err) != 0))
 		return -1;
+	slot->saved = saved; /* whole: from here on it is written back */
+	saved = NULL;
 	if (chain->tail_addr != 0 &&
-	    (thump_target_read(target, REMOTE(chain->tail_addr), &slot->saved_tail,
-			       sizeof(slot->saved_tail), err) != 0 ||
-	     thump_target_write(target, REMOTE(chain->tail_addr), &chain->tail_word,
-				sizeof(chain->tail_word), err) != 0))
+	    thump_target_write(target, REMOTE(chain->tail_addr), &chain->tail_word,
+			       sizeof(chain->tail_word), err) != 0)
 		return -1;
 	return thump_target_write(target, REMOTE(chain->start), chain->bytes, chain->size_bytes,
 				  err);
+}
+
+static void forget_chain(struct slot *slot)
+{
+	free(slot->saved);
+	free(slot->chain.bytes);
+	*slot = (struct slot){ 0 };
 }
 
 static void unwrite_chain(struct thump_target *target, struct slot *slot)
@@ -272,9 +281,7 @@ static void unwrite_chain(struct thump_target *target, struct slot *slot)
 	if (slot->saved && chain->tail_addr != 0)
 		(void)!thump_target_write(target, REMOTE(chain->tail_addr), &slot->saved_tail,
 					  sizeof(slot->saved_tail), &ignored);
-	free(slot->saved);
-	free(slot->chain.bytes);
-	*slot = (struct slot){ 0 };
+	forget_chain(slot);
 }
 
 static int enter(struct thump_target *target, struct slot *slot, size_t index, uint64_t top,
@@ -324,7 +331,11 @@ static void leave(struct thump_target *target, struct slot *slot)
 	if (!thread->gone && (thump_ptrace_set_sigmask(thread->tid, thread->sigmask) != 0 ||
 			      thump_ptrace_set_regs(thread->tid, &thread->regs) != 0))
 		thread->gone = true;
-	unwrite_chain(target, slot);
+	/* One that hangs in its call still needs the chain to come back. */
+	if (thread->gone)
+		forget_chain(slot);
+	else
+		unwrite_chain(target, slot);
 }
 
 void thump_remote_finish(struct thump_target *target)
