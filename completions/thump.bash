@@ -8,7 +8,7 @@ _thump()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "run checkpoint restore hooks inspect verify pack unpack doctor -h --help --version" -- "$current"))
+		COMPREPLY=($(compgen -W "run checkpoint restore hooks inspect verify pack unpack keygen sign doctor -h --help --version" -- "$current"))
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -21,9 +21,12 @@ _thump()
 		--drain) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--resource-policies) compopt -o default; return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--require-signed-by) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--passphrase-file) compopt -o default; return ;;
 		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
 		esac
-		options="--image --then --on-restore-failure --checkpoint-when --drain --resource-policies --mode --cpu --json -v --verbose -h --help --version"
+		options="--image --then --on-restore-failure --checkpoint-when --drain --resource-policies --mode --require-signed-by --decrypt-with --passphrase-file --cpu --json -v --verbose -h --help --version"
 		positional=command
 		;;
 	checkpoint)
@@ -47,10 +50,14 @@ _thump()
 		--on-restore-failure) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--env) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--clock) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--require-signed-by) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--passphrase-file) compopt -o default; return ;;
+		--passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--spin-limit) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
 		esac
-		options="--dry-run --detach --pid-file --keep-stdio --port --resource-policies --close-fd --memory --verify --on-restore-failure --env --clock --allow-clock-jump --trust-any-owner --spin-limit --cpu --json -v --verbose -h --help --version"
+		options="--dry-run --detach --pid-file --keep-stdio --port --resource-policies --close-fd --memory --verify --on-restore-failure --env --clock --allow-clock-jump --require-signed-by --decrypt-with --passphrase-file --passphrase-fd --trust-any-owner --spin-limit --cpu --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	hooks)
@@ -63,31 +70,61 @@ _thump()
 		;;
 	inspect)
 		case $previous in
+		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--passphrase-file) compopt -o default; return ;;
+		--passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="--fds --maps --threads --json -v --verbose -h --help --version"
+		options="--fds --maps --threads --decrypt-with --passphrase-file --passphrase-fd --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	verify)
 		case $previous in
+		--key) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--passphrase-file) compopt -o default; return ;;
+		--passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="--record --json -v --verbose -h --help --version"
+		options="--key --decrypt-with --passphrase-file --passphrase-fd --record --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	pack)
 		case $previous in
 		-o|--output) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--compress) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--encrypt-to) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--passphrase-file) compopt -o default; return ;;
+		--passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--sign) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="-o --output --compress --mode --json -v --verbose -h --help --version"
+		options="-o --output --compress --encrypt-to --passphrase-file --passphrase-fd --sign --decrypt-with --mode --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	unpack)
 		case $previous in
 		-o|--output) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--passphrase-file) compopt -o default; return ;;
+		--passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="-o --output --mode --json -v --verbose -h --help --version"
+		options="-o --output --decrypt-with --passphrase-file --passphrase-fd --mode --json -v --verbose -h --help --version"
+		positional=file
+		;;
+	keygen)
+		case $previous in
+		-o|--output) compopt -o default; return ;;
+		esac
+		options="-o --output --sign --json -v --verbose -h --help --version"
+		;;
+	sign)
+		case $previous in
+		--key) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		-o|--output) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		esac
+		options="--key -o --output --mode --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	doctor)

@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 #include "cli/cli.h"
+#include "cli/keys.h"
 #include "cli/report.h"
 #include "kinds/kind.h"
 #include "pack/pack.h"
@@ -24,6 +25,10 @@ static const char usage[] =
 	"Say what is in an image, packed or not: program, threads, memory by kind, descriptors,\n"
 	"what it requires, when and where it was made. FILE may be -, standard input.\n"
 	"\n"
+	"      --decrypt-with FILE\n"
+	"                   the secret key in FILE opens an encrypted image; may be repeated\n"
+	"      --passphrase-file FILE, --passphrase-fd N\n"
+	"                   the passphrase of an encrypted image is the first line there\n"
 	"      --fds        list every descriptor\n"
 	"      --maps       list every mapping, and how much of it is stored\n"
 	"      --threads    list every thread\n"
@@ -46,6 +51,7 @@ struct inspect {
 	const struct thump_model *model;
 	uint64_t size_bytes;
 	struct thump_packed_info packed; /* raw_bytes is 0: it is not */
+	struct thump_key_words key_words;
 };
 
 struct sums {
@@ -347,14 +353,23 @@ static void print_maps(const struct thump_model *model)
 	}
 }
 
+static void print_packed(const struct thump_packed_info *packed)
+{
+	printf("%-12s from %" PRIu64 " bytes, in %" PRIu32 " chunks%s", "packed", packed->raw_bytes,
+	       packed->nr_chunks, packed->encrypted ? ", encrypted" : "");
+	if (packed->nr_signatures)
+		printf(", with %" PRIu32 " signature%s", packed->nr_signatures,
+		       packed->nr_signatures == 1 ? "" : "s");
+	putchar('\n');
+}
+
 static void print_text(const struct inspect *inspect)
 {
 	printf("%-12s ", "image");
 	put_text(inspect->path);
 	printf(", %" PRIu64 " bytes\n", inspect->size_bytes);
 	if (inspect->packed.raw_bytes)
-		printf("%-12s from %" PRIu64 " bytes, in %" PRIu32 " chunks\n", "packed",
-		       inspect->packed.raw_bytes, inspect->packed.nr_chunks);
+		print_packed(&inspect->packed);
 	print_origin(inspect);
 	print_program(inspect);
 	print_fd_summary(inspect->model);
@@ -550,8 +565,9 @@ static json_t *json_packed(const struct thump_packed_info *packed)
 {
 	if (!packed->raw_bytes)
 		return json_null();
-	return json_pack("{s:o, s:o}", "raw_bytes", integer(packed->raw_bytes), "nr_chunks",
-			 integer(packed->nr_chunks));
+	return json_pack("{s:o, s:o, s:b, s:o}", "raw_bytes", integer(packed->raw_bytes),
+			 "nr_chunks", integer(packed->nr_chunks), "encrypted", packed->encrypted,
+			 "nr_signatures", integer(packed->nr_signatures));
 }
 
 static int print_json(const struct inspect *inspect)
@@ -579,11 +595,17 @@ static int print_json(const struct inspect *inspect)
 static int inspect_image(struct inspect *inspect)
 {
 	struct thump_err err = THUMP_ERR_INIT;
-	const struct thump_open_options options = { .extent = THUMP_OPEN_META };
+	struct thump_open_options options = { .extent = THUMP_OPEN_META };
 	struct thump_image *image = NULL;
+	struct thump_keys *keys;
 	int status = THUMP_OK;
 
-	if (thump_open(inspect->path, &options, &image, &inspect->packed, &err) < 0) {
+	if (thump_keys_load(&inspect->key_words, &keys, &err) == 0) {
+		options.keys = keys;
+		(void)!thump_open(inspect->path, &options, &image, &inspect->packed, &err);
+		thump_keys_destroy(keys);
+	}
+	if (!image) {
 		if (inspect->common.json)
 			return thump_print_json(json_pack("{s:o, s:o}", "image",
 							  thump_json_text(inspect->path), "error",
@@ -618,6 +640,8 @@ static int take_option(void *ctx, int opt)
 		inspect->threads = true;
 		return -1;
 	default:
+		if (thump_key_option(&inspect->key_words, opt, optarg))
+			return -1;
 		return thump_common_option(&inspect->common, opt);
 	}
 }
@@ -627,6 +651,8 @@ static int verb_inspect(int argc, char **argv)
 	static const struct option options[] = { { "fds", no_argument, NULL, OPT_FDS },
 						 { "maps", no_argument, NULL, OPT_MAPS },
 						 { "threads", no_argument, NULL, OPT_THREADS },
+						 THUMP_DECRYPT_OPTIONS,
+						 THUMP_PASSPHRASE_OPTIONS,
 						 THUMP_COMMON_OPTIONS,
 						 { 0 } };
 	struct inspect inspect = { .common = { .verb = "inspect", .usage = usage } };

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/keys.h"
 #include "cli/report.h"
 #include "pack/pack.h"
 
@@ -16,6 +17,14 @@ static const char pack_usage[] =
 	"  -o, --output OUT     write the packed image to OUT\n"
 	"      --compress METHOD\n"
 	"                       zstd (default), zstd:LEVEL (1 to 22), lz4 or none\n"
+	"      --encrypt-to KEY encrypt OUT to a recipient: his public key, or a file of such "
+	"keys;\n"
+	"                       may be repeated\n"
+	"      --passphrase-file FILE, --passphrase-fd N\n"
+	"                       encrypt OUT with the passphrase that is the first line there\n"
+	"      --sign FILE      sign OUT with the secret key in FILE; may be repeated\n"
+	"      --decrypt-with FILE\n"
+	"                       the secret key in FILE opens an encrypted image; may be repeated\n"
 	"      --mode MODE      permissions of OUT, octal (default 0400)\n"
 	"      --json           print one JSON object on stdout\n"
 	"  -v, --verbose        say on stderr how small it became, and how fast\n"
@@ -31,6 +40,10 @@ static const char unpack_usage[] =
 	"Make the image OUT of the packed image FILE; FILE may be -, standard input.\n"
 	"\n"
 	"  -o, --output OUT     write the image to OUT\n"
+	"      --decrypt-with FILE\n"
+	"                       the secret key in FILE opens an encrypted image; may be repeated\n"
+	"      --passphrase-file FILE, --passphrase-fd N\n"
+	"                       the passphrase of an encrypted image is the first line there\n"
 	"      --mode MODE      permissions of OUT, octal (default 0400)\n"
 	"      --json           print one JSON object on stdout\n"
 	"  -v, --verbose        say on stderr how big it became, and how fast\n"
@@ -47,6 +60,7 @@ struct packing {
 	const char *from, *to;
 	mode_t mode;
 	struct thump_compression compression;
+	struct thump_key_words key_words;
 	struct thump_progress progress;
 	uint64_t start_ns;
 };
@@ -68,6 +82,8 @@ static int take_option(void *ctx, int opt)
 					 "--compress takes zstd, zstd:LEVEL, lz4 or none, not %s",
 					 optarg);
 	default:
+		if (thump_key_option(&packing->key_words, opt, optarg))
+			return -1;
 		return thump_common_option(&packing->common, opt);
 	}
 }
@@ -115,38 +131,86 @@ static int report(struct packing *packing, uint64_t raw_bytes, uint64_t packed_b
 	return err->code;
 }
 
+/* What was encrypted is not written as plain text by mistake. */
+static int check_stays_encrypted(const struct thump_packed_info *info,
+				 const struct thump_keys *keys, struct thump_err *err)
+{
+	if (!info->encrypted || thump_keys_encrypt(keys))
+		return 0;
+	return thump_refuse(err, "the image is encrypted, and the packed one would not be "
+				 "(--encrypt-to; thump unpack makes a plain one)");
+}
+
+static int do_pack(struct packing *packing, struct thump_pack_stats *stats_ret,
+		   struct thump_err *err)
+{
+	struct thump_open_options open_options = { .extent = THUMP_OPEN_ALL };
+	struct thump_packed_info info;
+	struct thump_pack_options options = {
+		.path = packing->to,
+		.mode = packing->mode,
+		.compression = packing->compression,
+		.progress = thump_progress_show,
+		.progress_ctx = &packing->progress,
+	};
+	struct thump_image *image = NULL;
+	struct thump_keys *keys = NULL;
+	int failed = thump_keys_load(&packing->key_words, &keys, err);
+
+	open_options.keys = options.keys = keys;
+	if (!failed)
+		failed = thump_open(packing->from, &open_options, &image, &info, err);
+	if (!failed)
+		failed = check_stays_encrypted(&info, keys, err);
+	if (!failed)
+		failed = thump_pack(image, &options, stats_ret, err);
+	thump_image_destroy(image);
+	thump_keys_destroy(keys);
+	return failed;
+}
+
 static int verb_pack(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "output", required_argument, NULL, 'o' },
 		{ "compress", required_argument, NULL, OPT_COMPRESS },
 		{ "mode", required_argument, NULL, OPT_MODE },
+		THUMP_SEAL_OPTIONS,
+		THUMP_DECRYPT_OPTIONS,
+		THUMP_PASSPHRASE_OPTIONS,
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
 	struct packing packing = { .common = { .verb = "pack", .usage = pack_usage },
 				   .compression = thump_compression_default };
-	const struct thump_open_options open_options = { .extent = THUMP_OPEN_ALL };
 	struct thump_err err = THUMP_ERR_INIT;
 	struct thump_pack_stats stats = { 0 };
-	struct thump_image *image = NULL;
 	int status = parse(&packing, argc, argv, options);
 
 	if (status >= 0)
 		return status;
-	if (thump_open(packing.from, &open_options, &image, NULL, &err) == 0) {
-		const struct thump_pack_options pack_options = {
-			.path = packing.to,
-			.mode = packing.mode,
-			.compression = packing.compression,
-			.progress = thump_progress_show,
-			.progress_ctx = &packing.progress,
-		};
-
-		(void)!thump_pack(image, &pack_options, &stats, &err);
-	}
-	thump_image_destroy(image);
+	(void)!do_pack(&packing, &stats, &err);
 	return report(&packing, stats.raw_bytes, stats.file_bytes, &err);
+}
+
+static int do_unpack(struct packing *packing, struct thump_packed_info *info_ret,
+		     struct thump_err *err)
+{
+	struct thump_unpack_options options = {
+		.path = packing->to,
+		.mode = packing->mode,
+		.progress = thump_progress_show,
+		.progress_ctx = &packing->progress,
+	};
+	struct thump_keys *keys;
+	int failed;
+
+	if (thump_keys_load(&packing->key_words, &keys, err) < 0)
+		return -1;
+	options.keys = keys;
+	failed = thump_unpack(packing->from, &options, info_ret, err);
+	thump_keys_destroy(keys);
+	return failed;
 }
 
 static int verb_unpack(int argc, char **argv)
@@ -154,24 +218,19 @@ static int verb_unpack(int argc, char **argv)
 	static const struct option options[] = {
 		{ "output", required_argument, NULL, 'o' },
 		{ "mode", required_argument, NULL, OPT_MODE },
+		THUMP_DECRYPT_OPTIONS,
+		THUMP_PASSPHRASE_OPTIONS,
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
 	struct packing packing = { .common = { .verb = "unpack", .usage = unpack_usage } };
 	struct thump_err err = THUMP_ERR_INIT;
 	struct thump_packed_info info = { 0 };
-	struct thump_unpack_options unpack_options;
 	int status = parse(&packing, argc, argv, options);
 
 	if (status >= 0)
 		return status;
-	unpack_options = (struct thump_unpack_options){
-		.path = packing.to,
-		.mode = packing.mode,
-		.progress = thump_progress_show,
-		.progress_ctx = &packing.progress,
-	};
-	(void)!thump_unpack(packing.from, &unpack_options, &info, &err);
+	(void)!do_unpack(&packing, &info, &err);
 	return report(&packing, info.raw_bytes, info.file_bytes, &err);
 }
 

@@ -44,6 +44,14 @@ static const char usage[] =
 	"where\n"
 	"                           that is possible; real: it is this machine's\n"
 	"      --allow-clock-jump   restore even when CLOCK_MONOTONIC would run back\n"
+	"      --require-signed-by KEYS\n"
+	"                           refuse what is not signed by one of KEYS: a public key, or a\n"
+	"                           file of such keys; may be repeated\n"
+	"      --decrypt-with KEY   the secret key in the file KEY opens an encrypted image; may "
+	"be\n"
+	"                           repeated\n"
+	"      --passphrase-file FILE, --passphrase-fd N\n"
+	"                           the passphrase of an encrypted image is the first line there\n"
 	"      --trust-any-owner    restore an image that somebody else may have written\n"
 	"      --spin-limit N       start at most N tasks to reach a pid (default 2000)\n"
 	"      --cpu LEVEL          refuse what a CPU of x86-64-v1, v2, v3 or v4 could not run\n"
@@ -87,6 +95,7 @@ struct restore {
 	struct thump_fd_rules rules;
 	const char *policies; /* path, or NULL */
 	struct thump_restore_words words;
+	struct thump_key_words key_words;
 	struct thump_supervise sup;
 	/* The pid file under a temporary name, made before anything is started. */
 	char *pid_tmp_path;
@@ -235,6 +244,8 @@ static int take_option(void *ctx, int opt)
 	case OPT_CPU:
 		return thump_level_option(&restore->common, optarg, &options->cpu_level);
 	default:
+		if (thump_key_option(&restore->key_words, opt, optarg))
+			return -1;
 		return thump_common_option(&restore->common, opt);
 	}
 }
@@ -270,6 +281,9 @@ static int parse(struct restore *restore, int argc, char **argv)
 		{ "resource-policies", required_argument, NULL, OPT_POLICIES },
 		{ "close-fd", required_argument, NULL, OPT_CLOSE_FD },
 		{ "cpu", required_argument, NULL, OPT_CPU },
+		{ "require-signed-by", required_argument, NULL, THUMP_OPT_SIGNED_BY },
+		THUMP_DECRYPT_OPTIONS,
+		THUMP_PASSPHRASE_OPTIONS,
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
@@ -431,6 +445,7 @@ static int do_restore(struct restore *restore)
 
 	thump_restoring_init(&restoring, restore->path);
 	restoring.words = restore->words;
+	restoring.key_words = &restore->key_words;
 	(void)start(restore, &restoring, &err);
 	say(restore, &restoring, &err);
 	status = own_status(restore, err.code);

@@ -86,15 +86,31 @@ static bool wants_session(const struct thump_process *process, bool detach)
 	return detach || (process->sid == process->pid && !have_controlling_terminal());
 }
 
-int thump_restoring_prepare(struct thump_restoring *restoring,
-			    const struct thump_rebuild_options *options, struct thump_err *err)
+/* What is secret in keys is there for no longer than it takes. */
+static int open_image(struct thump_restoring *restoring, struct thump_err *err)
 {
-	struct thump_rebuild_options opts = *options;
-	const struct thump_open_options open_options = {
+	static const struct thump_key_words none;
+	struct thump_open_options options = {
 		.extent = THUMP_OPEN_ALL,
 		.progress = show_progress,
 		.progress_ctx = &restoring->progress,
 	};
+	struct thump_keys *keys;
+	int failed;
+
+	if (thump_keys_load_for_restore(restoring->key_words ? restoring->key_words : &none, &keys,
+					err) < 0)
+		return -1;
+	options.keys = keys;
+	failed = thump_open(restoring->path, &options, &restoring->image, NULL, err);
+	thump_keys_destroy(keys);
+	return failed;
+}
+
+int thump_restoring_prepare(struct thump_restoring *restoring,
+			    const struct thump_rebuild_options *options, struct thump_err *err)
+{
+	struct thump_rebuild_options opts = *options;
 	uint64_t start_ns = thump_now_ns();
 
 	opts.progress = show_progress;
@@ -103,7 +119,7 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 	/* `run` comes here to see whether there is an image. */
 	if (access(restoring->path, R_OK) == 0)
 		opts.head_start = thump_head_start_begin(options);
-	if (thump_open(restoring->path, &open_options, &restoring->image, NULL, err) < 0 ||
+	if (open_image(restoring, err) < 0 ||
 	    thump_parameters(
 		    &restoring->arena, &thump_image_model(restoring->image)->process.runtime,
 		    &restoring->words, options, &opts.parameters, &opts.nr_parameters, err) < 0) {

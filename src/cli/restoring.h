@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <sys/resource.h>
 
+#include "cli/keys.h"
 #include "cli/parameters.h"
 #include "cli/report.h"
 #include "rebuild/rebuild.h"
@@ -15,8 +16,9 @@ struct thump_restoring {
 	struct thump_image *image; /* until it was started */
 	struct thump_plan *plan;   /* the same */
 	struct thump_problems problems;
-	struct thump_restore_words words; /* set by the caller before _prepare */
-	struct thump_arena arena;	  /* of the parameters, until it was started */
+	struct thump_restore_words words;	 /* set by the caller before _prepare */
+	struct thump_arena arena;		 /* of the parameters, until it was started */
+	const struct thump_key_words *key_words; /* set by the caller, or NULL */
 	struct thump_rebuild_report report;
 	uint64_t open_ns, check_ns;	  /* part of the report once it runs */
 	struct thump_terminals terminals; /* once it runs */

@@ -57,6 +57,14 @@ static const char usage[] =
 	"                   when hooks of the program fail after a restore and nobody in it can\n"
 	"                   catch that: start COMMAND instead (default), exit with 125, or "
 	"continue\n"
+	"  --require-signed-by KEYS\n"
+	"                   restore FILE only if it is signed by one of KEYS: a public key, or a\n"
+	"                   file of such keys; may be repeated\n"
+	"  --decrypt-with KEY\n"
+	"                   the secret key in the file KEY opens an encrypted FILE; may be "
+	"repeated\n"
+	"  --passphrase-file FILE\n"
+	"                   the passphrase of an encrypted image is the first line there\n"
 	"  --cpu LEVEL      keep COMMAND within x86-64-v1, v2, v3 or v4, so that FILE fits every\n"
 	"                   CPU of that level\n"
 	"  --json           print one JSON object on stdout once the program runs\n"
@@ -80,6 +88,7 @@ struct run {
 	bool only_restore; /* the command says so itself: never start it */
 	bool lacks_agent;  /* a java command that thump has no agent for */
 	struct thump_restore_words words;
+	struct thump_key_words key_words;
 	bool restored;			     /* what runs, or has run, came from the image */
 	struct stat old_image;		     /* at the path of the image when the program began */
 	bool said;			     /* the object of --json */
@@ -175,6 +184,8 @@ static int take_option(void *ctx, int opt)
 	case OPT_CPU:
 		return thump_level_option(&run->common, optarg, &run->cpu_level);
 	default:
+		if (thump_key_option(&run->key_words, opt, optarg))
+			return -1;
 		return thump_common_option(&run->common, opt);
 	}
 }
@@ -191,6 +202,9 @@ static int parse(struct run *run, int argc, char **argv)
 		{ "mode", required_argument, NULL, OPT_MODE },
 		{ "on-restore-failure", required_argument, NULL, OPT_ON_FAILURE },
 		{ "cpu", required_argument, NULL, OPT_CPU },
+		{ "require-signed-by", required_argument, NULL, THUMP_OPT_SIGNED_BY },
+		{ "passphrase-file", required_argument, NULL, THUMP_OPT_PASSPHRASE_FILE },
+		THUMP_DECRYPT_OPTIONS,
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
@@ -466,6 +480,7 @@ static int try_image(struct run *run, struct thump_outcome *outcome, struct thum
 
 	thump_restoring_init(&restoring, run->image_path);
 	restoring.words = run->words;
+	restoring.key_words = &run->key_words;
 	result = restore_image(run, &restoring, outcome, err);
 	if (result > 0 && run->only_restore) {
 		thump_print_problems(&run->common, &restoring.problems);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/keys.h"
 #include "cli/report.h"
 #include "pack/pack.h"
 
@@ -13,6 +14,13 @@ static const char usage[] =
 	"\n"
 	"Check every byte of an image, packed or not; FILE may be -, standard input.\n"
 	"\n"
+	"      --key KEYS   the image must be signed by one of KEYS: a public key, or a file of "
+	"such\n"
+	"                   keys; may be repeated\n"
+	"      --decrypt-with FILE\n"
+	"                   the secret key in FILE opens an encrypted image; may be repeated\n"
+	"      --passphrase-file FILE, --passphrase-fd N\n"
+	"                   the passphrase of an encrypted image is the first line there\n"
 	"      --record     note in FILE.verified that it is whole, for restores where FILE lies\n"
 	"                   on a read-only mount, as in a container\n"
 	"      --json       print one JSON object on stdout\n"
@@ -49,6 +57,7 @@ static void print_verbose(const struct thump_image *image, uint64_t start_ns)
 struct verify {
 	struct thump_common common;
 	bool record;
+	struct thump_key_words key_words;
 };
 
 enum { OPT_RECORD = THUMP_OPT_VERB };
@@ -57,6 +66,8 @@ static int take_option(void *ctx, int opt)
 {
 	struct verify *verify = ctx;
 
+	if (thump_key_option(&verify->key_words, opt, optarg))
+		return -1;
 	if (opt != OPT_RECORD)
 		return thump_common_option(&verify->common, opt);
 	verify->record = true;
@@ -84,9 +95,10 @@ static int verify_image(const struct verify *verify, const char *path)
 	const struct thump_common *common = &verify->common;
 	struct thump_err err = THUMP_ERR_INIT;
 	struct thump_image *image = NULL;
+	struct thump_keys *keys = NULL;
 	struct thump_packed_info packed = { 0 };
 	struct thump_progress progress;
-	const struct thump_open_options options = {
+	struct thump_open_options options = {
 		.extent = THUMP_OPEN_ALL,
 		.progress = thump_progress_show,
 		.progress_ctx = &progress,
@@ -95,7 +107,10 @@ static int verify_image(const struct verify *verify, const char *path)
 	int failed;
 
 	thump_progress_init(&progress, "verify");
-	failed = thump_open(path, &options, &image, &packed, &err);
+	failed = thump_keys_load(&verify->key_words, &keys, &err);
+	options.keys = keys;
+	if (!failed)
+		failed = thump_open(path, &options, &image, &packed, &err);
 	if (!failed) {
 		size_bytes = packed.raw_bytes ? packed.file_bytes : thump_image_size(image);
 		failed = check_and_record(image, &progress, verify->record, &err);
@@ -104,6 +119,7 @@ static int verify_image(const struct verify *verify, const char *path)
 	if (!failed && common->verbose)
 		print_verbose(image, start_ns);
 	thump_image_destroy(image);
+	thump_keys_destroy(keys);
 	if (common->json)
 		return print_json(path, size_bytes, &err);
 	thump_print_error(common, &err);
@@ -116,6 +132,9 @@ static int verb_verify(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "record", no_argument, NULL, OPT_RECORD },
+		{ "key", required_argument, NULL, THUMP_OPT_SIGNED_BY },
+		THUMP_DECRYPT_OPTIONS,
+		THUMP_PASSPHRASE_OPTIONS,
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};

@@ -11,6 +11,7 @@ struct pack_coder {
 	struct thump_compression compression;
 	ZSTD_CCtx *compress;
 	ZSTD_DCtx *decompress;
+	const struct pack_cipher *cipher; /* NULL: not encrypted */
 };
 
 static int coder_failed(struct pack_coder *coder, struct thump_err *err)
@@ -20,14 +21,15 @@ static int coder_failed(struct pack_coder *coder, struct thump_err *err)
 	return thump_fail_errno(err, "memory to compress chunks");
 }
 
-int pack_coder_create(const struct thump_compression *compression, struct pack_coder **coder_ret,
-		      struct thump_err *err)
+int pack_coder_create(const struct thump_compression *compression, const struct pack_cipher *cipher,
+		      struct pack_coder **coder_ret, struct thump_err *err)
 {
 	struct pack_coder *coder = calloc(1, sizeof(*coder));
 
 	if (!coder)
 		return coder_failed(coder, err);
 	coder->compression = *compression;
+	coder->cipher = cipher;
 	if (compression->method == THUMP_COMPRESS_ZSTD) {
 		coder->compress = ZSTD_createCCtx();
 		if (!coder->compress)
@@ -37,12 +39,14 @@ int pack_coder_create(const struct thump_compression *compression, struct pack_c
 	return 0;
 }
 
-int pack_decoder_create(struct pack_coder **coder_ret, struct thump_err *err)
+int pack_decoder_create(const struct pack_cipher *cipher, struct pack_coder **coder_ret,
+			struct thump_err *err)
 {
 	struct pack_coder *coder = calloc(1, sizeof(*coder));
 
 	if (!coder)
 		return coder_failed(coder, err);
+	coder->cipher = cipher;
 	coder->decompress = ZSTD_createDCtx();
 	if (!coder->decompress)
 		return coder_failed(coder, err);
@@ -89,14 +93,15 @@ static size_t compress(struct pack_coder *coder, const unsigned char *raw, size_
 	return got;
 }
 
-void pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, const unsigned char *raw,
-		 unsigned char stored[PACK_STORED_ROOM], const unsigned char **stored_ret)
+void pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, uint32_t index,
+		 const unsigned char *raw, unsigned char stored[PACK_STORED_ROOM],
+		 const unsigned char **stored_ret)
 {
 	size_t size;
 
 	chunk->same = 0;
 	*stored_ret = stored;
-	if (is_zero(raw, chunk->raw_size)) {
+	if (!coder->cipher && is_zero(raw, chunk->raw_size)) {
 		chunk->form = PACK_ZEROS;
 		chunk->stored_size = 0;
 		memset(chunk->hash, 0, sizeof(chunk->hash));
@@ -111,37 +116,47 @@ void pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, const unsig
 		size = chunk->raw_size;
 		*stored_ret = raw;
 	}
+	if (coder->cipher) {
+		pack_cipher_seal(coder->cipher, chunk, index, *stored_ret, size, stored);
+		*stored_ret = stored;
+		size += PACK_SEAL_SIZE;
+	}
 	chunk->stored_size = (uint32_t)size;
 	(void)crypto_generichash(chunk->hash, sizeof(chunk->hash), *stored_ret, size, NULL, 0);
 }
 
 static bool decompress(struct pack_coder *coder, const struct pack_chunk *chunk,
-		       const unsigned char *stored, unsigned char *raw)
+		       const unsigned char *stored, size_t size, unsigned char *raw)
 {
 	if (chunk->form == PACK_LZ4)
-		return LZ4_decompress_safe((const char *)stored, (char *)raw,
-					   (int)chunk->stored_size,
+		return LZ4_decompress_safe((const char *)stored, (char *)raw, (int)size,
 					   (int)chunk->raw_size) == (int)chunk->raw_size;
 	/* One frame: the function would take several. */
-	return ZSTD_findFrameCompressedSize(stored, chunk->stored_size) == chunk->stored_size &&
-	       ZSTD_decompressDCtx(coder->decompress, raw, chunk->raw_size, stored,
-				   chunk->stored_size) == chunk->raw_size;
+	return ZSTD_findFrameCompressedSize(stored, size) == size &&
+	       ZSTD_decompressDCtx(coder->decompress, raw, chunk->raw_size, stored, size) ==
+		       chunk->raw_size;
 }
 
-int pack_decode(struct pack_coder *coder, const struct pack_chunk *chunk,
-		const unsigned char *stored, unsigned char raw[PACK_CHUNK_BYTES],
+int pack_decode(struct pack_coder *coder, const struct pack_chunk *chunk, uint32_t index,
+		unsigned char *stored, unsigned char raw[PACK_CHUNK_BYTES],
 		const unsigned char **raw_ret, struct thump_err *err)
 {
 	unsigned char hash[PACK_HASH_SIZE];
+	size_t size = chunk->stored_size;
 
-	(void)crypto_generichash(hash, sizeof(hash), stored, chunk->stored_size, NULL, 0);
+	(void)crypto_generichash(hash, sizeof(hash), stored, size, NULL, 0);
 	if (memcmp(hash, chunk->hash, sizeof(hash)) != 0)
 		return thump_damaged(err, "it does not match its hash");
+	if (coder->cipher) {
+		if (!pack_cipher_unseal(coder->cipher, chunk, index, stored, size))
+			return thump_damaged(err, "it was not encrypted for this place");
+		size -= PACK_SEAL_SIZE;
+	}
 	*raw_ret = stored;
 	if (chunk->form == PACK_PLAIN)
 		return 0;
 	*raw_ret = raw;
-	if (!decompress(coder, chunk, stored, raw))
+	if (!decompress(coder, chunk, stored, size, raw))
 		return thump_damaged(err, "it does not decompress to its size");
 	return 0;
 }

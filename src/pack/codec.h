@@ -3,31 +3,36 @@
 #ifndef THUMP_PACK_CODEC_H
 #define THUMP_PACK_CODEC_H
 
+#include "pack/cipher.h"
 #include "pack/pack.h"
-#include "pack/table.h"
 
-/* Room that pack_encode may need: a chunk that grows is stored as it is. */
-#define PACK_STORED_ROOM PACK_CHUNK_BYTES
+/* Room for what is stored: a chunk that grows is stored as it is. */
+#define PACK_STORED_ROOM (PACK_CHUNK_BYTES + PACK_SEAL_SIZE)
 
 struct pack_coder;
 
+/* `cipher` may be NULL; it outlives the coder. */
 THUMP_MUST_CHECK int pack_coder_create(const struct thump_compression *compression,
+				       const struct pack_cipher *cipher,
 				       struct pack_coder **coder_ret, struct thump_err *err);
-/* For decoding; `compression` is not needed. */
-THUMP_MUST_CHECK int pack_decoder_create(struct pack_coder **coder_ret, struct thump_err *err);
+/* For decoding. */
+THUMP_MUST_CHECK int pack_decoder_create(const struct pack_cipher *cipher,
+					 struct pack_coder **coder_ret, struct thump_err *err);
 void pack_coder_destroy(struct pack_coder *coder);
 
 /*
  * Takes chunk->raw_size bytes; sets form, stored_size and hash. What is stored is in `stored`, or
  * is `raw` itself (PACK_PLAIN); *stored_ret says where.
  */
-void pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, const unsigned char *raw,
-		 unsigned char stored[PACK_STORED_ROOM], const unsigned char **stored_ret);
+void pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, uint32_t index,
+		 const unsigned char *raw, unsigned char stored[PACK_STORED_ROOM],
+		 const unsigned char **stored_ret);
 
-/* Untrusted bytes: checks the hash before anything else, then that exactly raw_size bytes come of
- * them. *raw_ret is `raw`, or `stored` itself. */
+/* Untrusted bytes: checks the hash before anything else, then the seal, then that exactly raw_size
+ * bytes come of them. *raw_ret is `raw`, or `stored` itself, in which the bytes are decrypted. */
 THUMP_MUST_CHECK int pack_decode(struct pack_coder *coder, const struct pack_chunk *chunk,
-				 const unsigned char *stored, unsigned char raw[PACK_CHUNK_BYTES],
-				 const unsigned char **raw_ret, struct thump_err *err);
+				 uint32_t index, unsigned char *stored,
+				 unsigned char raw[PACK_CHUNK_BYTES], const unsigned char **raw_ret,
+				 struct thump_err *err);
 
 #endif

@@ -15,10 +15,13 @@
 #define PACK_MAGIC_SIZE	 8u
 #define PACK_VERSION	 1u
 #define PACK_HEAD_SIZE	 96u
-#define PACK_HEAD_ZEROS	 48u /* at its end */
+#define PACK_ID_SIZE	 16u
 #define PACK_ENTRY_SIZE	 48u /* of the table */
 #define PACK_HASH_SIZE	 32u /* BLAKE2b-256 */
 #define PACK_SIGN_SIZE	 96u /* of one signature, with its key */
+#define PACK_SEAL_SIZE	 16u /* what encryption adds to a chunk */
+#define PACK_MAX_SIGNED	 64u
+#define PACK_ENCRYPTED	 1u /* bit of the flags */
 #define PACK_CHUNK_BYTES ((uint32_t)1 << 20)
 #define PACK_MAX_CHUNKS	 ((uint32_t)4 << 20)
 #define PACK_MAX_RAW	 ((uint64_t)1 << 46)

@@ -48,13 +48,6 @@ static int read_growing(struct pack_stream *stream, size_t size_bytes, unsigned 
 	return 0;
 }
 
-bool pack_stream_is_packed(const struct pack_stream *stream)
-{
-	static const unsigned char magic[PACK_MAGIC_SIZE] = PACK_MAGIC;
-
-	return memcmp(stream->ahead, magic, sizeof(magic)) == 0;
-}
-
 /* Before anything is read on its word, where that can be had. */
 static int check_file_size(const struct pack_stream *stream, const struct pack_front *front,
 			   struct thump_err *err)
@@ -82,51 +75,67 @@ static int check_digest(const unsigned char head[PACK_HEAD_SIZE], const unsigned
 	return 0;
 }
 
-static int read_signatures(struct pack_stream *stream, struct thump_err *err)
+static int read_signatures(struct pack_stream *stream, struct pack_front *front,
+			   struct thump_err *err)
 {
 	unsigned char bytes[sizeof(uint32_t)];
 	struct thump_reader r = thump_reader_of(bytes, sizeof(bytes));
 
 	if (read_bytes(stream, bytes, sizeof(bytes), err) < 0)
 		return -1;
-	if (thump_get_u32(&r) != 0)
-		return thump_damaged(err, "signatures are announced");
-	return 0;
+	front->nr_signatures = thump_get_u32(&r);
+	if (front->nr_signatures > PACK_MAX_SIGNED)
+		return thump_damaged(err, "%" PRIu32 " signatures", front->nr_signatures);
+	front->size_bytes += front->nr_signatures * (uint64_t)PACK_SIGN_SIZE;
+	return read_bytes(stream, front->signatures, front->nr_signatures * PACK_SIGN_SIZE, err);
 }
 
-static int read_front(struct pack_stream *stream, struct pack_front *front, struct thump_err *err)
+/* HEAD is read and the place of DIGEST known; nothing of all else was looked at. */
+static int check_front(struct pack_stream *stream, const unsigned char head_bytes[PACK_HEAD_SIZE],
+		       const struct thump_keys *keys, struct pack_front *front,
+		       struct thump_err *err)
+{
+	const struct pack_head *head = &front->head;
+	const size_t digest_at = head->keys_size + (size_t)head->nr_chunks * PACK_ENTRY_SIZE;
+
+	front->size_bytes = PACK_HEAD_SIZE + digest_at + PACK_HASH_SIZE + sizeof(uint32_t);
+	if (read_growing(stream, digest_at + PACK_HASH_SIZE, &front->bytes, err) < 0)
+		return -1;
+	front->digest = front->bytes + digest_at;
+	if (check_digest(head_bytes, front->bytes, digest_at, err) < 0 ||
+	    pack_head_check(head, err) < 0 || read_signatures(stream, front, err) < 0 ||
+	    pack_signatures_check(front->signatures, front->nr_signatures, front->digest, keys,
+				  err) < 0)
+		return -1;
+	return check_file_size(stream, front, err);
+}
+
+static int read_front(struct pack_stream *stream, const struct thump_keys *keys,
+		      struct pack_front *front, struct thump_err *err)
 {
 	struct pack_head *head = &front->head;
 	unsigned char bytes[PACK_HEAD_SIZE];
-	auto_free unsigned char *rest = NULL;
-	size_t table_size;
 
 	memcpy(bytes, stream->ahead, sizeof(stream->ahead));
 	if (read_bytes(stream, bytes + sizeof(stream->ahead), sizeof(bytes) - sizeof(stream->ahead),
 		       err) < 0 ||
-	    pack_head_decode(bytes, head, err) < 0)
-		return -1;
-	table_size = (size_t)head->nr_chunks * PACK_ENTRY_SIZE;
-	front->size_bytes =
-		PACK_HEAD_SIZE + head->keys_size + table_size + PACK_HASH_SIZE + sizeof(uint32_t);
-	if (read_growing(stream, head->keys_size + table_size + PACK_HASH_SIZE, &rest, err) < 0 ||
-	    check_digest(bytes, rest, head->keys_size + table_size, err) < 0 ||
-	    pack_head_check(head, err) < 0 || read_signatures(stream, err) < 0 ||
-	    check_file_size(stream, front, err) < 0)
+	    pack_head_decode(bytes, head, err) < 0 ||
+	    check_front(stream, bytes, keys, front, err) < 0)
 		return -1;
 	front->chunks = calloc(head->nr_chunks, sizeof(*front->chunks));
 	if (!front->chunks)
 		return thump_fail_errno(err, "memory for %" PRIu32 " chunks", head->nr_chunks);
-	return pack_table_decode(head, rest + head->keys_size, front->chunks, err);
+	return pack_table_decode(head, front->bytes + head->keys_size, front->chunks, err);
 }
 
-int pack_front_read(struct pack_stream *stream, struct pack_front *front_ret, struct thump_err *err)
+int pack_front_read(struct pack_stream *stream, const struct thump_keys *keys,
+		    struct pack_front *front_ret, struct thump_err *err)
 {
 	struct pack_front front = { 0 };
 
 	if (sodium_init() < 0)
 		return thump_fail(err, "libsodium cannot be used here");
-	if (read_front(stream, &front, err) < 0) {
+	if (read_front(stream, keys, &front, err) < 0) {
 		pack_front_deinit(&front);
 		return -1;
 	}
@@ -134,8 +143,30 @@ int pack_front_read(struct pack_stream *stream, struct pack_front *front_ret, st
 	return 0;
 }
 
+int pack_front_unlock(struct pack_front *front, const struct thump_keys *keys,
+		      struct thump_err *err)
+{
+	if (!(front->head.flags & PACK_ENCRYPTED))
+		return 0;
+	return pack_cipher_open(keys, &front->head, front->bytes, &front->cipher, err);
+}
+
+struct thump_packed_info pack_front_info(const struct pack_front *front)
+{
+	return (struct thump_packed_info){
+		.file_bytes = front->size_bytes + front->head.data_size,
+		.raw_bytes = front->head.raw_size,
+		.raw_meta_offset = front->head.raw_meta_offset,
+		.nr_chunks = front->head.nr_chunks,
+		.nr_signatures = front->nr_signatures,
+		.encrypted = front->head.flags & PACK_ENCRYPTED,
+	};
+}
+
 void pack_front_deinit(struct pack_front *front)
 {
+	pack_cipher_destroy(front->cipher);
 	free(front->chunks);
+	free(front->bytes);
 	*front = (struct pack_front){ 0 };
 }

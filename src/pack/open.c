@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Images as they come: packed or not, files or from a pipe. */
+/* Opening and unpacking images, packed or not. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,75 +13,6 @@
 
 #define COPY_BYTES ((size_t)1 << 20)
 
-struct coming {
-	struct pack_stream stream;
-	struct stat origin;
-	const char *name; /* for messages */
-	size_t nr_ahead;  /* bytes of stream.ahead that there are */
-	int fd;
-};
-
-static bool is_stdin(const char *path)
-{
-	return strcmp(path, "-") == 0;
-}
-
-/* O_NONBLOCK: a FIFO is refused later, not waited for. */
-static int open_path(const char *path)
-{
-	if (is_stdin(path))
-		return fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
-	return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-}
-
-/* The first bytes of a file stay where they are: they may be those of an image that is not packed.
- */
-static int look_ahead(struct coming *coming, struct thump_err *err)
-{
-	struct pack_stream *stream = &coming->stream;
-	ssize_t got;
-
-	if (stream->seekable) {
-		got = pread(stream->fd, stream->ahead, sizeof(stream->ahead), 0);
-		coming->nr_ahead = got < 0 ? 0 : (size_t)got;
-		return 0;
-	}
-	while (coming->nr_ahead < sizeof(stream->ahead)) {
-		got = read(stream->fd, stream->ahead + coming->nr_ahead,
-			   sizeof(stream->ahead) - coming->nr_ahead);
-		if (got == 0)
-			break;
-		if (got < 0 && errno != EINTR)
-			return thump_fail_errno(err, "image %s: read", coming->name);
-		coming->nr_ahead += got < 0 ? 0 : (size_t)got;
-	}
-	return 0;
-}
-
-static int coming_open(const char *path, struct coming *coming_ret, struct thump_err *err)
-{
-	const char *name = is_stdin(path) ? "from standard input" : path;
-	auto_close int fd = open_path(path);
-	struct coming coming = { .name = name, .fd = fd, .stream = { .fd = fd } };
-
-	if (fd < 0 || fstat(fd, &coming.origin) < 0)
-		return thump_fail_errno(err, "image %s", name);
-	/* Standard input is read as a pipe is, whatever it is: it may not be at its beginning. */
-	coming.stream.seekable = !is_stdin(path);
-	coming.stream.size_bytes = (uint64_t)coming.origin.st_size;
-	if (look_ahead(&coming, err) < 0)
-		return -1;
-	(void)thump_take_fd(&fd);
-	*coming_ret = coming;
-	return 0;
-}
-
-static bool is_packed(const struct coming *coming)
-{
-	return coming->nr_ahead == sizeof(coming->stream.ahead) &&
-	       pack_stream_is_packed(&coming->stream);
-}
-
 /* ---- into memory --------------------------------------------------------------------------- */
 
 /* Nobody may change it any more, whoever gets hold of it: fcntl(2), file sealing. */
@@ -92,26 +23,20 @@ static int seal(int fd, struct thump_err *err)
 	return 0;
 }
 
-static int unpack_into(struct coming *coming, const struct thump_open_options *options, int fd,
+static int unpack_into(struct pack_coming *coming, const struct thump_open_options *options, int fd,
 		       struct thump_packed_info *info_ret, struct thump_err *err)
 {
 	struct pack_front front;
 	struct thump_packed_info info;
 	int failed;
 
-	/* pread(2) has left the first bytes to be read. */
-	if (coming->stream.seekable &&
-	    lseek(coming->fd, sizeof(coming->stream.ahead), SEEK_SET) < 0)
-		return thump_fail_errno(err, "seek");
-	if (pack_front_read(&coming->stream, &front, err) < 0)
+	if (pack_coming_begin(coming, err) < 0 ||
+	    pack_front_read(&coming->stream, options->keys, &front, err) < 0)
 		return -1;
-	info = (struct thump_packed_info){
-		.file_bytes = front.size_bytes + front.head.data_size,
-		.raw_bytes = front.head.raw_size,
-		.raw_meta_offset = front.head.raw_meta_offset,
-		.nr_chunks = front.head.nr_chunks,
-	};
-	failed = pack_unpack_data(&coming->stream, &front, options, fd, err);
+	info = pack_front_info(&front);
+	failed = pack_front_unlock(&front, options->keys, err);
+	if (!failed)
+		failed = pack_unpack_data(&coming->stream, &front, options, fd, err);
 	pack_front_deinit(&front);
 	if (failed)
 		return -1;
@@ -120,7 +45,7 @@ static int unpack_into(struct coming *coming, const struct thump_open_options *o
 }
 
 /* An image that is not packed, from a pipe. */
-static int copy_into(struct coming *coming, int fd, struct thump_err *err)
+static int copy_into(struct pack_coming *coming, int fd, struct thump_err *err)
 {
 	auto_free unsigned char *bytes = malloc(COPY_BYTES);
 	ssize_t got;
@@ -149,7 +74,7 @@ static int check_meta_offset(const struct thump_image *image, const struct thump
 	return 0;
 }
 
-static int open_in_memory(struct coming *coming, const struct thump_open_options *options,
+static int open_in_memory(struct pack_coming *coming, const struct thump_open_options *options,
 			  struct thump_image **image_ret, struct thump_packed_info *info_ret,
 			  struct thump_err *err)
 {
@@ -160,8 +85,8 @@ static int open_in_memory(struct coming *coming, const struct thump_open_options
 
 	if (fd < 0)
 		return thump_fail_errno(err, "memfd_create");
-	failed = is_packed(coming) ? unpack_into(coming, options, fd, &info, err)
-				   : copy_into(coming, fd, err);
+	failed = pack_coming_is_packed(coming) ? unpack_into(coming, options, fd, &info, err)
+					       : copy_into(coming, fd, err);
 	if (failed || seal(fd, err) < 0)
 		return thump_add_context(err, "image %s", coming->name);
 	if (thump_image_open_unpacked(thump_take_fd(&fd), &coming->origin, coming->name, &image,
@@ -181,16 +106,18 @@ int thump_open(const char *path, const struct thump_open_options *options,
 	       struct thump_err *err)
 {
 	struct thump_packed_info info = { 0 };
-	struct coming coming;
+	struct pack_coming coming;
 	int failed;
 
-	if (coming_open(path, &coming, err) < 0)
+	if (pack_coming_open(path, &coming, err) < 0)
 		return -1;
-	if (coming.stream.seekable && !is_packed(&coming))
-		failed = thump_image_open_fd(coming.fd, path, image_ret, err);
-	else
+	if (!coming.stream.seekable || pack_coming_is_packed(&coming))
 		failed = open_in_memory(&coming, options, image_ret, &info, err);
-	thump_close_fd(&coming.fd);
+	else if (pack_signature_not_asked_for(options->keys, err) < 0)
+		failed = thump_add_context(err, "image %s", path);
+	else
+		failed = thump_image_open_fd(coming.fd, path, image_ret, err);
+	pack_coming_close(&coming);
 	if (!failed && info_ret)
 		*info_ret = info;
 	return failed;
@@ -212,17 +139,18 @@ static int check_unpacked(int fd, const char *name, const struct thump_packed_in
 	return failed;
 }
 
-static int unpack_file(struct coming *coming, const struct thump_unpack_options *options,
+static int unpack_file(struct pack_coming *coming, const struct thump_unpack_options *options,
 		       struct image_tempfile *file, struct thump_packed_info *info_ret,
 		       struct thump_err *err)
 {
 	const struct thump_open_options all = {
 		.extent = THUMP_OPEN_ALL,
+		.keys = options->keys,
 		.progress = options->progress,
 		.progress_ctx = options->progress_ctx,
 	};
 
-	if (!is_packed(coming))
+	if (!pack_coming_is_packed(coming))
 		return thump_damaged(err, "not a packed image");
 	if (unpack_into(coming, &all, file->fd, info_ret, err) < 0 ||
 	    check_unpacked(file->fd, coming->name, info_ret, err) < 0)
@@ -236,10 +164,10 @@ int thump_unpack(const char *path, const struct thump_unpack_options *options,
 		 struct thump_packed_info *info_ret, struct thump_err *err)
 {
 	struct image_tempfile file = IMAGE_TEMPFILE_INIT;
-	struct coming coming;
+	struct pack_coming coming;
 	int failed;
 
-	if (coming_open(path, &coming, err) < 0)
+	if (pack_coming_open(path, &coming, err) < 0)
 		return -1;
 	failed = image_tempfile_create(options->path, &file, err);
 	if (failed)
@@ -249,6 +177,6 @@ int thump_unpack(const char *path, const struct thump_unpack_options *options,
 	else if (image_tempfile_commit(&file, true, err) < 0)
 		failed = thump_add_context(err, "image %s", options->path);
 	image_tempfile_deinit(&file);
-	thump_close_fd(&coming.fd);
+	pack_coming_close(&coming);
 	return failed;
 }

@@ -8,6 +8,7 @@
 #define THUMP_PACK_PACK_H
 
 #include "image/image.h"
+#include "pack/keys.h"
 
 enum thump_compress_method {
 	THUMP_COMPRESS_NONE = 0,
@@ -32,7 +33,8 @@ struct thump_pack_options {
 	const char *path; /* final name; written as a temporary file beside it */
 	mode_t mode;	  /* 0: 0400 */
 	struct thump_compression compression;
-	thump_progress_fn progress; /* may be NULL; called from the caller's thread */
+	const struct thump_keys *keys; /* whom to encrypt to, and who signs; NULL: nobody */
+	thump_progress_fn progress;    /* may be NULL; called from the caller's thread */
 	void *progress_ctx;
 };
 
@@ -52,7 +54,8 @@ THUMP_MUST_CHECK int thump_pack(struct thump_image *image, const struct thump_pa
 struct thump_packed_info {
 	uint64_t file_bytes, raw_bytes;
 	uint64_t raw_meta_offset; /* its e_phoff */
-	uint32_t nr_chunks;
+	uint32_t nr_chunks, nr_signatures;
+	bool encrypted;
 };
 
 enum thump_open_extent {
@@ -62,7 +65,8 @@ enum thump_open_extent {
 
 struct thump_open_options {
 	enum thump_open_extent extent;
-	thump_progress_fn progress; /* may be NULL; of unpacking */
+	const struct thump_keys *keys; /* to decrypt, and whose signature is asked for; or NULL */
+	thump_progress_fn progress;    /* may be NULL; of unpacking */
 	void *progress_ctx;
 };
 
@@ -79,11 +83,20 @@ THUMP_MUST_CHECK int thump_open(const char *path, const struct thump_open_option
  * name. An image that is not packed is refused. */
 struct thump_unpack_options {
 	const char *path;
-	mode_t mode; /* 0: 0400 */
+	mode_t mode;		       /* 0: 0400 */
+	const struct thump_keys *keys; /* as of struct thump_open_options */
 	thump_progress_fn progress;
 	void *progress_ctx;
 };
 THUMP_MUST_CHECK int thump_unpack(const char *path, const struct thump_unpack_options *options,
 				  struct thump_packed_info *info_ret, struct thump_err *err);
+
+/* ---- signing --------------------------------------------------------------------------- */
+
+/* Writes the packed image `path` with more signatures, one of each signing key of `keys`, into
+ * `to`; what it holds is checked against the table, and needs no key. */
+THUMP_MUST_CHECK int thump_sign(const char *path, const char *to, mode_t mode,
+				const struct thump_keys *keys, struct thump_packed_info *info_ret,
+				struct thump_err *err);
 
 #endif

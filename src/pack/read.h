@@ -4,7 +4,8 @@
 #define THUMP_PACK_READ_H
 
 #include "pack/pack.h"
-#include "pack/table.h"
+#include "pack/cipher.h"
+#include "pack/signature.h"
 
 /* Bytes that come once, from a file or a pipe. Does not own fd. */
 struct pack_stream {
@@ -18,15 +19,37 @@ struct pack_front {
 	struct pack_head head;
 	struct pack_chunk *chunks; /* [head.nr_chunks] */
 	uint64_t size_bytes;	   /* of all in front of the data */
+	unsigned char *bytes;	   /* KEYS, TABLE and DIGEST, as they stand there */
+	const unsigned char *digest;
+	struct pack_signature signatures[PACK_MAX_SIGNED];
+	uint32_t nr_signatures;
+	struct pack_cipher *cipher; /* NULL: not encrypted, or not asked for */
 };
 
-/* Is what stands ahead the beginning of a packed image? */
-bool pack_stream_is_packed(const struct pack_stream *stream);
+/* coming.c: an image, packed or not, of which only the first bytes were looked at. */
+struct pack_coming {
+	struct pack_stream stream;
+	struct stat origin;
+	const char *name; /* for messages */
+	size_t nr_ahead;  /* bytes of stream.ahead that there are */
+	int fd;
+};
+
+THUMP_MUST_CHECK int pack_coming_open(const char *path, struct pack_coming *coming_ret,
+				      struct thump_err *err);
+void pack_coming_close(struct pack_coming *coming);
+bool pack_coming_is_packed(const struct pack_coming *coming);
+/* Goes to where pack_front_read goes on. */
+THUMP_MUST_CHECK int pack_coming_begin(const struct pack_coming *coming, struct thump_err *err);
 
 /* front.c: reads and checks all that stands in front of the data; the first bytes of it were read
- * into stream->ahead. */
-THUMP_MUST_CHECK int pack_front_read(struct pack_stream *stream, struct pack_front *front_ret,
-				     struct thump_err *err);
+ * into stream->ahead. Signatures first, those that `keys` (or NULL) asks for among them. */
+THUMP_MUST_CHECK int pack_front_read(struct pack_stream *stream, const struct thump_keys *keys,
+				     struct pack_front *front_ret, struct thump_err *err);
+/* Finds the data key, if there is one. */
+THUMP_MUST_CHECK int pack_front_unlock(struct pack_front *front, const struct thump_keys *keys,
+				       struct thump_err *err);
+struct thump_packed_info pack_front_info(const struct pack_front *front);
 void pack_front_deinit(struct pack_front *front);
 
 /* unpack.c: reads the data and writes the raw image into `fd`, an empty file. With THUMP_OPEN_META

@@ -8,8 +8,6 @@ static const unsigned char magic[PACK_MAGIC_SIZE] = PACK_MAGIC;
 
 void pack_head_encode(struct thump_buf *buf, const struct pack_head *head)
 {
-	static const unsigned char zeros[PACK_HEAD_ZEROS];
-
 	thump_buf_put(buf, magic, sizeof(magic));
 	thump_buf_put_u32(buf, head->version);
 	thump_buf_put_u32(buf, head->flags);
@@ -18,7 +16,8 @@ void pack_head_encode(struct thump_buf *buf, const struct pack_head *head)
 	thump_buf_put_u64(buf, head->data_size);
 	thump_buf_put_u32(buf, head->nr_chunks);
 	thump_buf_put_u32(buf, head->keys_size);
-	thump_buf_put(buf, zeros, sizeof(zeros));
+	thump_buf_put(buf, head->key_check, sizeof(head->key_check));
+	thump_buf_put(buf, head->id, sizeof(head->id));
 }
 
 void pack_table_encode(struct thump_buf *buf, const struct pack_chunk *chunks, uint32_t count)
@@ -55,7 +54,8 @@ int pack_head_decode(const unsigned char bytes[PACK_HEAD_SIZE], struct pack_head
 	head.data_size = thump_get_u64(&r);
 	head.nr_chunks = thump_get_u32(&r);
 	head.keys_size = thump_get_u32(&r);
-	head.zeros = all_zero(r.at, PACK_HEAD_ZEROS);
+	memcpy(head.key_check, thump_get_bytes(&r, sizeof(head.key_check)), sizeof(head.key_check));
+	memcpy(head.id, thump_get_bytes(&r, sizeof(head.id)), sizeof(head.id));
 	if (head.nr_chunks < 1 || head.nr_chunks > PACK_MAX_CHUNKS)
 		return thump_damaged(err, "%" PRIu32 " chunks", head.nr_chunks);
 	if (head.keys_size > PACK_MAX_KEYS)
@@ -70,12 +70,14 @@ int pack_head_check(const struct pack_head *head, struct thump_err *err)
 		return thump_refuse(err,
 				    "a packed image of version %" PRIu32 "; this thump knows %u",
 				    head->version, PACK_VERSION);
-	if (head->flags != 0)
+	if (head->flags & ~PACK_ENCRYPTED)
 		return thump_refuse(err,
 				    "a packed image with flags %#" PRIx32 ", unknown to this "
 				    "thump",
 				    head->flags);
-	if (!head->zeros || head->keys_size != 0)
+	if (!(head->flags & PACK_ENCRYPTED) &&
+	    (head->keys_size != 0 || !all_zero(head->key_check, sizeof(head->key_check)) ||
+	     !all_zero(head->id, sizeof(head->id))))
 		return thump_damaged(err, "unexpected fields in the head");
 	if (head->raw_size < THUMP_PAGE_SIZE || head->raw_size > PACK_MAX_RAW ||
 	    head->raw_meta_offset > head->raw_size)
@@ -89,14 +91,16 @@ static bool stores(enum pack_form form)
 	return form == PACK_PLAIN || form == PACK_ZSTD || form == PACK_LZ4;
 }
 
-/* chunks[index] is decoded, and so are all before it. */
-static bool chunk_is_right(const struct pack_chunk *chunks, uint32_t index)
+/* chunks[index] is decoded, and so are all before it. `extra` bytes are stored of each. */
+static bool chunk_is_right(const struct pack_chunk *chunks, uint32_t index, uint32_t extra)
 {
 	const struct pack_chunk *chunk = &chunks[index];
 
 	if (chunk->raw_size < 1 || chunk->raw_size > PACK_CHUNK_BYTES)
 		return false;
 	if (chunk->form != PACK_SAME && chunk->same != 0)
+		return false;
+	if (extra && !stores(chunk->form)) /* it would tell what is the same */
 		return false;
 	switch (chunk->form) {
 	case PACK_ZEROS:
@@ -106,10 +110,10 @@ static bool chunk_is_right(const struct pack_chunk *chunks, uint32_t index)
 		       chunk->same < index && stores(chunks[chunk->same].form) &&
 		       chunks[chunk->same].raw_size == chunk->raw_size;
 	case PACK_PLAIN:
-		return chunk->stored_size == chunk->raw_size;
+		return chunk->stored_size == chunk->raw_size + extra;
 	case PACK_ZSTD:
 	case PACK_LZ4:
-		return chunk->stored_size >= 1 && chunk->stored_size < chunk->raw_size;
+		return chunk->stored_size > extra && chunk->stored_size < chunk->raw_size + extra;
 	}
 	return false;
 }
@@ -118,6 +122,7 @@ int pack_table_decode(const struct pack_head *head, const unsigned char *bytes,
 		      struct pack_chunk *chunks_ret, struct thump_err *err)
 {
 	struct thump_reader r = thump_reader_of(bytes, (size_t)head->nr_chunks * PACK_ENTRY_SIZE);
+	const uint32_t extra = head->flags & PACK_ENCRYPTED ? PACK_SEAL_SIZE : 0;
 	uint64_t raw = 0, stored = 0;
 
 	for (uint32_t i = 0; i < head->nr_chunks; i++) {
@@ -129,7 +134,7 @@ int pack_table_decode(const struct pack_head *head, const unsigned char *bytes,
 		chunk->form = thump_get_u32(&r);
 		chunk->same = thump_get_u32(&r);
 		memcpy(chunk->hash, thump_get_bytes(&r, sizeof(chunk->hash)), sizeof(chunk->hash));
-		if (!chunk_is_right(chunks_ret, i))
+		if (!chunk_is_right(chunks_ret, i, extra))
 			return thump_damaged(err, "chunk %" PRIu32 " of the table breaks a rule",
 					     i);
 		raw += chunk->raw_size;

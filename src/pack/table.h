@@ -10,7 +10,7 @@ struct pack_head {
 	uint32_t version, flags;
 	uint64_t raw_size, raw_meta_offset, data_size;
 	uint32_t nr_chunks, keys_size;
-	bool zeros; /* what is to be zero is */
+	unsigned char key_check[PACK_HASH_SIZE], id[PACK_ID_SIZE]; /* zeros unless encrypted */
 };
 
 struct pack_chunk {

@@ -35,13 +35,13 @@ static void bench_deinit(struct bench *bench)
 	free(bench->raw);
 }
 
-static int bench_init(struct bench *bench, struct thump_err *err)
+static int bench_init(struct bench *bench, const struct pack_cipher *cipher, struct thump_err *err)
 {
 	*bench = (struct bench){ .stored = malloc(PACK_STORED_ROOM),
 				 .raw = malloc(PACK_CHUNK_BYTES) };
 	if (!bench->stored || !bench->raw)
 		(void)thump_fail_errno(err, "memory for chunks");
-	else if (pack_decoder_create(&bench->coder, err) == 0)
+	else if (pack_decoder_create(cipher, &bench->coder, err) == 0)
 		return 0;
 	bench_deinit(bench);
 	return -1;
@@ -101,7 +101,7 @@ static int unpack_chunk(struct unpacking *unpacking, struct bench *bench, uint32
 	const struct pack_chunk *chunk = &unpacking->front->chunks[index];
 	const unsigned char *raw;
 
-	if (pack_decode(bench->coder, chunk, bench->stored, bench->raw, &raw, err) < 0)
+	if (pack_decode(bench->coder, chunk, index, bench->stored, bench->raw, &raw, err) < 0)
 		return thump_add_context(err, "chunk %" PRIu32, index);
 	if (thump_pwrite_full(unpacking->fd, raw, chunk->raw_size, chunk->raw_offset) < 0)
 		return thump_fail_errno(err, "write what was unpacked");
@@ -116,7 +116,7 @@ static int unpack_chunks(void *ctx, struct thump_err *err)
 	uint32_t index = 0;
 	int got;
 
-	if (bench_init(&bench, err) < 0)
+	if (bench_init(&bench, unpacking->front->cipher, err) < 0)
 		return -1;
 	while ((got = take(unpacking, bench.stored, &index, err)) > 0) {
 		got = unpack_chunk(unpacking, &bench, index, err);

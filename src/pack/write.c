@@ -13,9 +13,13 @@
 #include "image/tempfile.h"
 #include "pack/codec.h"
 #include "pack/cut.h"
+#include "pack/signature.h"
 #include "pack/team.h"
 
 struct packing {
+	struct pack_head head;
+	struct thump_buf keys; /* KEYS */
+	struct pack_cipher *cipher;
 	struct thump_image *image;
 	const struct thump_pack_options *options;
 	int fd;
@@ -45,14 +49,14 @@ static void bench_deinit(struct bench *bench)
 	free(bench->stored);
 }
 
-static int bench_init(struct bench *bench, const struct thump_compression *compression,
-		      struct thump_err *err)
+static int bench_init(struct bench *bench, const struct packing *packing, struct thump_err *err)
 {
 	*bench = (struct bench){ .raw = malloc(PACK_CHUNK_BYTES),
 				 .stored = malloc(PACK_STORED_ROOM) };
 	if (!bench->raw || !bench->stored)
 		(void)thump_fail_errno(err, "memory for chunks");
-	else if (pack_coder_create(compression, &bench->coder, err) == 0)
+	else if (pack_coder_create(&packing->options->compression, packing->cipher, &bench->coder,
+				   err) == 0)
 		return 0;
 	bench_deinit(bench);
 	return -1;
@@ -101,7 +105,9 @@ static bool place(struct packing *packing, uint32_t index, uint64_t *offset_ret)
 		pthread_cond_wait(&team->changed, &team->lock);
 	failed = team->failed;
 	if (!failed) {
-		uint32_t same = chunk->form == PACK_ZEROS ? index : find_same(packing, index);
+		uint32_t same = chunk->form == PACK_ZEROS || packing->cipher
+					? index
+					: find_same(packing, index);
 
 		if (same != index)
 			become_same(chunk, same);
@@ -153,7 +159,7 @@ static int pack_chunk(struct packing *packing, struct bench *bench, uint32_t ind
 
 	if (read_chunk(packing, chunk, bench->raw, err) < 0)
 		return -1;
-	pack_encode(bench->coder, chunk, bench->raw, bench->stored, &stored);
+	pack_encode(bench->coder, chunk, index, bench->raw, bench->stored, &stored);
 	if (!place(packing, index, &offset))
 		return 0;
 	if (chunk->stored_size &&
@@ -168,7 +174,7 @@ static int pack_chunks(void *ctx, struct thump_err *err)
 	const struct thump_pack_options *options = packing->options;
 	struct bench bench;
 	uint32_t index;
-	int failed = bench_init(&bench, &options->compression, err);
+	int failed = bench_init(&bench, packing, err);
 
 	if (failed)
 		return -1;
@@ -186,23 +192,18 @@ static int pack_chunks(void *ctx, struct thump_err *err)
 
 static int write_front(struct packing *packing, struct thump_err *err)
 {
-	const struct pack_head head = {
-		.version = PACK_VERSION,
-		.raw_size = thump_image_size(packing->image),
-		.raw_meta_offset = thump_image_parts(packing->image).meta,
-		.data_size = packing->data_size,
-		.nr_chunks = packing->nr_chunks,
-	};
 	auto_buf struct thump_buf buf = THUMP_BUF_INIT;
 	unsigned char digest[PACK_HASH_SIZE];
 
-	pack_head_encode(&buf, &head);
+	packing->head.data_size = packing->data_size;
+	pack_head_encode(&buf, &packing->head);
+	thump_buf_put(&buf, packing->keys.bytes, packing->keys.size_bytes);
 	pack_table_encode(&buf, packing->chunks, packing->nr_chunks);
 	if (!buf.failed)
 		(void)crypto_generichash(digest, sizeof(digest), buf.bytes, buf.size_bytes, NULL,
 					 0);
 	thump_buf_put(&buf, digest, sizeof(digest));
-	thump_buf_put_u32(&buf, 0); /* signatures */
+	pack_signatures_encode(&buf, packing->options->keys, digest);
 	if (buf.failed) {
 		errno = ENOMEM;
 		return thump_fail_errno(err, "memory for the table of chunks");
@@ -218,8 +219,19 @@ static int prepare(struct packing *packing, struct thump_err *err)
 		return thump_fail(err, "libsodium cannot be used here");
 	if (pack_cut(packing->image, &packing->chunks, &packing->nr_chunks, err) < 0)
 		return -1;
-	packing->data_offset = PACK_HEAD_SIZE + (uint64_t)packing->nr_chunks * PACK_ENTRY_SIZE +
-			       PACK_HASH_SIZE + sizeof(uint32_t);
+	packing->head = (struct pack_head){
+		.version = PACK_VERSION,
+		.raw_size = thump_image_size(packing->image),
+		.raw_meta_offset = thump_image_parts(packing->image).meta,
+		.nr_chunks = packing->nr_chunks,
+	};
+	if (thump_keys_encrypt(packing->options->keys) &&
+	    pack_cipher_create(packing->options->keys, &packing->head, &packing->keys,
+			       &packing->cipher, err) < 0)
+		return -1;
+	packing->data_offset = PACK_HEAD_SIZE + packing->keys.size_bytes +
+			       (uint64_t)packing->nr_chunks * PACK_ENTRY_SIZE + PACK_HASH_SIZE +
+			       pack_signatures_size(packing->options->keys);
 	/* At most half full, so that searches end soon. */
 	packing->known_room = 16;
 	while (packing->known_room < 2 * (size_t)packing->nr_chunks)
@@ -258,6 +270,8 @@ static int pack_into(struct thump_image *image, const struct thump_pack_options 
 		failed = write_front(&packing, err);
 	if (!failed)
 		sum_up(&packing, stats_ret);
+	pack_cipher_destroy(packing.cipher);
+	thump_buf_deinit(&packing.keys);
 	free(packing.chunks);
 	free(packing.known);
 	return failed;

@@ -33,6 +33,28 @@ void pack_fixture_write(const char *path, const void *bytes, size_t size)
 		die(path);
 }
 
+static void check(int failed, const struct thump_err *err)
+{
+	if (!failed)
+		return;
+	(void)fprintf(stderr, "%s\n", err->text);
+	abort();
+}
+
+static void make_keys(struct pack_fixture *f)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+
+	(void)snprintf(f->secret, sizeof(f->secret), "%s/secret.key", f->dir);
+	(void)snprintf(f->signing, sizeof(f->signing), "%s/signing.key", f->dir);
+	check(thump_key_generate(THUMP_KEY_DECRYPT, f->secret, f->recipient, &err), &err);
+	check(thump_key_generate(THUMP_KEY_SIGN, f->signing, f->signer, &err), &err);
+	check(thump_keys_create(&f->keys, &err), &err);
+	check(thump_keys_add(f->keys, THUMP_KEY_DECRYPT, f->secret, &err), &err);
+	check(thump_keys_add(f->keys, THUMP_KEY_RECIPIENT, f->recipient, &err), &err);
+	check(thump_keys_add(f->keys, THUMP_KEY_SIGN, f->signing, &err), &err);
+}
+
 static int set_up(void **state, enum sample_size size)
 {
 	struct pack_fixture *f = calloc(1, sizeof(*f));
@@ -50,6 +72,7 @@ static int set_up(void **state, enum sample_size size)
 	sample_write(&model, f->path, &stats);
 	thump_model_deinit(&model);
 	f->raw = pack_fixture_read(f->path, &f->raw_size);
+	make_keys(f);
 	*state = f;
 	return 0;
 }
@@ -71,6 +94,9 @@ int pack_fixture_tear_down(void **state)
 	(void)unlink(f->path);
 	(void)unlink(f->packed);
 	(void)unlink(f->unpacked);
+	(void)unlink(f->secret);
+	(void)unlink(f->signing);
+	thump_keys_destroy(f->keys);
 	(void)rmdir(f->dir);
 	free(f->raw);
 	free(f);
@@ -80,18 +106,23 @@ int pack_fixture_tear_down(void **state)
 struct thump_pack_stats pack_fixture_pack(const struct pack_fixture *f,
 					  const struct thump_compression *compression)
 {
+	return pack_fixture_pack_with(f, compression, NULL);
+}
+
+struct thump_pack_stats pack_fixture_pack_with(const struct pack_fixture *f,
+					       const struct thump_compression *compression,
+					       const struct thump_keys *keys)
+{
 	const struct thump_open_options open_options = { .extent = THUMP_OPEN_ALL };
 	const struct thump_pack_options options = { .path = f->packed,
-						    .compression = *compression };
+						    .compression = *compression,
+						    .keys = keys };
 	struct thump_pack_stats stats = { 0 };
 	struct thump_err err = THUMP_ERR_INIT;
 	struct thump_image *image = NULL;
 
-	if (thump_open(f->path, &open_options, &image, NULL, &err) < 0 ||
-	    thump_pack(image, &options, &stats, &err) < 0) {
-		(void)fprintf(stderr, "%s\n", err.text);
-		abort();
-	}
+	check(thump_open(f->path, &open_options, &image, NULL, &err), &err);
+	check(thump_pack(image, &options, &stats, &err), &err);
 	thump_image_destroy(image);
 	return stats;
 }

@@ -12,6 +12,9 @@ struct pack_fixture {
 	unsigned char *raw; /* what is in the file `path` */
 	size_t raw_size;
 	uint32_t nr_tasks;
+	char secret[96], signing[96]; /* key files */
+	char recipient[THUMP_KEY_WORD_MAX], signer[THUMP_KEY_WORD_MAX];
+	struct thump_keys *keys; /* to encrypt, decrypt and sign */
 };
 
 /* For cmocka. */
@@ -22,6 +25,10 @@ int pack_fixture_tear_down(void **state);
 /* Packs `path` into `packed`. */
 struct thump_pack_stats pack_fixture_pack(const struct pack_fixture *f,
 					  const struct thump_compression *compression);
+/* The same with keys, which may be NULL. */
+struct thump_pack_stats pack_fixture_pack_with(const struct pack_fixture *f,
+					       const struct thump_compression *compression,
+					       const struct thump_keys *keys);
 
 /* Whole files; abort the test program on failure. */
 unsigned char *pack_fixture_read(const char *path, size_t *size_ret);

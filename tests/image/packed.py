@@ -7,6 +7,8 @@ import hashlib
 import struct
 import subprocess
 
+import ed25519
+
 MAGIC = bytes.fromhex("897468756d700d0a")
 HEAD_SIZE, ENTRY_SIZE, HASH_SIZE = 96, 48, 32
 ZEROS, SAME, PLAIN, ZSTD, LZ4 = range(5)
@@ -15,6 +17,10 @@ NO_HASH = bytes(HASH_SIZE)
 
 class Damaged(Exception):
     pass
+
+
+class Encrypted(Damaged):
+    """It takes a key to say more."""
 
 
 def require(condition, rule):
@@ -70,16 +76,17 @@ def head_of(data):
     fields = struct.unpack_from("<IIQQQII", data, 8)
     names = ("version", "flags", "raw_size", "raw_meta_offset", "data_size", "nr_chunks", "keys_size")
     head = dict(zip(names, fields))
+    head["encrypted"] = head["flags"] & 1
     table_end = HEAD_SIZE + head["keys_size"] + head["nr_chunks"] * ENTRY_SIZE
     require(len(data) >= table_end + HASH_SIZE + 4, "the table ends early")
     require(data[table_end:table_end + HASH_SIZE] == blake2b(data[:table_end]), "DIGEST")
     require(head["version"] == 1, "version")
-    require(head["flags"] == 0 and head["keys_size"] == 0, "flags, keys")
-    require(not any(data[48:HEAD_SIZE]), "the end of HEAD is not zero")
+    require(head["flags"] <= 1, "flags")
+    require(head["keys_size"] <= 65536 and (head["encrypted"] or not head["keys_size"]), "keys_size")
+    require(head["encrypted"] or not any(data[48:HEAD_SIZE]), "key_check and id are not zero")
     require(4096 <= head["raw_size"] <= 1 << 46, "raw_size")
     require(1 <= head["nr_chunks"] <= 4 << 20, "nr_chunks")
-    require(data[table_end + HASH_SIZE:table_end + HASH_SIZE + 4] == bytes(4), "SIGNATURES")
-    head["data_at"] = table_end + HASH_SIZE + 4
+    head["data_at"] = check_signatures(data, table_end)
     require(len(data) == head["data_at"] + head["data_size"], "data ends with the file")
     return head
 
@@ -91,8 +98,22 @@ def entries_of(data, head):
         yield dict(zip(names, struct.unpack_from("<IIII32s", data, at + i * ENTRY_SIZE)))
 
 
-def check_entry(entry, before):
-    raw, stored, form = entry["raw_size"], entry["stored_size"], entry["form"]
+def check_signatures(data, digest_at):
+    """Each is valid for its key; returns where data begins."""
+    at = digest_at + HASH_SIZE
+    count = struct.unpack_from("<I", data, at)[0]
+    require(count <= 64 and at + 4 + count * 96 <= len(data), "SIGNATURES")
+    message = b"thump packed image 1" + data[digest_at:at]
+    for i in range(count):
+        key, signature = struct.unpack_from("32s64s", data, at + 4 + i * 96)
+        require(ed25519.is_valid(key, message, signature), "a signature")
+    return at + 4 + count * 96
+
+
+def check_entry(entry, before, extra):
+    """`extra` bytes are what encryption adds."""
+    raw, stored, form = entry["raw_size"], entry["stored_size"] - extra, entry["form"]
+    require(form >= PLAIN or not extra, "form of an encrypted chunk")
     require(1 <= raw <= 1 << 20, "raw_size of a chunk")
     require(form == SAME or entry["same"] == 0, "same of a chunk")
     if form in (ZEROS, SAME):
@@ -120,12 +141,29 @@ def raw_of(entry, stored, before):
     return raw
 
 
+def check_encrypted(data):
+    """All that can be said without a key. Encryption itself has no second reader."""
+    head = head_of(data)
+    chunks, at, raw = [], head["data_at"], 0
+    require(head["encrypted"], "not encrypted")
+    for entry in entries_of(data, head):
+        check_entry(entry, chunks, 16)
+        require(blake2b(data[at:at + entry["stored_size"]]) == entry["hash"], "hash of a chunk")
+        at += entry["stored_size"]
+        raw += entry["raw_size"]
+        chunks.append(entry)
+    require(at == len(data) and raw == head["raw_size"], "the chunks add up")
+    return {"nr_chunks": head["nr_chunks"], "raw_bytes": raw}
+
+
 def unpack(data):
     """The raw image."""
     head = head_of(data)
+    if head["encrypted"]:
+        raise Encrypted(head)
     chunks, at = [], head["data_at"]
     for entry in entries_of(data, head):
-        check_entry(entry, chunks)
+        check_entry(entry, chunks, 0)
         entry["raw"] = raw_of(entry, data[at:at + entry["stored_size"]], chunks)
         at += entry["stored_size"]
         chunks.append(entry)

@@ -19,27 +19,36 @@
 #include "pack_fixture.h"
 #include "pack/table.h"
 
-static const struct thump_compression methods[] = {
-	{ THUMP_COMPRESS_NONE, 0 },
-	{ THUMP_COMPRESS_LZ4, 0 },
-	{ THUMP_COMPRESS_ZSTD, 1 },
+static const struct {
+	struct thump_compression compression;
+	bool keys; /* encrypted and signed */
+} methods[] = {
+	{ { THUMP_COMPRESS_NONE, 0 }, false },
+	{ { THUMP_COMPRESS_LZ4, 0 }, false },
+	{ { THUMP_COMPRESS_ZSTD, 1 }, false },
+	{ { THUMP_COMPRESS_ZSTD, 1 }, true },
 };
+#define PLAIN	  0
+#define LZ4	  1
+#define ZSTD	  2
+#define ENCRYPTED 3
 
 /* A packed image to be broken. */
 struct victim {
 	unsigned char *good, *bytes;
 	size_t size;
 	struct pack_head head;
+	const struct thump_keys *keys; /* to open it, or NULL */
 	int fd;
 	char path[64]; /* of a memfd that the broken one is written to */
 };
 
-static void victim_init(struct victim *v, const struct pack_fixture *f,
-			const struct thump_compression *method)
+static void victim_init(struct victim *v, const struct pack_fixture *f, size_t method)
 {
 	struct thump_err err = THUMP_ERR_INIT;
 
-	(void)pack_fixture_pack(f, method);
+	v->keys = methods[method].keys ? f->keys : NULL;
+	(void)pack_fixture_pack_with(f, &methods[method].compression, v->keys);
 	v->good = pack_fixture_read(f->packed, &v->size);
 	v->bytes = malloc(v->size);
 	assert_non_null(v->bytes);
@@ -84,7 +93,7 @@ static void write_victim(struct victim *v, size_t size)
 /* What a restore or `thump verify` would say of it: opened, and all content checked. */
 static int code_of_victim(struct victim *v, size_t size)
 {
-	const struct thump_open_options options = { .extent = THUMP_OPEN_ALL };
+	const struct thump_open_options options = { .extent = THUMP_OPEN_ALL, .keys = v->keys };
 	struct thump_err err = THUMP_ERR_INIT;
 	struct thump_image *image;
 
@@ -117,10 +126,10 @@ static void every_flipped_byte_is_damage(void **state)
 	for (size_t m = 0; m < THUMP_ARRAY_SIZE(methods); m++) {
 		struct victim v;
 
-		victim_init(&v, *state, &methods[m]);
+		victim_init(&v, *state, m);
 		assert_int_equal(code_of_victim(&v, v.size), THUMP_OK);
 		/* Stored as it is, the raw image is most of the file: some of it will do. */
-		for (size_t i = 0; i < v.size; i += methods[m].method ? 1 : 13) {
+		for (size_t i = 0; i < v.size; i += m == PLAIN ? 13 : 1) {
 			v.bytes[i] ^= (unsigned char)(1u << (i % 8));
 			if (code_of_victim(&v, v.size) != THUMP_DAMAGED)
 				fail_msg("method %zu, byte %zu of %zu", m, i, v.size);
@@ -132,20 +141,22 @@ static void every_flipped_byte_is_damage(void **state)
 
 static void every_truncation_is_damage(void **state)
 {
-	struct victim v;
+	for (size_t m = ZSTD; m <= ENCRYPTED; m++) {
+		struct victim v;
 
-	victim_init(&v, *state, &methods[2]);
-	for (size_t size = 0; size < v.size; size++)
-		if (code_of_victim(&v, size) != THUMP_DAMAGED)
-			fail_msg("cut to %zu of %zu bytes", size, v.size);
-	victim_deinit(&v);
+		victim_init(&v, *state, m);
+		for (size_t size = 0; size < v.size; size++)
+			if (code_of_victim(&v, size) != THUMP_DAMAGED)
+				fail_msg("method %zu, cut to %zu of %zu bytes", m, size, v.size);
+		victim_deinit(&v);
+	}
 }
 
 static void trailing_bytes_are_damage(void **state)
 {
 	struct victim v;
 
-	victim_init(&v, *state, &methods[1]);
+	victim_init(&v, *state, LZ4);
 	v.bytes = realloc(v.bytes, v.size + 1);
 	v.bytes[v.size] = 0;
 	assert_int_equal(code_of_victim(&v, v.size + 1), THUMP_DAMAGED);
@@ -155,12 +166,11 @@ static void trailing_bytes_are_damage(void **state)
 /* Two chunks of one stored size: their entries, and the data with them, are exchanged. */
 static void swapped_chunks_are_damage(void **state)
 {
-	const struct thump_compression none = { THUMP_COMPRESS_NONE, 0 };
 	unsigned char other[PACK_ENTRY_SIZE];
 	uint32_t a = 0, b = 0;
 	struct victim v;
 
-	victim_init(&v, *state, &none);
+	victim_init(&v, *state, PLAIN);
 	for (uint32_t i = 1; i < v.head.nr_chunks && !b; i++)
 		for (uint32_t k = 0; k < i && !b; k++)
 			if (field(entry(&v, i) + 4) && field(entry(&v, i)) == field(entry(&v, k)) &&
@@ -180,12 +190,11 @@ static void swapped_chunks_are_damage(void **state)
 /* The data of a chunk, hash included, that another image of the same program has there. */
 static void replayed_chunk_is_damage(void **state)
 {
-	const struct thump_compression none = { THUMP_COMPRESS_NONE, 0 };
 	struct victim v;
 	unsigned char *data;
 	uint32_t index = 1;
 
-	victim_init(&v, *state, &none);
+	victim_init(&v, *state, PLAIN);
 	data = v.bytes + v.size - v.head.data_size;
 	while (!field(entry(&v, index) + 4))
 		index++;
@@ -205,7 +214,7 @@ static void lying_heads_are_damage(void **state)
 	static const uint32_t lies[] = { 0, 1, 0x7fffffff, 0xffffffff };
 	struct victim v;
 
-	victim_init(&v, *state, &methods[2]);
+	victim_init(&v, *state, ZSTD);
 	for (size_t at = 16; at < PACK_HEAD_SIZE; at += 4) {
 		for (size_t i = 0; i < THUMP_ARRAY_SIZE(lies); i++) {
 			if (field(v.good + at) == lies[i])
@@ -225,7 +234,7 @@ static void lying_tables_are_damage(void **state)
 	struct victim v;
 
 	for (size_t m = 0; m < THUMP_ARRAY_SIZE(methods); m++) {
-		victim_init(&v, *state, &methods[m]);
+		victim_init(&v, *state, m);
 		for (uint32_t i = 0; i < v.head.nr_chunks; i++) {
 			for (size_t at = 0; at < 16; at += 4) {
 				for (size_t k = 0; k < THUMP_ARRAY_SIZE(lies); k++) {
@@ -248,7 +257,7 @@ static void another_version_is_refused(void **state)
 	struct thump_image *image;
 	struct victim v;
 
-	victim_init(&v, *state, &methods[0]);
+	victim_init(&v, *state, PLAIN);
 	set_field(v.bytes + 8, 2);
 	set_digest(&v);
 	write_victim(&v, v.size);
@@ -265,7 +274,6 @@ static void another_version_is_refused(void **state)
 /* All of memory is not had on the word of a head that nothing follows. */
 static void announced_chunks_cost_no_memory(void **state)
 {
-	unsigned char head[PACK_HEAD_SIZE];
 	struct pack_fixture *f = *state;
 	const struct pack_head lie = {
 		.version = 1,
@@ -278,7 +286,7 @@ static void announced_chunks_cost_no_memory(void **state)
 	struct thump_image *image;
 
 	pack_head_encode(&buf, &lie);
-	assert_int_equal(buf.size_bytes, sizeof(head));
+	assert_int_equal(buf.size_bytes, PACK_HEAD_SIZE);
 	pack_fixture_write(f->unpacked, buf.bytes, buf.size_bytes);
 	assert_int_equal(thump_open(f->unpacked, &options, &image, NULL, &err), -1);
 	assert_int_equal(err.code, THUMP_DAMAGED);

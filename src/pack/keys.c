@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pack/keyring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+
+#define KEY_FILE_MAX ((size_t)64 << 10)
+#define TEXT_VARIANT sodium_base64_VARIANT_URLSAFE_NO_PADDING
+
+static const struct {
+	const char *prefix;
+	const char *name; /* for messages */
+	bool secret;
+} kinds[THUMP_KEY_KINDS] = {
+	[THUMP_KEY_DECRYPT] = { "thump-decrypt-1:", "secret key for decryption", true },
+	[THUMP_KEY_RECIPIENT] = { "thump-recipient-1:", "key of a recipient", false },
+	[THUMP_KEY_SIGN] = { "thump-sign-1:", "secret key for signing", true },
+	[THUMP_KEY_SIGNER] = { "thump-signer-1:", "key of a signer", false },
+	[THUMP_KEY_POLICY_SIGNER] = { "thump-signer-1:", "key of a signer", false },
+};
+
+/* Memory between pages that nobody may touch, locked as far as RLIMIT_MEMLOCK allows, left out of
+ * core dumps: sodium_malloc(3). */
+int thump_keys_create(struct thump_keys **keys_ret, struct thump_err *err)
+{
+	struct thump_keys *keys;
+
+	if (sodium_init() < 0)
+		return thump_fail(err, "libsodium cannot be used here");
+	keys = sodium_malloc(sizeof(*keys));
+	if (!keys)
+		return thump_fail_errno(err, "memory for keys");
+	sodium_memzero(keys, sizeof(*keys));
+	*keys_ret = keys;
+	return 0;
+}
+
+void thump_keys_destroy(struct thump_keys *keys)
+{
+	sodium_free(keys);
+}
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+static void free_secret(char **text)
+{
+	sodium_free(*text);
+}
+
+#define auto_secret __attribute__((cleanup(free_secret)))
+
+/* Reads to the end of the file; the text ends with a NUL and is in locked memory. */
+static int read_secret(int fd, const char *name, char **text_ret, struct thump_err *err)
+{
+	auto_secret char *text = sodium_malloc(KEY_FILE_MAX + 1);
+	size_t size = 0;
+	ssize_t got;
+
+	if (!text)
+		return thump_fail_errno(err, "memory for keys");
+	do {
+		got = read(fd, text + size, KEY_FILE_MAX + 1 - size);
+		if (got < 0 && errno != EINTR)
+			return thump_fail_errno(err, "%s", name);
+		size += got < 0 ? 0 : (size_t)got;
+		if (size > KEY_FILE_MAX)
+			return thump_fail(err, "%s is no file of keys: it is too big", name);
+	} while (got != 0);
+	text[size] = '\0';
+	*text_ret = text;
+	text = NULL;
+	return 0;
+}
+
+static int open_key_file(const char *path, int *fd_ret, struct thump_err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return thump_fail_errno(err, "%s", path);
+	*fd_ret = fd;
+	return 0;
+}
+
+/* As ssh(1) does: a secret that others can read is none. */
+static int check_secrecy(int fd, const char *path, struct thump_err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return thump_fail_errno(err, "%s", path);
+	if (S_ISREG(st.st_mode) && (st.st_mode & (S_IRWXG | S_IRWXO)))
+		return thump_refuse(err,
+				    "%s is a secret that others may read or write (mode %04o; "
+				    "chmod go= %s)",
+				    path, st.st_mode & 07777, path);
+	return 0;
+}
+
+/* ---- keys ----------------------------------------------------------------------------------- */
+
+static int add_word(struct thump_keys *keys, enum thump_key_kind kind, const char *word, size_t len,
+		    struct thump_err *err)
+{
+	const size_t prefix = strlen(kinds[kind].prefix);
+	size_t size = 0;
+
+	if (keys->count[kind] == THUMP_KEYS_MAX)
+		return thump_fail(err, "more than %u keys", THUMP_KEYS_MAX);
+	if (sodium_base642bin(keys->keys[kind][keys->count[kind]], THUMP_KEY_BYTES, word + prefix,
+			      len - prefix, NULL, &size, NULL, TEXT_VARIANT) != 0 ||
+	    size != THUMP_KEY_BYTES)
+		return thump_fail(err, "a broken %s", kinds[kind].name);
+	keys->count[kind]++;
+	return 0;
+}
+
+static bool has_prefix(const char *text, enum thump_key_kind kind)
+{
+	return strncmp(text, kinds[kind].prefix, strlen(kinds[kind].prefix)) == 0;
+}
+
+static int add_lines(struct thump_keys *keys, enum thump_key_kind kind, const char *text,
+		     const char *path, struct thump_err *err)
+{
+	const uint32_t before = keys->count[kind];
+
+	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		size_t len = strcspn(line, " \t\r\n");
+
+		if (has_prefix(line, kind) && add_word(keys, kind, line, len, err) < 0)
+			return thump_add_context(err, "%s", path);
+	}
+	if (keys->count[kind] == before)
+		return thump_fail(err, "%s has no %s (a line that begins with %s)", path,
+				  kinds[kind].name, kinds[kind].prefix);
+	return 0;
+}
+
+int thump_keys_add(struct thump_keys *keys, enum thump_key_kind kind, const char *path_or_word,
+		   struct thump_err *err)
+{
+	auto_secret char *text = NULL;
+	auto_close int fd = -1;
+
+	if (has_prefix(path_or_word, kind)) {
+		/* Arguments are for everybody to see: /proc/PID/cmdline. */
+		if (kinds[kind].secret)
+			return thump_fail(err, "a secret key must be in a file");
+		return add_word(keys, kind, path_or_word, strlen(path_or_word), err);
+	}
+	if (open_key_file(path_or_word, &fd, err) < 0 ||
+	    (kinds[kind].secret && check_secrecy(fd, path_or_word, err) < 0) ||
+	    read_secret(fd, path_or_word, &text, err) < 0)
+		return -1;
+	return add_lines(keys, kind, text, path_or_word, err);
+}
+
+/* ---- passphrases ------------------------------------------------------------------------------
+ */
+
+static int take_passphrase(struct thump_keys *keys, int fd, const char *name, struct thump_err *err)
+{
+	auto_secret char *text = NULL;
+	size_t len;
+
+	if (read_secret(fd, name, &text, err) < 0)
+		return -1;
+	len = strcspn(text, "\r\n");
+	if (len == 0)
+		return thump_fail(err, "%s: the first line, the passphrase, is empty", name);
+	if (len > PASSPHRASE_MAX)
+		return thump_fail(err, "%s: a passphrase has at most %u bytes", name,
+				  PASSPHRASE_MAX);
+	memcpy(keys->passphrase, text, len);
+	keys->passphrase_len = len;
+	return 0;
+}
+
+int thump_keys_passphrase_file(struct thump_keys *keys, const char *path, struct thump_err *err)
+{
+	auto_close int fd = -1;
+
+	if (open_key_file(path, &fd, err) < 0 || check_secrecy(fd, path, err) < 0)
+		return -1;
+	return take_passphrase(keys, fd, path, err);
+}
+
+int thump_keys_passphrase_fd(struct thump_keys *keys, int fd, struct thump_err *err)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "descriptor %d", fd);
+	return take_passphrase(keys, fd, name, err);
+}
+
+bool thump_keys_encrypt(const struct thump_keys *keys)
+{
+	return keys && (keys->count[THUMP_KEY_RECIPIENT] || keys->passphrase_len);
+}
+
+/* ---- new ones ---------------------------------------------------------------------------------
+ */
+
+static void key_text(enum thump_key_kind kind, const unsigned char key[THUMP_KEY_BYTES],
+		     char text[THUMP_KEY_WORD_MAX])
+{
+	size_t len = strlen(kinds[kind].prefix);
+
+	memcpy(text, kinds[kind].prefix, len);
+	(void)sodium_bin2base64(text + len, THUMP_KEY_WORD_MAX - len, key, THUMP_KEY_BYTES,
+				TEXT_VARIANT);
+}
+
+struct pair {
+	unsigned char secret[THUMP_KEY_BYTES], whole[crypto_sign_SECRETKEYBYTES];
+	char text[THUMP_KEY_WORD_MAX + 1];
+};
+
+static int write_secret(const char *path, struct pair *pair, struct thump_err *err)
+{
+	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
+	size_t len = strlen(pair->text);
+
+	pair->text[len++] = '\n';
+	if (fd < 0)
+		return thump_fail_errno(err, "make %s", path);
+	if (thump_write_full(fd, pair->text, len) == 0 && fsync(fd) == 0)
+		return 0;
+	(void)thump_fail_errno(err, "write %s", path);
+	(void)unlink(path);
+	return -1;
+}
+
+int thump_key_generate(enum thump_key_kind kind, const char *secret_path,
+		       char public_ret[THUMP_KEY_WORD_MAX], struct thump_err *err)
+{
+	unsigned char public[THUMP_KEY_BYTES];
+	struct pair *pair;
+	int failed;
+
+	if (sodium_init() < 0)
+		return thump_fail(err, "libsodium cannot be used here");
+	pair = sodium_malloc(sizeof(*pair));
+	if (!pair)
+		return thump_fail_errno(err, "memory for keys");
+	randombytes_buf(pair->secret, sizeof(pair->secret));
+	if (kind == THUMP_KEY_SIGN)
+		(void)crypto_sign_seed_keypair(public, pair->whole, pair->secret);
+	else
+		(void)crypto_scalarmult_base(public, pair->secret);
+	key_text(kind, pair->secret, pair->text);
+	failed = write_secret(secret_path, pair, err);
+	sodium_free(pair);
+	if (!failed)
+		key_text(kind == THUMP_KEY_SIGN ? THUMP_KEY_SIGNER : THUMP_KEY_RECIPIENT, public,
+			 public_ret);
+	return failed;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Signing: the same packed image with more signatures. Nobody signs what he has not seen whole:
+ * data is checked against the table as it is copied.
+ */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "image/tempfile.h"
+#include "pack/keyring.h"
+#include "pack/read.h"
+
+static bool signed_by_same(const struct pack_front *front, const struct pack_signature *signature)
+{
+	for (uint32_t i = 0; i < front->nr_signatures; i++)
+		if (memcmp(front->signatures[i].key, signature->key, sizeof(signature->key)) == 0)
+			return true;
+	return false;
+}
+
+/* Twice by one key is once. */
+static int add_signatures(struct pack_front *front, const struct thump_keys *keys,
+			  struct thump_err *err)
+{
+	for (uint32_t i = 0; i < keys->count[THUMP_KEY_SIGN]; i++) {
+		struct pack_signature signature;
+
+		pack_signature_make(keys, i, front->digest, &signature);
+		if (signed_by_same(front, &signature))
+			continue;
+		if (front->nr_signatures == PACK_MAX_SIGNED)
+			return thump_refuse(err,
+					    "it has %u signatures, and there is room for "
+					    "no more",
+					    PACK_MAX_SIGNED);
+		front->signatures[front->nr_signatures++] = signature;
+		front->size_bytes += PACK_SIGN_SIZE;
+	}
+	return 0;
+}
+
+static int write_front(const struct pack_front *front, int fd, struct thump_err *err)
+{
+	auto_buf struct thump_buf buf = THUMP_BUF_INIT;
+
+	pack_head_encode(&buf, &front->head);
+	thump_buf_put(&buf, front->bytes, (size_t)(front->digest - front->bytes) + PACK_HASH_SIZE);
+	thump_buf_put_u32(&buf, front->nr_signatures);
+	for (uint32_t i = 0; i < front->nr_signatures; i++)
+		pack_signature_put(&buf, &front->signatures[i]);
+	if (buf.failed) {
+		errno = ENOMEM;
+		return thump_fail_errno(err, "memory for the table of chunks");
+	}
+	if (thump_write_full(fd, buf.bytes, buf.size_bytes) < 0)
+		return thump_fail_errno(err, "write");
+	return 0;
+}
+
+static int copy_data(const struct pack_coming *coming, const struct pack_front *front, int fd,
+		     struct thump_err *err)
+{
+	auto_free unsigned char *bytes = malloc(PACK_CHUNK_BYTES + PACK_SEAL_SIZE);
+	unsigned char hash[PACK_HASH_SIZE];
+
+	if (!bytes)
+		return thump_fail_errno(err, "memory for chunks");
+	for (uint32_t i = 0; i < front->head.nr_chunks; i++) {
+		const struct pack_chunk *chunk = &front->chunks[i];
+
+		if (chunk->stored_size == 0)
+			continue;
+		if (thump_read_full(coming->fd, bytes, chunk->stored_size) < 0)
+			return errno == ENODATA ? thump_damaged(err, "it ends early")
+						: thump_fail_errno(err, "read");
+		(void)crypto_generichash(hash, sizeof(hash), bytes, chunk->stored_size, NULL, 0);
+		if (memcmp(hash, chunk->hash, sizeof(hash)) != 0)
+			return thump_damaged(err, "chunk %u: it does not match its hash", i);
+		if (thump_write_full(fd, bytes, chunk->stored_size) < 0)
+			return thump_fail_errno(err, "write");
+	}
+	return 0;
+}
+
+static int sign_into(const struct pack_coming *coming, struct pack_front *front,
+		     const struct thump_keys *keys, struct image_tempfile *file, mode_t mode,
+		     struct thump_err *err)
+{
+	if (add_signatures(front, keys, err) < 0 || write_front(front, file->fd, err) < 0 ||
+	    copy_data(coming, front, file->fd, err) < 0)
+		return -1;
+	if (fchmod(file->fd, mode ? mode : 0400) < 0 || fsync(file->fd) < 0)
+		return thump_fail_errno(err, "finish the file");
+	return image_tempfile_commit(file, true, err);
+}
+
+static int read_packed(struct pack_coming *coming, struct pack_front *front_ret,
+		       struct thump_err *err)
+{
+	if (!pack_coming_is_packed(coming))
+		return thump_damaged(err, "not a packed image: only these can be signed "
+					  "(thump pack --sign)");
+	if (pack_coming_begin(coming, err) < 0)
+		return -1;
+	return pack_front_read(&coming->stream, NULL, front_ret, err);
+}
+
+int thump_sign(const char *path, const char *to, mode_t mode, const struct thump_keys *keys,
+	       struct thump_packed_info *info_ret, struct thump_err *err)
+{
+	struct image_tempfile file = IMAGE_TEMPFILE_INIT;
+	struct pack_front front = { 0 };
+	struct pack_coming coming;
+	int failed;
+
+	if (pack_coming_open(path, &coming, err) < 0)
+		return -1;
+	failed = read_packed(&coming, &front, err);
+	if (!failed)
+		failed = image_tempfile_create(to, &file, err);
+	if (!failed)
+		failed = sign_into(&coming, &front, keys, &file, mode, err);
+	if (failed)
+		(void)thump_add_context(err, "image %s", coming.name);
+	else
+		*info_ret = pack_front_info(&front);
+	image_tempfile_deinit(&file);
+	pack_front_deinit(&front);
+	pack_coming_close(&coming);
+	return failed;
+}

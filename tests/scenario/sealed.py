@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Encrypted and signed images: what opens them, what is refused before a process exists, and that no plain
+text is in any file that was written on the way."""
+import sys
+import pathlib
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+
+import os
+import signal
+import subprocess
+
+from thumptest import scenario
+from thumptest.events import Failure
+
+REFUSED, DAMAGED = 123, 124
+# What an image must not show is in no argument, so that only memory has it.
+PROGRAM = ["/usr/bin/python3", "-c",
+           "import signal\n"
+           "secret = '-'.join(['hunter', 'two', 'hunter', 'two']) * 4096\n"
+           "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
+           "print('ready', flush=True)\n"
+           "signal.sigwait([signal.SIGUSR1])\n"
+           "print('still', secret.count('hunter-two'), flush=True)\n"]
+SECRET = b"hunter-two-hunter-two"
+
+
+def saved(world):
+    program = world.start(PROGRAM, "program", stdin=subprocess.DEVNULL)
+    program.expect_line("ready")
+    image = world.path("image")
+    world.checkpoint(program.pid, image)
+    program.status()
+    if SECRET not in image.read_bytes():
+        raise Failure("the secret is not in the image to begin with")
+    return image
+
+
+def go_on(world, name, image, *options, **popen_options):
+    restored = world.start([world.thump_path, "restore", image, "--json", *options], name,
+                           stdin=subprocess.DEVNULL, **popen_options)
+    if restored.json()["pid"] is None:
+        raise Failure(f"{name}: {restored.stderr_text()}")
+    restored.popen.send_signal(signal.SIGUSR1)
+    restored.expect_line("still 8192")
+    if restored.status() != 0:
+        raise Failure(f"{name}: {restored.stderr_text()}")
+
+
+def expect_nothing(world, name, status, text, image, *options):
+    restored = world.start([world.thump_path, "restore", image, *options], name,
+                           stdin=subprocess.DEVNULL)
+    if restored.status() != status or text not in restored.stderr_text():
+        raise Failure(f"{name}: {restored.status()}: {restored.stderr_text()}")
+
+
+def key(world, name, *options):
+    path = world.path(name)
+    _, said = world.thump_json("keygen", "-o", path, *options)
+    public = world.path(f"{name}.pub")
+    public.write_text(f"# {name}\n{said['public_key']}\n")
+    return path, public
+
+
+def test_encrypted(world, image):
+    (alice, alice_pub), (_, bob_pub), (eve, _) = (key(world, n) for n in ("alice", "bob", "eve"))
+    passphrase = world.path("passphrase")
+    passphrase.write_text("a passphrase\n")
+    passphrase.chmod(0o600)
+    owner = alice.stat()
+    os.chown(passphrase, owner.st_uid, owner.st_gid)
+    packed = world.path("encrypted")
+    world.thump("pack", image, "-o", packed, "--encrypt-to", alice_pub, "--encrypt-to", bob_pub,
+                "--passphrase-file", passphrase, "--compress", "none")
+    image.unlink()
+    for path in world.directory.rglob("*"):
+        if path.is_file() and SECRET in path.read_bytes():
+            raise Failure(f"plain text is in {path}")
+    go_on(world, "by-key", packed, "--decrypt-with", alice)
+    go_on(world, "by-passphrase", packed, "--passphrase-file", passphrase)
+    reading, writing = os.pipe()
+    os.write(writing, b"a passphrase\n")
+    os.close(writing)
+    go_on(world, "by-descriptor", packed, "--passphrase-fd", str(reading), pass_fds=[reading])
+    os.close(reading)
+    expect_nothing(world, "by-eve", REFUSED, "no key or passphrase fits", packed, "--decrypt-with", eve)
+    expect_nothing(world, "by-nobody", REFUSED, "is encrypted", packed)
+    world.thump("pack", packed, "-o", world.path("plain"), "--decrypt-with", alice, statuses=(3,))
+    return packed, alice
+
+
+def test_signed(world, packed, alice):
+    (carol, carol_pub), (mallory, mallory_pub) = (key(world, n, "--sign") for n in ("carol", "mallory"))
+    expect_nothing(world, "unsigned", REFUSED, "not signed", packed, "--require-signed-by", carol_pub)
+    world.thump("sign", packed, "--key", mallory)
+    expect_nothing(world, "by-mallory", REFUSED, "not signed", packed, "--require-signed-by", carol_pub)
+    world.thump("sign", packed, "--key", carol)
+    world.thump("verify", packed, "--key", carol_pub, "--decrypt-with", alice)
+    go_on(world, "signed", packed, "--require-signed-by", carol_pub, "--decrypt-with", alice)
+    # The command runs where the image may not.
+    for public, wanted in ((carol_pub, "restored"), (mallory_pub, "restored"), (alice, "started")):
+        launcher = world.start([world.thump_path, "run", "--json", "--image", packed, "--decrypt-with",
+                                alice, "--require-signed-by", public, "--", "/bin/true"],
+                               f"run-{pathlib.Path(public).name}", stdin=subprocess.DEVNULL)
+        if wanted == "restored":
+            launcher.json()
+            launcher.popen.send_signal(signal.SIGUSR1)
+            launcher.expect_line("still 8192")
+        launcher.status()
+    data = bytearray(packed.read_bytes())
+    data[len(data) // 2] ^= 1
+    broken = world.path("broken")
+    broken.write_bytes(data)
+    expect_nothing(world, "broken", DAMAGED, "hash", broken, "--require-signed-by", carol_pub,
+                   "--decrypt-with", alice)
+
+
+def test(world, _options):
+    packed, alice = test_encrypted(world, saved(world))
+    test_signed(world, packed, alice)
+
+
+if __name__ == "__main__":
+    scenario.run("sealed", test, 100)
