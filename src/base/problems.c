@@ -51,6 +51,14 @@ void thump_problem_add(struct thump_problems *problems, bool warning, int fd, co
 	}
 }
 
+void thump_problems_soften(struct thump_problems *problems, size_t from)
+{
+	for (size_t i = from; i < problems->count; i++) {
+		problems->nr_fatal -= !problems->list[i].warning;
+		problems->list[i].warning = true;
+	}
+}
+
 int thump_problems_check(const struct thump_problems *problems, const char *what,
 			 struct thump_err *err)
 {

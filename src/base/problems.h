@@ -30,6 +30,9 @@ void thump_problems_deinit(struct thump_problems *problems);
 void thump_problem_add(struct thump_problems *problems, bool warning, int fd, const char *kind,
 		       const char *fmt, ...) THUMP_PRINTF(5, 6);
 
+/* What is listed from number `from` on is no reason to stop any more. */
+void thump_problems_soften(struct thump_problems *problems, size_t from);
+
 /* 0 when nothing fatal is listed; else REFUSED: "N problems" with each on a line of its own. */
 THUMP_MUST_CHECK int thump_problems_check(const struct thump_problems *problems, const char *what,
 					  struct thump_err *err);

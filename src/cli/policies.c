@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "cli/report.h"
+#include "kinds/kind.h"
 
 #define JVM_PROPERTY "-Djdk.crac.resource-policies="
 
@@ -37,11 +38,9 @@ static const struct word types[] = {
 	{ NULL, 0 },
 };
 static const struct word actions[] = {
-	{ "error", THUMP_RULE_ERROR },
-	{ "ignore", THUMP_RULE_IGNORE },
-	{ "close", THUMP_RULE_CLOSE },
-	{ "reopen", THUMP_RULE_REOPEN },
-	{ NULL, 0 },
+	{ "error", THUMP_RULE_ERROR }, { "ignore", THUMP_RULE_IGNORE },
+	{ "close", THUMP_RULE_CLOSE }, { "reopen", THUMP_RULE_REOPEN },
+	{ "warn", THUMP_RULE_WARN },   { NULL, 0 },
 };
 static const struct word families[] = {
 	{ "ipv4", AF_INET },	     { "inet4", AF_INET },
@@ -59,6 +58,7 @@ static struct thump_fd_rule empty_rule(void)
 	return (struct thump_fd_rule){
 		.fd = -1,
 		.family = THUMP_RULE_ANY_FAMILY,
+		.listening = -1,
 		.port = { -1, -1 },
 	};
 }
@@ -114,6 +114,19 @@ static int take_regex(struct parse *parse, const char *value)
 	return take_text(parse, value, &parse->rule.regex);
 }
 
+static int take_kind(struct parse *parse, const char *value)
+{
+	const struct thump_kind *const *kinds = thump_kinds();
+
+	for (size_t i = 0; kinds[i]; i++) {
+		if (strcmp(kinds[i]->name, value) == 0) {
+			parse->rule.kind = kinds[i]->name;
+			return 0;
+		}
+	}
+	return refuse(parse, "kind: %s is not known", value);
+}
+
 /* Of sockets: localPort, remoteAddress and so on. 1: it is none of these. */
 static int take_end(struct parse *parse, const char *key, const char *value)
 {
@@ -148,6 +161,10 @@ static int take_pair(struct parse *parse, const char *key, const char *value)
 	} else if (strcmp(key, "warn") == 0) {
 		status = take_word(parse, key, truths, value, &number);
 		rule->quiet = number == 0;
+	} else if (strcmp(key, "listening") == 0) {
+		status = take_word(parse, key, truths, value, &rule->listening);
+	} else if (strcmp(key, "kind") == 0) {
+		status = take_kind(parse, value);
 	} else if (strcmp(key, "path") == 0) {
 		status = take_text(parse, value, &rule->path);
 	} else if (strcmp(key, "regex") == 0) {

@@ -153,6 +153,7 @@ static const struct thump_kind *apply_rule(struct thump_fd_capture *cap,
 		return closed_kind(cap, facts, kind, THUMP_END_SOCKET);
 	case THUMP_RULE_REOPEN:
 		return closed_kind(cap, facts, kind, THUMP_END_CONNECTION);
+	case THUMP_RULE_WARN:
 	case THUMP_RULE_IGNORE:
 		break;
 	}
@@ -161,50 +162,75 @@ static const struct thump_kind *apply_rule(struct thump_fd_capture *cap,
 
 /* NULL: it is of no kind. */
 static int choose_kind(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
-		       const struct thump_kind **kind_ret, struct thump_err *err)
+		       const struct thump_kind **kind_ret, const struct thump_fd_rule **rule_ret,
+		       struct thump_err *err)
 {
-	const struct thump_fd_rule *rule;
-
 	*kind_ret = find_kind(facts);
 	cap->ending = THUMP_END_NOT;
 	/* What it watches is told by the numbers that the descriptors once had. */
 	if (*kind_ret == &thump_kind_epoll && thump_is_in_flight(facts->fd))
 		thump_refuse_fd(cap, facts, "epoll", "epoll: cannot be saved");
-	if (thump_rule_find(cap, facts, &rule, err) < 0)
+	if (thump_rule_find(cap, facts, *kind_ret, rule_ret, err) < 0)
 		return -1;
-	if (rule)
-		*kind_ret = apply_rule(cap, facts, rule, *kind_ret);
+	if (*rule_ret)
+		*kind_ret = apply_rule(cap, facts, *rule_ret, *kind_ret);
 	return 0;
 }
 
-static int capture_one(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
-		       struct thump_ofd *ofd, struct thump_err *err)
+/* What cannot be saved is listed. */
+static int capture_as(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		      const struct thump_kind *kind, struct thump_ofd *ofd,
+		      struct thump_buf *record, struct thump_err *err)
 {
-	const struct thump_kind *kind;
-	auto_buf struct thump_buf record = THUMP_BUF_INIT;
-	size_t fatal_before = cap->problems->nr_fatal;
-
 	*ofd = (struct thump_ofd){
 		.open_flags = facts->open_flags,
 		.pos = facts->pos,
 		.backing_id = THUMP_NO_ID,
 	};
-	if (choose_kind(cap, facts, &kind, err) < 0)
-		return -1;
 	if (!kind) {
 		thump_refuse_unknown(cap, facts);
 		return thump_ofd_describe(cap, ofd, err, "%s", facts->link);
 	}
 	ofd->kind_id = kind->kind_id;
 	ofd->version = kind->version;
-	if (kind->capture(cap, facts, ofd, &record, err) < 0)
+	if (kind->capture(cap, facts, ofd, record, err) < 0)
 		return thump_add_context(err, "%s", kind->name);
-	if (!ofd->text && thump_ofd_describe(cap, ofd, err, "%s", facts->link) < 0)
+	return ofd->text ? 0 : thump_ofd_describe(cap, ofd, err, "%s", facts->link);
+}
+
+/* Of what is listed from `from` on: it is said, and closed instead. */
+static int close_instead(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			 const struct thump_fd_rule *rule, size_t from,
+			 const struct thump_kind *kind, struct thump_ofd *ofd,
+			 struct thump_buf *record, struct thump_err *err)
+{
+	thump_problems_soften(cap->problems, from);
+	thump_warn_fd(cap, facts, "policy",
+		      "%s: closed in the restored program by the policy of %s", facts->link,
+		      rule->source);
+	record->size_bytes = 0;
+	return capture_as(cap, facts, closed_kind(cap, facts, kind, THUMP_END_SOCKET), ofd, record,
+			  err);
+}
+
+static int capture_one(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		       struct thump_ofd *ofd, struct thump_err *err)
+{
+	const size_t fatal_before = cap->problems->nr_fatal, before = cap->problems->count;
+	auto_buf struct thump_buf record = THUMP_BUF_INIT;
+	const struct thump_fd_rule *rule;
+	const struct thump_kind *kind;
+
+	if (choose_kind(cap, facts, &kind, &rule, err) < 0 ||
+	    capture_as(cap, facts, kind, ofd, &record, err) < 0)
+		return -1;
+	if (cap->problems->nr_fatal != fatal_before && rule && rule->action == THUMP_RULE_WARN &&
+	    close_instead(cap, facts, rule, before, kind, ofd, &record, err) < 0)
 		return -1;
 	if (cap->problems->nr_fatal != fatal_before)
 		return 0;
 	if (record.failed || record.size_bytes > UINT32_MAX)
-		return thump_fail(err, "%s: out of memory", kind->name);
+		return thump_fail(err, "%s: out of memory", ofd->text);
 	ofd->record = thump_arena_memdup(&cap->model->arena, record.bytes, record.size_bytes);
 	ofd->record_size = (uint32_t)record.size_bytes;
 	if (!ofd->record)

@@ -565,6 +565,7 @@ static void inet_names(const void *object, struct thump_rule_names *names_ret)
 	const union thump_inet_address *const addresses[] = { &inet->local, &inet->peer };
 
 	names_ret->family = inet->v6 ? AF_INET6 : AF_INET;
+	names_ret->listening = inet->state == INET_LISTENING;
 	for (int i = 0; i < 2; i++) {
 		struct sockaddr_storage address = { 0 };
 

@@ -34,7 +34,8 @@ static const struct thump_fd_rule *find_rule(const struct thump_fd_rebuild *rb, 
 			const struct thump_fd *place = &rb->model->fds[k];
 
 			if (place->ofd_id == ofd_id &&
-			    thump_rule_fits(rule, type, place->fd, path ? path : kind->name) &&
+			    thump_rule_fits(rule, type, place->fd, kind->name,
+					    path ? path : kind->name) &&
 			    (rule->type != THUMP_RULE_SOCKET ||
 			     thump_rule_fits_names(rule, &names)))
 				return rule;
@@ -74,6 +75,11 @@ static int apply(struct thump_fd_rebuild *rb, uint32_t ofd_id, const struct thum
 		return 0;
 	case THUMP_RULE_CLOSE:
 		return close_it(rb, ofd_id, rule, problems, err);
+	case THUMP_RULE_WARN:
+		thump_misfit_warn(rb, ofd_id, problems, "policy", "%s: meant by the policy of %s",
+				  rb->model->ofds[ofd_id].text, rule->source);
+		rb->any_file[ofd_id] = true;
+		return 0;
 	case THUMP_RULE_REOPEN:
 		rb->any_file[ofd_id] = true;
 		return 0;

@@ -128,6 +128,8 @@ static int get_names(struct thump_fd_capture *cap, const struct thump_fd_facts *
 	static const int calls[] = { SYS_getsockname, SYS_getpeername };
 	auto_access struct thump_access access = THUMP_ACCESS_INIT;
 	struct thump_rule_names names = { .family = facts->sock_domain };
+	long listens_result;
+	int listens = 0;
 
 	if (thump_access_open(cap->target, cap->have_dup_fd, facts->fd, &access, err) < 0)
 		return -1;
@@ -141,6 +143,10 @@ static int get_names(struct thump_fd_capture *cap, const struct thump_fd_facts *
 		if (result == 0)
 			thump_rule_take_name(&names, i, &name, len);
 	}
+	if (thump_sock_get_int(&access, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_result, err) <
+	    0)
+		return -1;
+	names.listening = listens_result == 0 && listens;
 	*names_ret = names;
 	return 0;
 }
@@ -167,7 +173,8 @@ static bool family_matches(int wanted, int family)
 
 bool thump_rule_fits_names(const struct thump_fd_rule *rule, const struct thump_rule_names *names)
 {
-	if (!family_matches(rule->family, names->family))
+	if (!family_matches(rule->family, names->family) ||
+	    (rule->listening >= 0 && rule->listening != names->listening))
 		return false;
 	for (int i = 0; i < 2; i++) {
 		const char *text = names->text[i];
@@ -201,15 +208,17 @@ static bool regex_matches(const char *pattern, const char *text)
 }
 
 bool thump_rule_fits(const struct thump_fd_rule *rule, enum thump_rule_type type, int fd,
-		     const char *name)
+		     const char *kind, const char *name)
 {
+	if (rule->kind && (!kind || strcmp(rule->kind, kind) != 0))
+		return false;
 	if (rule->fd >= 0 && rule->fd != fd)
 		return false;
 	/* The launcher's are meant only where they are named. */
 	if (rule->fd < 0 && fd <= STDERR_FILENO)
 		return false;
 	if (rule->type != type &&
-	    !(rule->type == THUMP_RULE_DESCRIPTOR && (rule->fd >= 0 || rule->regex)))
+	    !(rule->type == THUMP_RULE_DESCRIPTOR && (rule->fd >= 0 || rule->regex || rule->kind)))
 		return false;
 	if (rule->path && !thump_glob_matches(rule->path, name))
 		return false;
@@ -217,7 +226,8 @@ bool thump_rule_fits(const struct thump_fd_rule *rule, enum thump_rule_type type
 }
 
 int thump_rule_find(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
-		    const struct thump_fd_rule **rule_ret, struct thump_err *err)
+		    const struct thump_kind *kind, const struct thump_fd_rule **rule_ret,
+		    struct thump_err *err)
 {
 	struct thump_rule_names names = { .family = AF_UNSPEC };
 	size_t count = cap->rules ? cap->rules->count : 0;
@@ -226,7 +236,8 @@ int thump_rule_find(struct thump_fd_capture *cap, const struct thump_fd_facts *f
 	for (size_t i = 0; i < count; i++) {
 		const struct thump_fd_rule *rule = &cap->rules->list[i];
 
-		if (!thump_rule_fits(rule, type_of(facts), facts->fd, facts->link))
+		if (!thump_rule_fits(rule, type_of(facts), facts->fd, kind ? kind->name : NULL,
+				     facts->link))
 			continue;
 		if (rule->type == THUMP_RULE_SOCKET) {
 			if (names.family == AF_UNSPEC && get_names(cap, facts, &names, err) < 0)

@@ -13,6 +13,7 @@
 struct thump_fd_capture;
 struct thump_fd_facts;
 struct thump_fd_rebuild;
+struct thump_kind;
 struct thump_problems;
 struct sockaddr_storage;
 
@@ -28,6 +29,7 @@ enum thump_rule_action {
 	THUMP_RULE_IGNORE,    /* as if there were no rule: what can be saved is */
 	THUMP_RULE_CLOSE,     /* in the restored program it is at its end, and of no use */
 	THUMP_RULE_REOPEN,    /* files: opened again by path, as always; connections: as CLOSE */
+	THUMP_RULE_WARN,      /* saved where it can be, else as CLOSE; restored as with REOPEN */
 };
 
 /* Room for an address of any family, ended by a zero. */
@@ -46,7 +48,9 @@ struct thump_fd_rule {
 	const char *path;  /* glob as of java.nio.file */
 	int32_t fd;	   /* number of the descriptor */
 	const char *regex; /* of its name in /proc/PID/fd */
+	const char *kind;  /* name of a struct thump_kind */
 	int family;
+	int listening;		  /* 0, 1 */
 	const char *address[2];	  /* "*": any that is there; [0] local, [1] remote */
 	int32_t port[2];	  /* 0: any that is there */
 	const char *unix_path[2]; /* globs */
@@ -70,20 +74,23 @@ struct thump_rule_names {
 	int family;			     /* AF_UNSPEC: not known */
 	char text[2][THUMP_RULE_NAME_BYTES]; /* address or path; "" when there is none */
 	uint16_t port[2];
+	bool listening;
 };
 
-/* Without the names of a socket, which cost calls. `name`: as in /proc/PID/fd. */
+/* Without the names of a socket, which cost calls. `kind`: its name, or NULL; `name`: as in
+ * /proc/PID/fd. */
 bool thump_rule_fits(const struct thump_fd_rule *rule, enum thump_rule_type type, int fd,
-		     const char *name);
+		     const char *kind, const char *name);
 bool thump_rule_fits_names(const struct thump_fd_rule *rule, const struct thump_rule_names *names);
 void thump_rule_take_name(struct thump_rule_names *names, int which,
 			  const struct sockaddr_storage *address, uint32_t len);
 
 /* ---- for capture_fds.c and kinds -------------------------------------------------------- */
 
-/* The rule for this descriptor, or NULL. */
+/* The rule for this descriptor, or NULL. `kind`: NULL when it is of none. */
 THUMP_MUST_CHECK int thump_rule_find(struct thump_fd_capture *cap,
 				     const struct thump_fd_facts *facts,
+				     const struct thump_kind *kind,
 				     const struct thump_fd_rule **rule_ret, struct thump_err *err);
 
 /* Whether the program has a TCP socket that listens on this port. */

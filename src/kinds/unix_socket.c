@@ -545,6 +545,7 @@ static void unix_names(const void *object, struct thump_rule_names *names_ret)
 	const struct thump_unix_name *const names[] = { &sock->name, &sock->peer_name };
 
 	names_ret->family = AF_UNIX;
+	names_ret->listening = sock->state == THUMP_UNIX_LISTENING;
 	for (int i = 0; i < 2; i++) {
 		struct sockaddr_storage address = { 0 };
 		struct sockaddr_un local;

@@ -83,6 +83,39 @@ def refused(world, pid, policies, *wanted):
             raise Failure(f"'{text}' is not in {texts}")
 
 
+# What can be saved is: the file, and the UDP socket.
+WARN = """type: socket
+listening: false
+action: warn
+---
+type: pipe
+action: warn
+---
+type: filedescriptor
+kind: file
+action: warn
+"""
+
+
+def warned(world, pid, numbers):
+    """What cannot be saved is closed instead of refused, and why is said."""
+    path, image = world.path("warn.yaml"), world.path("with-warnings")
+    path.write_text(WARN.replace("listening: false", "listening: true"))
+    world.thump_json("checkpoint", pid, "--dry-run", "--resource-policies", path,
+                     statuses=(REFUSED,))
+    path.write_text(WARN)
+    report = world.checkpoint(pid, image, "--leave-running", "--resource-policies", path)
+    closed = {problem["fd"] for problem in report["problems"] if f"{path}:" in problem["text"]}
+    wanted = {int(numbers[i]) for i in (0, 1, 3, 5)}
+    if closed != wanted or any(problem["fatal"] for problem in report["problems"]):
+        raise Failure(f"closed {closed}, not {wanted}: {report['problems']}")
+    if not any("a connection cannot be saved" in problem["text"] for problem in report["problems"]):
+        raise Failure(f"why is not said: {report['problems']}")
+    process, report = world.restore(image, name="after-warnings", stdin=subprocess.PIPE)
+    expect_states(process, "end end EAGAIN end data end")
+    scenario.end(process, report["pid"])
+
+
 def remedy_is_told(world, pid):
     """To people, once, with a number that was refused; not where policies have refused, themselves."""
     for policies, wanted in (("type: file\naction: ignore\n", 1),
@@ -152,8 +185,9 @@ def test(world, _options):
             "refused by the policy of")
     refused(world, process.pid, "type: file\n", "wrong.yaml:2: the rule that ends here has no action")
     refused(world, process.pid, "type: file\naction: explode\n", "wrong.yaml:2: action: explode")
-    refused(world, process.pid, "kind: file\n", "wrong.yaml:1: kind is not known")
+    refused(world, process.pid, "sort: file\n", "wrong.yaml:1: sort is not known")
     remedy_is_told(world, process.pid)
+    warned(world, process.pid, numbers)
     path = world.path("policies.yaml")
     path.write_text(POLICIES.format(one=one, file="close"))
     image = world.path("image")

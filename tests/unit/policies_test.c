@@ -49,10 +49,15 @@ static void reads_sockets_and_descriptors(void **state)
 	assert_int_equal(parse("type: socket\r\nfamily: IPv6\nlocalAddress: ::1\nlocalPort: *\n"
 			       "remotePort: 5432\naction: ignore\n---\n---\n"
 			       "type: filedescriptor\nvalue: 123\nregex: '.*epoll.*'\n"
-			       "action: error\n",
+			       "action: error\n---\ntype: socket\nlistening: false\naction: warn\n"
+			       "---\ntype: filedescriptor\nkind: inet socket\naction: close\n",
 			       &arena, &rules, &err),
 			 0);
-	assert_int_equal(rules.count, 2);
+	assert_int_equal(rules.count, 4);
+	assert_int_equal(rules.list[0].listening, -1);
+	assert_int_equal(rules.list[2].listening, 0);
+	assert_int_equal(rules.list[2].action, THUMP_RULE_WARN);
+	assert_string_equal(rules.list[3].kind, "inet socket");
 	assert_int_equal(rules.list[0].family, AF_INET6);
 	assert_string_equal(rules.list[0].address[0], "::1");
 	assert_null(rules.list[0].address[1]);
@@ -77,6 +82,8 @@ static void names_the_line_that_is_wrong(void **state)
 		{ "localPort: 65536\n", "p:1: localPort: 65536 is no number up to 65535" },
 		{ "value: -1\n", "p:1: value: -1 is no number" },
 		{ "regex: (\n", "p:1: regex: ( is no regular expression" },
+		{ "kind: door\n", "p:1: kind: door is not known" },
+		{ "listening: perhaps\n", "p:1: listening: perhaps is not known" },
 	};
 
 	(void)state;
