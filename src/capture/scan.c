@@ -49,7 +49,8 @@ static int request(const struct thump_scan *scan, uint64_t start, uint64_t end,
 	};
 	int count = ioctl(scan->pagemap_fd, SCAN_REQUEST, &arg);
 
-	*walk_end_ret = arg.walk_end;
+	if (count >= 0)
+		*walk_end_ret = arg.walk_end;
 	return count;
 }
 

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/fd.h"
 #include "proc/status.h"
 #include "trace/internal.h"
 
@@ -81,23 +80,13 @@ static int add(struct obstacle_list *found, pid_t tid, const char *word, const c
 	return 0;
 }
 
-static int read_status(int dir_fd, const char *path, struct thump_arena *arena,
-		       struct thump_status *status_ret, struct thump_err *err)
-{
-	auto_free char *text = NULL;
-
-	if (thump_slurp(dir_fd, path, &text, NULL) != 0)
-		return thump_fail_errno(err, "read %s", path);
-	return thump_status_parse(text, arena, status_ret, err);
-}
-
 static int look_at(const struct thump_target *target, pid_t tid, struct thump_arena *arena,
 		   struct thread_facts *facts, struct thump_err *err)
 {
 	char path[48];
 
 	(void)snprintf(path, sizeof(path), "task/%d/status", tid);
-	if (read_status(target->proc_fd, path, arena, &facts->status, err) != 0)
+	if (thump_read_status(target->proc_fd, path, arena, &facts->status, err) != 0)
 		return thump_add_context(err, "process %d", target->pid);
 	/* Before Linux 6.4 the request is unknown: then nobody can tell. */
 	facts->dispatch = (struct dispatch_config){ 0 };
@@ -112,7 +101,7 @@ static int look_at_all(const struct thump_target *target, struct thump_arena *ar
 	struct thread_facts facts = { 0 };
 	struct thump_status own;
 
-	if (read_status(AT_FDCWD, "/proc/self/status", arena, &own, err) != 0)
+	if (thump_read_status(AT_FDCWD, "/proc/self/status", arena, &own, err) != 0)
 		return -1;
 	facts.own_filters = own.seccomp_filters;
 	for (size_t i = 0; i < target->nr_threads; i++) {

@@ -12,13 +12,13 @@
 #define PF_USER_WORKER 0x4000 /* include/linux/sched.h of the kernel, since Linux 6.4 */
 #define MAX_ANCESTORS  4096   /* a bound for the walk; pid namespaces nest 32 deep at most */
 
-static int read_status(int proc_fd, const char *path, struct thump_arena *arena,
-		       struct thump_status *status_ret, struct thump_err *err)
+int thump_read_status(int dir_fd, const char *path, struct thump_arena *arena,
+		      struct thump_status *status_ret, struct thump_err *err)
 {
 	auto_free char *text = NULL;
 
-	if (thump_slurp(proc_fd, path, &text, NULL) != 0)
-		return thump_fail_errno(err, "read /proc/PID/%s", path);
+	if (thump_slurp(dir_fd, path, &text, NULL) != 0)
+		return thump_fail_errno(err, "read %s", path);
 	return thump_status_parse(text, arena, status_ret, err);
 }
 
@@ -28,7 +28,7 @@ static int read_stat(int proc_fd, const char *path, struct thump_stat *stat_ret,
 	auto_free char *text = NULL;
 
 	if (thump_slurp(proc_fd, path, &text, NULL) != 0)
-		return thump_fail_errno(err, "read /proc/PID/%s", path);
+		return thump_fail_errno(err, "read %s", path);
 	return thump_stat_parse(text, stat_ret, err);
 }
 
@@ -127,13 +127,17 @@ int thump_check_process(pid_t pid, int proc_fd, uint64_t *start_time_ret, struct
 	if (check_proc(err) != 0)
 		return -1;
 	thump_arena_init(&arena);
-	result = read_status(proc_fd, "status", &arena, &status, err);
+	result = thump_read_status(proc_fd, "status", &arena, &status, err);
 	if (result == 0)
 		result = check_status(pid, &status, err);
 	thump_arena_deinit(&arena);
-	if (result != 0 || check_no_ancestor(pid, err) != 0 ||
-	    read_stat(proc_fd, "stat", &stat, err) != 0)
-		return -1;
+	if (result == 0)
+		result = check_no_ancestor(pid, err);
+	if (result == 0)
+		result = read_stat(proc_fd, "stat", &stat, err);
+	/* What is refused names the process; what cannot be read is but a name of a file. */
+	if (result != 0)
+		return err->code == THUMP_REFUSED ? -1 : thump_add_context(err, "process %d", pid);
 	*start_time_ret = stat.start_time_ticks;
 	return 0;
 }
@@ -148,7 +152,7 @@ pid_t thump_tracer_of(int proc_fd, pid_t tid)
 
 	thump_arena_init(&arena);
 	(void)snprintf(path, sizeof(path), "task/%d/status", tid);
-	if (read_status(proc_fd, path, &arena, &status, &ignored) == 0)
+	if (thump_read_status(proc_fd, path, &arena, &status, &ignored) == 0)
 		tracer = status.tracer_pid;
 	thump_arena_deinit(&arena);
 	return tracer;
@@ -179,7 +183,7 @@ static int explain_ids(pid_t pid, int proc_fd, struct thump_err *err)
 	int known;
 
 	thump_arena_init(&arena);
-	known = read_status(proc_fd, "status", &arena, &status, &ignored) == 0;
+	known = thump_read_status(proc_fd, "status", &arena, &status, &ignored) == 0;
 	thump_arena_deinit(&arena); /* the ids are not in it */
 	if (known && (!all_same(uid) || !all_same(gid)))
 		(void)thump_refuse(err,

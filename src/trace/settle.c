@@ -5,9 +5,9 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/fd.h"
 #include "proc/status.h"
 #include "trace/internal.h"
 
@@ -98,7 +98,6 @@ int thump_settle(struct thump_target *target, struct thump_target_thread *thread
  */
 static bool handler_is_due(const struct thump_target *target, pid_t tid)
 {
-	auto_free char *text = NULL;
 	struct thump_status status = { 0 };
 	struct thump_arena arena;
 	struct thump_err ignored;
@@ -106,10 +105,8 @@ static bool handler_is_due(const struct thump_target *target, pid_t tid)
 	bool due = false;
 
 	(void)snprintf(path, sizeof(path), "task/%d/status", tid);
-	if (thump_slurp(target->proc_fd, path, &text, NULL) != 0)
-		return false;
 	thump_arena_init(&arena);
-	if (thump_status_parse(text, &arena, &status, &ignored) == 0)
+	if (thump_read_status(target->proc_fd, path, &arena, &status, &ignored) == 0)
 		due = ((status.sigpending | status.shared_pending) & status.sigcaught &
 		       ~status.sigblocked) != 0;
 	thump_arena_deinit(&arena);
