@@ -74,6 +74,11 @@ bool options_parse(const char *text, struct agent_options *options, char *proble
 bool classes_define(struct agent *agent, JNIEnv *jni);
 jclass classes_define_named(JNIEnv *jni, const char *name);
 
+typedef void (*class_visitor)(struct agent *agent, JNIEnv *jni, jclass class,
+			      const char *signature);
+/* Each class that is loaded. */
+void classes_visit(struct agent *agent, JNIEnv *jni, class_visitor visit);
+
 /*
  * Asks the engine for a checkpoint of this process and waits. `refused`: what hooks threw, or NULL
  * (then the engine is only asked what it would refuse, too). Returns an enum thump_coord_state.
@@ -122,6 +127,9 @@ void attach_close(void);
 /* For who stands (stand.c): tells who asked that the program does, and closes the connection.
  * False: that one is gone. */
 bool server_say_standing(struct agent *agent);
+/* Tells who asked, if the thread serves a request, that nothing will come of it, and hangs up. The
+ * thread must be kept from using the connection meanwhile. */
+void server_give_up(struct agent *agent, pthread_t thread, const char *why);
 /* The outcome goes to this connection. */
 void server_take_client(struct agent *agent, int fd);
 
@@ -161,6 +169,8 @@ void threads_resume(struct agent *agent, JNIEnv *jni);
 /* Lets suspended threads out of JNI critical regions that they have come into since, because a
  * collection ended (threads.c); for the watchdog. self: the requesting thread. False: none was. */
 bool threads_lead_out(struct agent *agent, JNIEnv *jni, jthread self);
+/* Whether virtual threads are suspended, too, and there may be any. */
+bool threads_virtual_too(const struct agent *agent);
 /* Whoever is suspended now, but for virtual threads. */
 const jthread *threads_suspended(struct agent *agent, jint *count_ret);
 

@@ -255,3 +255,24 @@ bool classes_define(struct agent *agent, JNIEnv *jni)
 	agent->look = (*jni)->GetStaticMethodID(jni, coordinator, "look", "()Ljava/lang/String;");
 	return agent->coordinator && agent->request && agent->look;
 }
+
+void classes_visit(struct agent *agent, JNIEnv *jni, class_visitor visit)
+{
+	jvmtiEnv *jvmti = agent->jvmti;
+	jclass *classes = NULL;
+	jint count = 0;
+
+	if ((*jvmti)->GetLoadedClasses(jvmti, &count, &classes) != JVMTI_ERROR_NONE)
+		return;
+	for (jint i = 0; i < count; i++) {
+		char *signature = NULL;
+
+		if ((*jvmti)->GetClassSignature(jvmti, classes[i], &signature, NULL) ==
+		    JVMTI_ERROR_NONE) {
+			visit(agent, jni, classes[i], signature);
+			(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)signature);
+		}
+		(*jni)->DeleteLocalRef(jni, classes[i]);
+	}
+	(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)classes);
+}

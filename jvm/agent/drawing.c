@@ -55,37 +55,22 @@ static void add_methods(struct drawing *drawing, jvmtiEnv *jvmti, jclass class)
 	(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)methods);
 }
 
-static bool is_generator(const char *signature)
+static void add_generator(struct agent *agent, JNIEnv *jni, jclass class, const char *signature)
 {
+	(void)jni;
 	for (size_t i = 0; i < sizeof(generators) / sizeof(generators[0]); i++)
 		if (strcmp(signature, generators[i]) == 0)
-			return true;
-	return false;
+			add_methods(agent->drawing, agent->jvmti, class);
 }
 
 void drawing_learn(struct agent *agent, JNIEnv *jni)
 {
-	jvmtiEnv *jvmti = agent->jvmti;
-	jclass *classes = NULL;
-	jint count = 0;
-
 	if (!agent->drawing)
 		agent->drawing = calloc(1, sizeof(*agent->drawing));
-	if (!agent->drawing ||
-	    (*jvmti)->GetLoadedClasses(jvmti, &count, &classes) != JVMTI_ERROR_NONE)
+	if (!agent->drawing)
 		return;
 	agent->drawing->count = 0;
-	for (jint i = 0; i < count; i++) {
-		char *signature = NULL;
-
-		if ((*jvmti)->GetClassSignature(jvmti, classes[i], &signature, NULL) ==
-			    JVMTI_ERROR_NONE &&
-		    is_generator(signature))
-			add_methods(agent->drawing, jvmti, classes[i]);
-		(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)signature);
-		(*jni)->DeleteLocalRef(jni, classes[i]);
-	}
-	(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)classes);
+	classes_visit(agent, jni, add_generator);
 	qsort(agent->drawing->methods, agent->drawing->count, sizeof(jmethodID), compare);
 }
 

@@ -199,30 +199,6 @@ static void add_statics(struct agent *agent, JNIEnv *jni, jclass class, const ch
 		add_math_random(agent, jni, class);
 }
 
-typedef void (*class_visitor)(struct agent *agent, JNIEnv *jni, jclass class,
-			      const char *signature);
-
-static void visit_classes(struct agent *agent, JNIEnv *jni, class_visitor visit)
-{
-	jvmtiEnv *jvmti = agent->jvmti;
-	jclass *classes = NULL;
-	jint count = 0;
-
-	if ((*jvmti)->GetLoadedClasses(jvmti, &count, &classes) != JVMTI_ERROR_NONE)
-		return;
-	for (jint i = 0; i < count; i++) {
-		char *signature = NULL;
-
-		if ((*jvmti)->GetClassSignature(jvmti, classes[i], &signature, NULL) ==
-		    JVMTI_ERROR_NONE) {
-			visit(agent, jni, classes[i], signature);
-			(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)signature);
-		}
-		(*jni)->DeleteLocalRef(jni, classes[i]);
-	}
-	(void)(*jvmti)->Deallocate(jvmti, (unsigned char *)classes);
-}
-
 static void tag_class(struct agent *agent, JNIEnv *jni, jclass class, const char *signature)
 {
 	jlong tag = tag_of(signature);
@@ -282,11 +258,11 @@ static void add_from_classes(struct agent *agent, JNIEnv *jni)
 {
 	const jvmtiHeapCallbacks callbacks = { .heap_iteration_callback = tag_instance };
 
-	visit_classes(agent, jni, tag_class);
+	classes_visit(agent, jni, tag_class);
 	(void)(*agent->jvmti)
 		->IterateThroughHeap(agent->jvmti, JVMTI_HEAP_FILTER_CLASS_UNTAGGED, NULL,
 				     &callbacks, NULL);
-	visit_classes(agent, jni, untag_class);
+	classes_visit(agent, jni, untag_class);
 	add_tagged(agent, jni);
 }
 

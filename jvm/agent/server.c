@@ -214,6 +214,18 @@ bool server_say_standing(struct agent *agent)
 	return heard;
 }
 
+void server_give_up(struct agent *agent, pthread_t thread, const char *why)
+{
+	const struct server *server = agent->server;
+
+	if (!server || server->client_fd < 0 || !pthread_equal(server->listener.thread, thread))
+		return;
+	(void)thump_coord_send(server->client_fd, THUMP_COORD_SAY_FAILED "\n");
+	(void)thump_coord_send(server->client_fd, why);
+	/* Its descriptor is the thread's to close. */
+	(void)shutdown(server->client_fd, SHUT_RDWR);
+}
+
 void server_take_client(struct agent *agent, int fd)
 {
 	agent->server->client_fd = fd;

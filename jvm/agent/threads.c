@@ -303,6 +303,12 @@ static char *describe_inside(struct agent *agent, JNIEnv *jni, jthread thread, c
 	return text;
 }
 
+/* Without carriers there has never been a virtual thread. */
+static bool has_virtual(const struct suspended_threads *suspended)
+{
+	return suspended->virtual_too && suspended->nr_carriers > 0;
+}
+
 /* ---- draws --------------------------------------------------------------------------------------
  */
 
@@ -316,8 +322,7 @@ static bool lead_draws_out(struct agent *agent, JNIEnv *jni,
 	jthread *threads;
 	jint count;
 
-	/* Without carriers there has never been a virtual thread. */
-	if (*stuck_ret || !suspended->virtual_too || suspended->nr_carriers == 0)
+	if (*stuck_ret || !has_virtual(suspended))
 		return any;
 	threads = virtual_threads(agent, jni, true, &count);
 	any = drawing_lead_out(agent, threads, count, deadline_ns, stuck_ret) || any;
@@ -386,6 +391,11 @@ const jthread *threads_suspended(struct agent *agent, jint *count_ret)
 {
 	*count_ret = agent->suspended ? agent->suspended->count : 0;
 	return agent->suspended ? agent->suspended->list : NULL;
+}
+
+bool threads_virtual_too(const struct agent *agent)
+{
+	return agent->suspended && has_virtual(agent->suspended);
 }
 
 static void free_suspended(struct agent *agent, JNIEnv *jni, struct suspended_threads *suspended)

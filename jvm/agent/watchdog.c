@@ -4,16 +4,19 @@
  * hook; when a single-threaded hook waits for somebody who is suspended it lets everybody go on at
  * once, and the checkpoint fails. What can be known without waiting for the hook's time limit:
  *
- *   BLOCKED    the contended monitor has an owner, and that is suspended
+ *   BLOCKED    the contended monitor has an owner, and that is suspended; or JVMTI tells none for a
+ *              while, and there are virtual threads: then it is one of these
  *   PARKED     without a timeout, by a lock of java.util.concurrent whose owner is suspended
  *   RUNNABLE   it uses no processor time, and somebody was suspended in a class initialiser: a
- *              thread that waits for the initialisation of a class is RUNNABLE and has no owner
+ *              thread that waits for the initialisation of a class is RUNNABLE and has no owner.
+ *              A virtual thread that initialises a class has a carrier, as it cannot be unmounted
  *
  * A hook may also wait for a collection, and that for a suspended thread that has come into a JNI
  * critical region since (threads.c): that one is let out, and the hook goes on.
  *
  * All else (latches, futures, Object.wait) can only run into the limit: then the hook is
- * interrupted, and stopped (JVMTI StopThread) if it does not heed that.
+ * interrupted, and stopped (JVMTI StopThread) if it does not heed that. One that is BLOCKED or in
+ * native code heeds neither; who waits for the checkpoint is told so.
  *
  * What is not a hook must be quick between the suspension of the others and the capture. When it is
  * not, whatever it waits for, they go on as well.
@@ -29,7 +32,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "agent.h"
+#include "words.h"
 
 #define NS_PER_MS	  UINT64_C(1000000)
 #define LOOK_INTERVAL_NS  (10 * NS_PER_MS)
@@ -54,7 +57,8 @@ struct watched {
 	uint64_t deadline_ns; /* UINT64_MAX: none */
 	bool single_threaded;
 	uint64_t cpu_ns, cpu_since_ns; /* processor time it had used, and since when no more */
-	bool interrupted, stopped;
+	bool virtual_seen;	       /* virtual threads were looked through since then */
+	bool interrupted, stopped, given_up;
 	char *finding; /* once it had to be freed */
 };
 
@@ -82,111 +86,13 @@ struct watchdog {
 	struct hurry hurry;
 };
 
-/* ---- words ------------------------------------------------------------------------------------
- */
-
-static void release(jvmtiEnv *jvmti, void *memory)
-{
-	if (memory)
-		(void)(*jvmti)->Deallocate(jvmti, memory);
-}
-
-/* "Ljava/lang/Object;" as java.lang.Object */
-static void print_class(jvmtiEnv *jvmti, FILE *out, jclass class)
-{
-	char *signature = NULL;
-
-	if (!class ||
-	    (*jvmti)->GetClassSignature(jvmti, class, &signature, NULL) != JVMTI_ERROR_NONE) {
-		(void)fputs("?", out);
-		return;
-	}
-	for (const char *at = signature + (*signature == 'L'); *at && *at != ';'; at++)
-		(void)fputc(*at == '/' ? '.' : *at, out);
-	release(jvmti, signature);
-}
-
-static void print_object(struct agent *agent, JNIEnv *jni, FILE *out, jobject object)
-{
-	jclass class = (*jni)->GetObjectClass(jni, object);
-	jint hash = 0;
-
-	(void)(*agent->jvmti)->GetObjectHashCode(agent->jvmti, object, &hash);
-	print_class(agent->jvmti, out, class);
-	(void)fprintf(out, "@%x", (unsigned int)hash);
-	(*jni)->DeleteLocalRef(jni, class);
-}
-
-static void print_thread(struct agent *agent, JNIEnv *jni, FILE *out, jthread thread)
-{
-	jvmtiThreadInfo info = { 0 };
-
-	if ((*agent->jvmti)->GetThreadInfo(agent->jvmti, thread, &info) != JVMTI_ERROR_NONE)
-		return;
-	(void)fprintf(out, "\"%s\"", info.name ? info.name : "");
-	release(agent->jvmti, info.name);
-	(*jni)->DeleteLocalRef(jni, info.thread_group);
-	(*jni)->DeleteLocalRef(jni, info.context_class_loader);
-}
-
-static int line_of(jvmtiEnv *jvmti, const jvmtiFrameInfo *frame)
-{
-	jvmtiLineNumberEntry *table = NULL;
-	jint count = 0;
-	int line = -1;
-
-	if ((*jvmti)->GetLineNumberTable(jvmti, frame->method, &count, &table) != JVMTI_ERROR_NONE)
-		return -1;
-	for (jint i = 0; i < count; i++)
-		if (table[i].start_location <= frame->location)
-			line = table[i].line_number;
-	release(jvmti, table);
-	return line;
-}
-
-static void print_frame(struct agent *agent, JNIEnv *jni, FILE *out, const jvmtiFrameInfo *frame)
-{
-	jvmtiEnv *jvmti = agent->jvmti;
-	char *method = NULL, *file = NULL;
-	jclass class = NULL;
-	int line = line_of(jvmti, frame);
-
-	(void)(*jvmti)->GetMethodName(jvmti, frame->method, &method, NULL, NULL);
-	(void)(*jvmti)->GetMethodDeclaringClass(jvmti, frame->method, &class);
-	if (class)
-		(void)(*jvmti)->GetSourceFileName(jvmti, class, &file);
-	(void)fputs("\n    at ", out);
-	print_class(jvmti, out, class);
-	(void)fprintf(out, ".%s(%s", method ? method : "?", file ? file : "");
-	if (line >= 0)
-		(void)fprintf(out, ":%d", line);
-	(void)fputc(')', out);
-	release(jvmti, method);
-	release(jvmti, file);
-	(*jni)->DeleteLocalRef(jni, class);
-}
-
-static void print_stack(struct agent *agent, JNIEnv *jni, FILE *out, jthread thread)
-{
-	jvmtiFrameInfo frames[MAX_FRAMES];
-	jint count = 0;
-
-	(void)fputs("\n  ", out);
-	print_thread(agent, jni, out, thread);
-	(void)fputc(':', out);
-	if ((*agent->jvmti)->GetStackTrace(agent->jvmti, thread, 0, MAX_FRAMES, frames, &count) !=
-	    JVMTI_ERROR_NONE)
-		return;
-	for (jint i = 0; i < count; i++)
-		print_frame(agent, jni, out, &frames[i]);
-}
-
 /* ---- who waits for whom -------------------------------------------------------------------------
  */
 
 struct wait {
 	jobject object; /* local references */
 	jthread owner;
+	bool owner_is_unknown; /* a virtual thread, whichever */
 };
 
 static bool is_suspended(struct agent *agent, jthread thread)
@@ -213,8 +119,8 @@ static void find_monitor(struct watchdog *dog, JNIEnv *jni, struct wait *wait)
 		(*jni)->DeleteLocalRef(jni, usage.waiters[i]);
 	for (jint i = 0; i < usage.notify_waiter_count; i++)
 		(*jni)->DeleteLocalRef(jni, usage.notify_waiters[i]);
-	release(jvmti, usage.waiters);
-	release(jvmti, usage.notify_waiters);
+	words_release(jvmti, usage.waiters);
+	words_release(jvmti, usage.notify_waiters);
 }
 
 static void find_lock(struct watchdog *dog, JNIEnv *jni, struct wait *wait)
@@ -236,6 +142,7 @@ static bool idles(struct watched *hook, uint64_t now)
 	if (hook->cpu_since_ns == 0 || cpu_ns - hook->cpu_ns > HARDLY_ANY_CPU_NS) {
 		hook->cpu_ns = cpu_ns;
 		hook->cpu_since_ns = now;
+		hook->virtual_seen = false;
 	}
 	return now - hook->cpu_since_ns >= NO_CPU_NS;
 }
@@ -251,7 +158,7 @@ static jclass initialised_by(jvmtiEnv *jvmti, JNIEnv *jni, jmethodID method)
 	if ((*jvmti)->GetMethodName(jvmti, method, &name, NULL, NULL) != JVMTI_ERROR_NONE)
 		return NULL;
 	is_initialiser = strcmp(name, "<clinit>") == 0;
-	release(jvmti, name);
+	words_release(jvmti, name);
 	if (!is_initialiser ||
 	    (*jvmti)->GetMethodDeclaringClass(jvmti, method, &class) != JVMTI_ERROR_NONE)
 		return NULL;
@@ -282,6 +189,22 @@ static bool find_initialiser_in(struct watchdog *dog, JNIEnv *jni, jthread threa
 	return false;
 }
 
+/* Once: it takes a pass over the heap. */
+static void find_virtual_initialiser(struct watchdog *dog, JNIEnv *jni, struct wait *wait)
+{
+	jthread *threads;
+	jint count;
+
+	if (dog->hook.virtual_seen || !threads_virtual_too(dog->agent))
+		return;
+	dog->hook.virtual_seen = true;
+	threads = virtual_threads(dog->agent, jni, true, &count);
+	for (jint i = 0; i < count; i++)
+		if (find_initialiser_in(dog, jni, threads[i], wait))
+			break;
+	virtual_threads_free(dog->agent, jni, threads, count);
+}
+
 static void find_initialiser(struct watchdog *dog, JNIEnv *jni, struct wait *wait)
 {
 	jint count;
@@ -290,45 +213,65 @@ static void find_initialiser(struct watchdog *dog, JNIEnv *jni, struct wait *wai
 	for (jint i = 0; i < count; i++)
 		if (find_initialiser_in(dog, jni, threads[i], wait))
 			return;
+	find_virtual_initialiser(dog, jni, wait);
+}
+
+static void find_wait(struct watchdog *dog, JNIEnv *jni, jint state, uint64_t now,
+		      struct wait *wait)
+{
+	const jint parked = JVMTI_THREAD_STATE_PARKED | JVMTI_THREAD_STATE_WAITING_INDEFINITELY;
+
+	if (state & JVMTI_THREAD_STATE_BLOCKED_ON_MONITOR_ENTER) {
+		find_monitor(dog, jni, wait);
+		wait->owner_is_unknown =
+			!wait->owner && idles(&dog->hook, now) && threads_virtual_too(dog->agent);
+	} else if ((state & parked) == parked) {
+		find_lock(dog, jni, wait);
+	} else if ((state & JVMTI_THREAD_STATE_RUNNABLE) && idles(&dog->hook, now)) {
+		find_initialiser(dog, jni, wait);
+	}
+}
+
+static void print_owner(struct watchdog *dog, JNIEnv *jni, FILE *out, const struct wait *wait)
+{
+	if (wait->owner_is_unknown) {
+		(void)fputs("a suspended virtual thread (the JVM does not tell which)", out);
+		return;
+	}
+	(void)fputs("the suspended thread ", out);
+	words_thread(dog->agent, jni, out, wait->owner);
 }
 
 /* What the hook waits for in vain, as text on the heap, or NULL. */
 static char *find_deadlock(struct watchdog *dog, JNIEnv *jni, uint64_t now)
 {
-	const jint parked = JVMTI_THREAD_STATE_PARKED | JVMTI_THREAD_STATE_WAITING_INDEFINITELY;
 	struct wait wait = { 0 };
 	char *text = NULL;
 	size_t size;
 	FILE *out;
 	jint state = 0;
-	bool runnable;
 
 	if ((*dog->agent->jvmti)->GetThreadState(dog->agent->jvmti, dog->hook.thread, &state) !=
 	    JVMTI_ERROR_NONE)
 		return NULL;
-	runnable = (state & JVMTI_THREAD_STATE_RUNNABLE) != 0;
-	if (state & JVMTI_THREAD_STATE_BLOCKED_ON_MONITOR_ENTER)
-		find_monitor(dog, jni, &wait);
-	else if ((state & parked) == parked)
-		find_lock(dog, jni, &wait);
-	else if (runnable && idles(&dog->hook, now))
-		find_initialiser(dog, jni, &wait);
-	if (!wait.object || !is_suspended(dog->agent, wait.owner))
+	find_wait(dog, jni, state, now, &wait);
+	if (!wait.object || !(wait.owner_is_unknown || is_suspended(dog->agent, wait.owner)))
 		return NULL;
 	out = open_memstream(&text, &size);
 	if (!out)
 		return NULL;
 	(void)fprintf(out, "the single-threaded hook %s waits for ", dog->hook.name);
-	if (runnable) {
+	if (state & JVMTI_THREAD_STATE_RUNNABLE) {
 		(void)fputs("the initialisation of ", out);
-		print_class(dog->agent->jvmti, out, wait.object);
+		words_class(dog->agent->jvmti, out, wait.object);
 	} else {
-		print_object(dog->agent, jni, out, wait.object);
+		words_object(dog->agent, jni, out, wait.object);
 	}
-	(void)fputs(", which is in the hands of the suspended thread ", out);
-	print_thread(dog->agent, jni, out, wait.owner);
-	print_stack(dog->agent, jni, out, dog->hook.thread);
-	print_stack(dog->agent, jni, out, wait.owner);
+	(void)fputs(", which is in the hands of ", out);
+	print_owner(dog, jni, out, &wait);
+	words_stack(dog->agent, jni, out, dog->hook.thread);
+	if (wait.owner)
+		words_stack(dog->agent, jni, out, wait.owner);
 	return fclose(out) == 0 ? text : NULL;
 }
 
@@ -342,7 +285,7 @@ static char *describe_limit(struct watchdog *dog, JNIEnv *jni)
 		return NULL;
 	(void)fprintf(out, "the hook %s has not ended within %lld ms", dog->hook.name,
 		      (long long)dog->hook.limit_ms);
-	print_stack(dog->agent, jni, out, dog->hook.thread);
+	words_stack(dog->agent, jni, out, dog->hook.thread);
 	return fclose(out) == 0 ? text : NULL;
 }
 
@@ -359,8 +302,26 @@ static void stop_thread(jvmtiEnv *jvmti, jthread thread, jobject exception)
 	(void)(*jvmti)->ResumeThread(jvmti, thread);
 }
 
+/* The checkpoint waits for the hook, whatever we do; whoever waits for the checkpoint need not. */
+static void give_up(struct watchdog *dog, JNIEnv *jni)
+{
+	char *limit = describe_limit(dog, jni), *text = NULL;
+
+	if (limit &&
+	    asprintf(&text,
+		     "%s\n  it heeds neither an interrupt nor an exception: no checkpoint is "
+		     "made, and none can be before it ends",
+		     limit) >= 0) {
+		agent_complain(dog->agent, text, JVMTI_ERROR_NONE);
+		words_fold(text);
+		server_give_up(dog->agent, dog->hook.pthread, text);
+	}
+	free(text);
+	free(limit);
+}
+
 /* A hook over its time: interrupted first, stopped when that did not help. */
-static void press(struct watchdog *dog, uint64_t now)
+static void press(struct watchdog *dog, JNIEnv *jni, uint64_t now)
 {
 	jvmtiEnv *jvmti = dog->agent->jvmti;
 	struct watched *hook = &dog->hook;
@@ -371,6 +332,9 @@ static void press(struct watchdog *dog, uint64_t now)
 	} else if (!hook->stopped && now >= hook->deadline_ns + GRACE_NS) {
 		hook->stopped = true;
 		stop_thread(jvmti, hook->thread, dog->stuck);
+	} else if (!hook->given_up && now >= hook->deadline_ns + 2 * GRACE_NS) {
+		hook->given_up = true;
+		give_up(dog, jni);
 	}
 }
 
@@ -390,7 +354,7 @@ static void look(struct watchdog *dog, JNIEnv *jni)
 	if (hook->finding)
 		threads_resume(dog->agent, jni);
 	if (over)
-		press(dog, now);
+		press(dog, jni, now);
 	(void)(*jni)->PopLocalFrame(jni, NULL);
 }
 
@@ -425,25 +389,9 @@ static void print_inside(struct watchdog *dog, JNIEnv *jni, FILE *out)
 		(void)fputs(" (inside a JNI critical region, where it holds off the garbage "
 			    "collector: ",
 			    out);
-		print_thread(dog->agent, jni, out, threads[i]);
+		words_thread(dog->agent, jni, out, threads[i]);
 		(void)fputc(')', out);
 	}
-}
-
-/* Each line end, and the spaces after it, becomes one space. */
-static void fold(char *text)
-{
-	char *to = text;
-
-	for (const char *from = text; *from; from++) {
-		if (*from != '\n') {
-			*to++ = *from;
-			continue;
-		}
-		*to++ = ' ';
-		from += strspn(from + 1, " ");
-	}
-	*to = '\0';
 }
 
 /* One line: that is how the engine's answers are read. */
@@ -458,11 +406,11 @@ static char *describe_late(struct watchdog *dog, JNIEnv *jni)
 	(void)fputs("all other threads were suspended, and the one that makes the checkpoint did "
 		    "not get on:",
 		    out);
-	print_stack(dog->agent, jni, out, dog->hurry.thread);
+	words_stack(dog->agent, jni, out, dog->hurry.thread);
 	print_inside(dog, jni, out);
 	if (fclose(out) != 0)
 		return NULL;
-	fold(text);
+	words_fold(text);
 	return text;
 }
 

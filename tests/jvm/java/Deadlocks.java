@@ -31,6 +31,7 @@ public final class Deadlocks {
     private static volatile int calls;
     private static volatile int ended;
     private static Thread holder;
+    private static boolean holdersAreVirtual;
 
     private Deadlocks() {
     }
@@ -92,14 +93,31 @@ public final class Deadlocks {
         }
     }
 
-    private static void startHolder(String name, Action once, int times) throws InterruptedException {
+    /** A virtual thread, started or not; by reflection, as JDK 17 has none. */
+    private static Object virtual(String name, String method, Runnable task) throws ReflectiveOperationException {
+        Class<?> builder = Class.forName("java.lang.Thread$Builder");
+        Object named = builder.getMethod("name", String.class).invoke(Thread.class.getMethod("ofVirtual").invoke(null),
+                name);
+        return builder.getMethod(method, Runnable.class).invoke(named, task);
+    }
+
+    private static Thread newHolder(String name, Runnable task) throws ReflectiveOperationException {
+        if (holdersAreVirtual) {
+            return (Thread) virtual(name, "unstarted", task);
+        }
+        Thread thread = new Thread(task, name);
+        thread.setDaemon(true);
+        return thread;
+    }
+
+    private static void startHolder(String name, Action once, int times) throws Exception {
         if (holder != null) {
             holder.join();
         }
         HELD.drainPermits();
         calls = 0;
         ended = 0;
-        holder = new Thread(() -> {
+        holder = newHolder(name, () -> {
             try {
                 for (int i = 0; i < times; i++) {
                     once.run();
@@ -109,8 +127,7 @@ public final class Deadlocks {
             } catch (Exception end) {
                 throw new AssertionError(end);
             }
-        }, name);
-        holder.setDaemon(true);
+        });
         holder.start();
         HELD.acquire();
     }
@@ -131,11 +148,19 @@ public final class Deadlocks {
     private static void expectOwner(String owner, String object, Action hold, Action wait) throws Exception {
         startHolder(owner, hold, TRIES);
         String text = expectStuck(new Waiter(wait), Mode.SINGLE_THREADED, HOUR);
-        for (String word : List.of("Deadlocks$Waiter", object, '"' + owner + '"', "\"main\"", "Deadlocks.hold",
-                "Waiter.beforeCheckpoint(Deadlocks.java:")) {
-            Expect.that(text.contains(word), word + " is not in " + text);
+        expectWords(text, object, "\"main\"", "Waiter.beforeCheckpoint(Deadlocks.java:");
+        if (holdersAreVirtual && object.equals("java.lang.Object@")) {
+            expectWords(text, "a suspended virtual thread");
+        } else {
+            expectWords(text, '"' + owner + '"', "Deadlocks.hold");
         }
         Expect.same(TRIES, calls, "calls");
+    }
+
+    private static void expectWords(String text, String... words) {
+        for (String word : words) {
+            Expect.that(text.contains(word), word + " is not in " + text);
+        }
     }
 
     private static void owners() throws Exception {
@@ -213,16 +238,13 @@ public final class Deadlocks {
         }
     }
 
-    /** With "virtual" on a virtual thread, by reflection: JDK 17 has none. */
+    /** With "virtual" on a virtual thread; with "holders" it is they who are virtual. */
     public static void main(String[] args) throws Exception {
-        if (!List.of(args).contains("virtual")) {
+        holdersAreVirtual = List.of(args).contains("holders");
+        if (List.of(args).contains("virtual")) {
+            ((Thread) virtual("main", "start", Deadlocks::all)).join();
+        } else {
             all();
-            return;
         }
-        Class<?> builder = Class.forName("java.lang.Thread$Builder");
-        Object named = builder.getMethod("name", String.class).invoke(Thread.class.getMethod("ofVirtual").invoke(null),
-                "main");
-        Runnable task = Deadlocks::all;
-        ((Thread) builder.getMethod("start", Runnable.class).invoke(named, task)).join();
     }
 }
