@@ -35,9 +35,14 @@ _thump()
 		--drain) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--resource-policies) compopt -o default; return ;;
 		--close-fd|--ignore-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--compress) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--encrypt-to) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--passphrase-file) compopt -o default; return ;;
+		--passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--sign) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="-o --output --leave-running --drain --resource-policies --close-fd --ignore-fd --hooks-first --no-hooks --dry-run --mode --json -v --verbose -h --help --version"
+		options="-o --output --leave-running --drain --resource-policies --close-fd --ignore-fd --hooks-first --no-hooks --dry-run --compress --encrypt-to --passphrase-file --passphrase-fd --sign --mode --json -v --verbose -h --help --version"
 		positional=pid
 		;;
 	restore)

@@ -33,6 +33,7 @@
 #include "base/fd.h"
 #include "cli/cli.h"
 #include "cli/connections.h"
+#include "cli/keys.h"
 #include "cli/coord.h"
 #include "cli/policies.h"
 #include "cli/report.h"
@@ -57,6 +58,12 @@ static const char usage[] =
 	"      --no-hooks         run no hooks of a JVM: a picture of it as it is, to look into\n"
 	"      --dry-run          list everything that would be refused, and write no image;\n"
 	"                         hooks of a JVM run, and are run back (but with --no-hooks)\n"
+	"      --compress METHOD  make a packed image: zstd, zstd:LEVEL (1 to 22), lz4 or none\n"
+	"      --encrypt-to KEY   encrypt it to a recipient: his public key, or a file of such\n"
+	"                         keys; may be repeated\n"
+	"      --passphrase-file FILE, --passphrase-fd N\n"
+	"                         encrypt it with the passphrase that is the first line there\n"
+	"      --sign KEY         sign it with the secret key in the file KEY; may be repeated\n"
 	"      --mode MODE        permissions of the image, octal (default 0400)\n"
 	"      --json             print one JSON object on stdout\n"
 	"  -v, --verbose          say on stderr how much was saved, and how fast\n"
@@ -76,6 +83,7 @@ enum {
 	OPT_IGNORE_FD,
 	OPT_HOOKS_FIRST,
 	OPT_NO_HOOKS,
+	OPT_COMPRESS,
 	/* For programs that ask for their own checkpoint (coord/abi.h), not for people: the page
 	 * at this address is waiting. The verb ends as soon as its worker is at work, so that the
 	 * program has no child left; the outcome goes into the page. */
@@ -89,6 +97,7 @@ struct checkpoint {
 	bool dry_run;
 	bool no_hooks;
 	bool hooks_first;
+	struct thump_key_words key_words;
 	uint64_t drain_ns;
 	uint64_t hooks_ns;    /* how long the program prepared itself */
 	const char *policies; /* path, or NULL */
@@ -115,6 +124,13 @@ static int add_fd_rule(struct checkpoint *checkpoint, enum thump_rule_action act
 				  &err) < 0)
 		return thump_usage_error(&checkpoint->common, "%s", err.text);
 	return -1;
+}
+
+static int take_compression(struct checkpoint *checkpoint, const char *text)
+{
+	checkpoint->options.pack = true;
+	return thump_compression_option(&checkpoint->common, text,
+					&checkpoint->options.compression);
 }
 
 static int take_option(void *ctx, int opt)
@@ -159,8 +175,13 @@ static int take_option(void *ctx, int opt)
 	case OPT_BEFORE_HOOKS:
 		checkpoint->options.capture.before_hooks = true;
 		return -1;
+	case OPT_COMPRESS:
+		return take_compression(checkpoint, optarg);
 	default:
-		return thump_common_option(&checkpoint->common, opt);
+		if (!thump_key_option(&checkpoint->key_words, opt, optarg))
+			return thump_common_option(&checkpoint->common, opt);
+		checkpoint->options.pack = true;
+		return -1;
 	}
 }
 
@@ -193,6 +214,9 @@ static int parse(struct checkpoint *checkpoint, int argc, char **argv)
 		{ "ignore-fd", required_argument, NULL, OPT_IGNORE_FD },
 		{ "hooks-first", no_argument, NULL, OPT_HOOKS_FIRST },
 		{ "no-hooks", no_argument, NULL, OPT_NO_HOOKS },
+		{ "compress", required_argument, NULL, OPT_COMPRESS },
+		THUMP_SEAL_OPTIONS,
+		THUMP_PASSPHRASE_OPTIONS,
 		{ "coord", required_argument, NULL, OPT_COORD },
 		{ "before-hooks", no_argument, NULL, OPT_BEFORE_HOOKS },
 		THUMP_COMMON_OPTIONS,
@@ -518,7 +542,8 @@ static int look_before_hooks(struct checkpoint *checkpoint, struct thump_err *er
 
 static int run_attached(struct checkpoint *checkpoint, struct thump_err *err)
 {
-	if (prepare_rules(checkpoint, err) < 0)
+	if (prepare_rules(checkpoint, err) < 0 ||
+	    thump_keys_load(&checkpoint->key_words, &checkpoint->options.keys, err) < 0)
 		return -1;
 	/* Before the program runs its hooks; the worker tries once more, before it stops anything.
 	 */
@@ -546,7 +571,7 @@ static int run(int argc, char **argv)
 {
 	struct checkpoint checkpoint = {
 		.common = { .verb = "checkpoint", .usage = usage },
-		.options = { .mode = 0400 },
+		.options = { .mode = 0400, .compression = thump_compression_default },
 	};
 	struct thump_err err = THUMP_ERR_INIT;
 	int status;
@@ -569,6 +594,7 @@ static int run(int argc, char **argv)
 	if (run_attached(&checkpoint, &err) < 0)
 		checkpoint.result.err = err;
 	status = report(&checkpoint);
+	thump_keys_destroy(checkpoint.options.keys);
 	thump_arena_deinit(&checkpoint.arena);
 	return status;
 }

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 
 #include "base/fd.h"
-#include "cli/report.h"
 
 #define POLICY_PATH THUMP_SYSCONFDIR "/thump/policy"
 
@@ -22,6 +21,15 @@ bool thump_key_option(struct thump_key_words *words, int opt, const char *argume
 	words->list[words->count].opt = opt;
 	words->list[words->count++].word = argument;
 	return true;
+}
+
+int thump_compression_option(const struct thump_common *common, const char *text,
+			     struct thump_compression *compression_ret)
+{
+	if (thump_compression_parse(text, compression_ret) == 0)
+		return -1;
+	return thump_usage_error(common, "--compress takes zstd, zstd:LEVEL, lz4 or none, not %s",
+				 text);
 }
 
 /* Ours from here on: no program that we start is to find what was in it. */

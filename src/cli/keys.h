@@ -8,7 +8,8 @@
 
 #include <getopt.h>
 
-#include "pack/keys.h"
+#include "cli/report.h"
+#include "pack/pack.h"
 
 enum {
 	THUMP_OPT_DECRYPT_WITH = 3000,
@@ -40,6 +41,10 @@ struct thump_key_words {
 
 /* Is this one of the options above? Then it is noted. */
 bool thump_key_option(struct thump_key_words *words, int opt, const char *argument);
+
+/* --compress. -1 to go on, else the status to exit with. */
+int thump_compression_option(const struct thump_common *common, const char *text,
+			     struct thump_compression *compression_ret);
 
 /* Reads them; *keys_ret is NULL when there are none. */
 THUMP_MUST_CHECK int thump_keys_load(const struct thump_key_words *words,

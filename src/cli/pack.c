@@ -76,11 +76,7 @@ static int take_option(void *ctx, int opt)
 	case OPT_MODE:
 		return thump_mode_option(&packing->common, optarg, &packing->mode);
 	case OPT_COMPRESS:
-		if (thump_compression_parse(optarg, &packing->compression) == 0)
-			return -1;
-		return thump_usage_error(&packing->common,
-					 "--compress takes zstd, zstd:LEVEL, lz4 or none, not %s",
-					 optarg);
+		return thump_compression_option(&packing->common, optarg, &packing->compression);
 	default:
 		if (thump_key_option(&packing->key_words, opt, optarg))
 			return -1;

@@ -215,25 +215,64 @@ static int capture(struct worker *worker, struct thump_err *err)
 	return thump_problems_check(&worker->problems, what, err);
 }
 
+/* The last moment at which a verb that is gone keeps the program running. */
+static int check_before_commit(void *ctx, struct thump_err *err)
+{
+	return check_cancelled(ctx, err);
+}
+
+/* What is in memory becomes the file. */
+static int pack_image(struct worker *worker, struct thump_err *err)
+{
+	const struct thump_worker_options *options = worker->options;
+	const struct thump_pack_options pack_options = {
+		.path = options->path,
+		.mode = options->mode,
+		.compression = options->compression,
+		.keys = options->keys,
+		.before_commit = check_before_commit,
+		.before_commit_ctx = worker,
+		.progress = send_progress,
+		.progress_ctx = worker,
+	};
+	auto_close int fd = thump_image_writer_take_memory(worker->writer);
+	struct thump_pack_stats stats;
+	struct thump_image *image;
+	int failed;
+
+	if (thump_image_open_fd(fd, "in memory", &image, err) < 0)
+		return -1;
+	failed = thump_pack(image, &pack_options, &stats, err);
+	thump_image_destroy(image);
+	if (!failed)
+		worker->result.stats.file_bytes = stats.file_bytes;
+	return failed;
+}
+
 static int write_image(struct worker *worker, struct thump_err *err)
 {
 	const struct thump_image_options options = {
-		.path = worker->options->path,
+		.path = worker->options->pack ? NULL : worker->options->path,
 		.mode = worker->options->mode,
-		.sync = true,
+		.sync = !worker->options->pack,
 		.progress = send_progress,
 		.progress_ctx = worker,
 	};
 	const struct thump_page_source source = { worker, read_memory, read_backing, settle };
 	uint64_t start_ns = thump_now_ns();
+	int failed;
 
 	worker->source = thump_capture_source(worker->capture);
 	if (thump_image_write(&options, thump_capture_model(worker->capture), &source,
 			      &worker->writer, &worker->result.stats, err) < 0)
 		return -1;
+	if (worker->options->pack) {
+		failed = pack_image(worker, err);
+		worker->result.write_ns = thump_now_ns() - start_ns;
+		return failed;
+	}
 	worker->result.write_ns = thump_now_ns() - start_ns;
-	/* The last moment at which a verb that is gone keeps the program running. */
-	if (check_cancelled(worker, err) < 0)
+	if (check_before_commit(worker, err) < 0)
 		return -1;
 	return thump_image_commit(worker->writer, err);
 }
@@ -342,6 +381,7 @@ static void run(const struct thump_worker_options *options, int socket_fd)
 	uint64_t resumed_ns;
 
 	worker.start_ns = thump_now_ns();
+	thump_keys_lock_again(options->keys);
 	thump_problems_init(&worker.problems);
 	set_outcome(&worker, checkpoint(&worker, &worker.result.err));
 	/* The target first, then what is left of an unfinished image: it waits for neither. */

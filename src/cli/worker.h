@@ -10,12 +10,15 @@
 
 #include "base/err.h"
 #include "capture/capture.h"
-#include "image/image.h"
+#include "pack/pack.h"
 
 struct thump_worker_options {
 	struct thump_capture_options capture;
 	const char *path; /* of the image; NULL: --dry-run */
 	mode_t mode;
+	bool pack; /* the image is a packed one: */
+	struct thump_compression compression;
+	struct thump_keys *keys; /* or NULL */
 	bool leave_running;
 	uint64_t coord_addr; /* of the page of a program that waits for the outcome (cli/coord.h),
 				or 0 */

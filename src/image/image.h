@@ -34,7 +34,8 @@ struct thump_page_source {
 typedef void (*thump_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 
 struct thump_image_options {
-	const char *path;	    /* final name; written as a temporary file beside it */
+	const char *path;	    /* final name; written as a temporary file beside it. NULL: into
+				       memory, to be taken out of the writer */
 	mode_t mode;		    /* 0: 0400 */
 	bool sync;		    /* fsync file and directory before the rename */
 	thump_progress_fn progress; /* may be NULL */
@@ -63,6 +64,8 @@ THUMP_MUST_CHECK int thump_image_write(const struct thump_image_options *options
 				       struct thump_image_writer **writer_ret,
 				       struct thump_image_stats *stats_ret, struct thump_err *err);
 THUMP_MUST_CHECK int thump_image_commit(struct thump_image_writer *writer, struct thump_err *err);
+/* The memfd with the complete image; the caller's from then on. */
+int thump_image_writer_take_memory(struct thump_image_writer *writer);
 void thump_image_writer_destroy(struct thump_image_writer *writer); /* discards if not committed */
 
 /* ---- reading -------------------------------------------------------------------------- */

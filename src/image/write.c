@@ -444,6 +444,14 @@ static int write_content(int fd, const struct thump_image_options *options,
 	return failed;
 }
 
+static int make_file(const char *path, struct image_tempfile *file, struct thump_err *err)
+{
+	if (path)
+		return image_tempfile_create(path, file, err);
+	file->fd = memfd_create("thump image", MFD_CLOEXEC);
+	return file->fd < 0 ? thump_fail_errno(err, "memfd_create") : 0;
+}
+
 int thump_image_write(const struct thump_image_options *options, const struct thump_model *model,
 		      const struct thump_page_source *source,
 		      struct thump_image_writer **writer_ret, struct thump_image_stats *stats_ret,
@@ -463,7 +471,7 @@ int thump_image_write(const struct thump_image_options *options, const struct th
 		return thump_fail_errno(err, "image writer");
 	writer->file = IMAGE_TEMPFILE_INIT;
 	writer->sync = options->sync;
-	if (image_tempfile_create(options->path, &writer->file, err) < 0 ||
+	if (make_file(options->path, &writer->file, err) < 0 ||
 	    image_check_room(writer->file.fd, model, source, err) < 0 ||
 	    write_content(writer->file.fd, options, model, source, &stats, err) < 0)
 		goto failed;
@@ -480,7 +488,7 @@ int thump_image_write(const struct thump_image_options *options, const struct th
 	return 0;
 failed:
 	thump_image_writer_destroy(writer);
-	return thump_add_context(err, "image %s", options->path);
+	return options->path ? thump_add_context(err, "image %s", options->path) : -1;
 }
 
 int thump_image_try(const char *path, struct thump_err *err)
@@ -491,6 +499,11 @@ int thump_image_try(const char *path, struct thump_err *err)
 int thump_image_commit(struct thump_image_writer *writer, struct thump_err *err)
 {
 	return image_tempfile_commit(&writer->file, writer->sync, err);
+}
+
+int thump_image_writer_take_memory(struct thump_image_writer *writer)
+{
+	return thump_take_fd(&writer->file.fd);
 }
 
 void thump_image_writer_destroy(struct thump_image_writer *writer)

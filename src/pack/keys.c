@@ -45,6 +45,12 @@ void thump_keys_destroy(struct thump_keys *keys)
 	sodium_free(keys);
 }
 
+void thump_keys_lock_again(struct thump_keys *keys)
+{
+	if (keys)
+		(void)sodium_mlock(keys, sizeof(*keys));
+}
+
 /* ---- files ---------------------------------------------------------------------------------- */
 
 static void free_secret(char **text)

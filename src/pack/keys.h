@@ -30,6 +30,9 @@ struct thump_keys;
 THUMP_MUST_CHECK int thump_keys_create(struct thump_keys **keys_ret, struct thump_err *err);
 void thump_keys_destroy(struct thump_keys *keys); /* wipes them; NULL is fine */
 
+/* In a child: locks of memory are not inherited (mlock(2)). As far as RLIMIT_MEMLOCK allows. */
+void thump_keys_lock_again(struct thump_keys *keys);
+
 /* Adds all keys of one kind in the file; it must have at least one. A public key may be given as a
  * word in place of a path. */
 THUMP_MUST_CHECK int thump_keys_add(struct thump_keys *keys, enum thump_key_kind kind,

@@ -34,7 +34,10 @@ struct thump_pack_options {
 	mode_t mode;	  /* 0: 0400 */
 	struct thump_compression compression;
 	const struct thump_keys *keys; /* whom to encrypt to, and who signs; NULL: nobody */
-	thump_progress_fn progress;    /* may be NULL; called from the caller's thread */
+	/* All is written and synced, and gets its name next: -1 keeps it from that. May be NULL. */
+	int (*before_commit)(void *ctx, struct thump_err *err);
+	void *before_commit_ctx;
+	thump_progress_fn progress; /* may be NULL; called from the caller's thread */
 	void *progress_ctx;
 };
 

@@ -289,6 +289,8 @@ int thump_pack(struct thump_image *image, const struct thump_pack_options *optio
 	if (!failed &&
 	    (fchmod(file.fd, options->mode ? options->mode : 0400) < 0 || fsync(file.fd) < 0))
 		failed = thump_fail_errno(err, "finish the file");
+	if (!failed && options->before_commit)
+		failed = options->before_commit(options->before_commit_ctx, err);
 	if (!failed)
 		failed = image_tempfile_commit(&file, true, err);
 	image_tempfile_deinit(&file);

@@ -115,7 +115,45 @@ def test_signed(world, packed, alice):
                    "--decrypt-with", alice)
 
 
+def test_checkpoint(world):
+    """A checkpoint that encrypts leaves no plain text either; the process may go on meanwhile."""
+    alice, alice_pub = key(world, "dora")
+    carol, carol_pub = key(world, "signer", "--sign")
+    program = world.start(PROGRAM, "sealed-program", stdin=subprocess.DEVNULL)
+    program.expect_line("ready")
+    sealed, packed = world.path("sealed"), world.path("packed")
+    world.thump("checkpoint", program.pid, "-o", packed, "--leave-running", "--compress", "lz4")
+    world.thump("checkpoint", program.pid, "-o", sealed, "--encrypt-to", alice_pub, "--sign", carol,
+                "--compress", "none")
+    program.status()
+    if SECRET in sealed.read_bytes():
+        raise Failure("plain text is in what a checkpoint has encrypted")
+    go_on(world, "sealed", sealed, "--decrypt-with", alice, "--require-signed-by", carol_pub)
+    go_on(world, "packed", packed)
+    _, said = world.thump_json("inspect", packed)
+    if not said["packed"] or said["packed"]["encrypted"]:
+        raise Failure(f"--compress made {said['packed']}")
+
+
+def test_failed_checkpoint(world):
+    """What comes of keys that are none is known before the process is stopped; it goes on."""
+    program = world.start(PROGRAM, "unharmed", stdin=subprocess.DEVNULL)
+    program.expect_line("ready")
+    image = world.path("never")
+    for options in (["--encrypt-to", "thump-recipient-1:AAAA"], ["--sign", "/nonexistent"],
+                    ["--passphrase-file", "/dev/null"]):
+        world.thump("checkpoint", program.pid, "-o", image, *options, statuses=(1, 3))
+    if image.exists():
+        raise Failure("there is an image")
+    program.popen.send_signal(signal.SIGUSR1)
+    program.expect_line("still 8192")
+    if program.status() != 0:
+        raise Failure("the program was harmed")
+
+
 def test(world, _options):
+    test_checkpoint(world)
+    test_failed_checkpoint(world)
     packed, alice = test_encrypted(world, saved(world))
     test_signed(world, packed, alice)
 
