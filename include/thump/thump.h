@@ -116,7 +116,8 @@ struct thump_request {
 };
 
 /*
- * Has the process saved. Hooks are called; all threads stand still while the process is read.
+ * Has the process saved. Hooks are called, unless something is in the way that they cannot help
+ * against (child processes, for one); all threads stand still while the process is read.
  *
  * Like fork(2) it returns more than once: THUMP_RESTORED in every process that is made from the
  * image, and THUMP_SAVED in this one, if that is left running (or thump run --then continue started

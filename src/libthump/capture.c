@@ -70,7 +70,7 @@ bool engine_find(const char *wanted, char *path, size_t size_bytes)
 }
 
 /* As thump_coord_spawn(). */
-static int start_engine(const struct library *lib, const struct round *round)
+static int start_engine(const struct library *lib, const struct round *round, bool looks)
 {
 	const struct thump_request *request = round->request;
 	char pid[16], page[32];
@@ -84,13 +84,15 @@ static int start_engine(const struct library *lib, const struct round *round)
 	argv[argc++] = pid;
 	argv[argc++] = (char *)"--coord";
 	argv[argc++] = page;
-	if (request->dry_run) {
+	if (request->dry_run || looks) {
 		argv[argc++] = (char *)"--dry-run";
 	} else {
 		argv[argc++] = (char *)"-o";
 		argv[argc++] = (char *)(uintptr_t)request->image;
 	}
-	if (request->leave_running && !request->dry_run)
+	if (looks)
+		argv[argc++] = (char *)"--before-hooks";
+	else if (request->leave_running && !request->dry_run)
 		argv[argc++] = (char *)"--leave-running";
 	argv[argc] = NULL;
 	return thump_coord_spawn(argv, &round->actions);
@@ -113,13 +115,13 @@ static void begin_page(struct library *lib, const struct round *round)
 	__atomic_store_n(&page->state, THUMP_COORD_WAITING, __ATOMIC_RELEASE);
 }
 
-static pid_t call_engine(const struct library *lib, struct round *round)
+static pid_t call_engine(const struct library *lib, struct round *round, bool looks)
 {
 	char line[64];
 	int rc;
 
 	if (round->request) {
-		rc = start_engine(lib, round);
+		rc = start_engine(lib, round, looks);
 		if (rc != 0)
 			thump_coord_fail(lib->page, round->thump,
 					 rc < 0 ? "it could not start its worker" : strerror(rc));
@@ -184,18 +186,32 @@ static enum thump_outcome outcome_of(const struct library *lib, const struct rou
 	return THUMP_NOT_SAVED;
 }
 
+/* Under yama 1 only descendants may be traced; EINVAL where there is no yama. */
+static void permit_tracing(void)
+{
+	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+}
+
+bool round_look(struct library *lib, struct round *round)
+{
+	begin_page(lib, round);
+	lib->page->only_check = 1;
+	permit_tracing();
+	thump_coord_wait(lib->page, call_engine(lib, round, true));
+	return thump_coord_state(lib->page) == THUMP_COORD_SAVED;
+}
+
 enum thump_outcome round_capture(struct library *lib, struct round *round)
 {
 	enum thump_outcome outcome;
 
 	begin_page(lib, round);
 	thump_coord_listener_suspend(&lib->listener);
-	/* Under yama 1 only descendants may be traced; EINVAL where there is no yama. */
-	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+	permit_tracing();
 	if (round->stand_limit_ns)
 		stand(lib, round);
 	else
-		thump_coord_wait(lib->page, call_engine(lib, round));
+		thump_coord_wait(lib->page, call_engine(lib, round, false));
 	outcome = outcome_of(lib, round);
 	if (outcome == THUMP_RESTORED && round->stand_limit_ns)
 		generation_renew();

@@ -106,6 +106,7 @@ struct round {
 	int client_fd;			     /* -1: nobody hears */
 	pid_t client_pid;
 	bool dry_run;
+	bool only_look;		 /* no hook is called: thump looks for what none of them can cure */
 	uint64_t stand_limit_ns; /* 0: thump captures; else another engine does */
 	bool stood;		 /* it was told that we stand */
 
@@ -131,6 +132,8 @@ void round_end(struct library *lib, struct thump_registration **hooks, size_t nr
 
 /* The capture itself, between the hooks; capture.c. */
 enum thump_outcome round_capture(struct library *lib, struct round *round);
+/* Before the hooks; false: they need not be called, the page says why. */
+bool round_look(struct library *lib, struct round *round);
 
 /* Path of thump(1), in `path`; false: there is none. */
 bool engine_find(const char *wanted, char *path, size_t size_bytes);

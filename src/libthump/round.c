@@ -149,6 +149,15 @@ static void call_after(struct round *round, enum thump_outcome outcome)
 	hooks_after(round, 0, round->nr_concurrent, outcome);
 }
 
+/* Hooks are called when thump has found nothing that none of them can cure. One that asks for a
+ * checkpoint has looked before; another engine has rules of its own. */
+static bool calls_hooks(struct library *lib, struct round *round)
+{
+	if (!round->only_look && !round->request)
+		return true;
+	return round_look(lib, round) && !round->only_look;
+}
+
 int round_run(struct library *lib, struct round *round, enum thump_outcome *outcome_ret)
 {
 	int error;
@@ -158,11 +167,14 @@ int round_run(struct library *lib, struct round *round, enum thump_outcome *outc
 	(void)pthread_mutex_unlock(&lib->lock);
 	if (error)
 		return error;
-	call_before(lib, round);
-	*outcome_ret = round_capture(lib, round);
-	if (round->ranges)
-		(void)munmap(round->ranges, table_size_bytes(round));
-	call_after(round, *outcome_ret);
+	*outcome_ret = THUMP_NOT_SAVED;
+	if (calls_hooks(lib, round)) {
+		call_before(lib, round);
+		*outcome_ret = round_capture(lib, round);
+		if (round->ranges)
+			(void)munmap(round->ranges, table_size_bytes(round));
+		call_after(round, *outcome_ret);
+	}
 	/* Else a hook that did not return ends the round some time. */
 	if (round->caller) {
 		hook_caller_destroy(round->caller);

@@ -46,8 +46,11 @@ static void answer(struct round *round, const struct thump_coord_page *page)
 	}
 }
 
+enum question { QUESTION_LOOK, QUESTION_DRY_RUN, QUESTION_SAVE };
+
 /* Returns the connection that is still open, or -1. */
-static int obey(struct library *lib, int fd, pid_t pid, bool dry_run, uint64_t stand_limit_ns)
+static int obey(struct library *lib, int fd, pid_t pid, enum question question,
+		uint64_t stand_limit_ns)
 {
 	struct round *round = calloc(1, sizeof(*round));
 	enum thump_outcome outcome;
@@ -59,7 +62,8 @@ static int obey(struct library *lib, int fd, pid_t pid, bool dry_run, uint64_t s
 	}
 	round->client_fd = fd;
 	round->client_pid = pid;
-	round->dry_run = dry_run;
+	round->dry_run = question == QUESTION_DRY_RUN;
+	round->only_look = question == QUESTION_LOOK;
 	round->stand_limit_ns = stand_limit_ns;
 	error = round_run(lib, round, &outcome);
 	if (error)
@@ -75,12 +79,15 @@ static int obey_line(struct library *lib, int fd, pid_t pid, const char *line)
 {
 	const size_t before_len = strlen(THUMP_COORD_ASK_BEFORE);
 
+	if (strcmp(line, THUMP_COORD_ASK_LOOK) == 0)
+		return obey(lib, fd, pid, QUESTION_LOOK, 0);
 	if (strcmp(line, THUMP_COORD_ASK_CHECKPOINT) == 0)
-		return obey(lib, fd, pid, false, 0);
+		return obey(lib, fd, pid, QUESTION_SAVE, 0);
 	if (strcmp(line, THUMP_COORD_ASK_DRY_RUN) == 0)
-		return obey(lib, fd, pid, true, 0);
+		return obey(lib, fd, pid, QUESTION_DRY_RUN, 0);
 	if (strncmp(line, THUMP_COORD_ASK_BEFORE, before_len) == 0)
-		return obey(lib, fd, pid, false, strtoull(line + before_len, NULL, 10) * NS_PER_MS);
+		return obey(lib, fd, pid, QUESTION_SAVE,
+			    strtoull(line + before_len, NULL, 10) * NS_PER_MS);
 	if (strcmp(line, THUMP_COORD_ASK_AFTER) == 0 || strcmp(line, THUMP_COORD_ASK_ABORT) == 0)
 		refuse(fd, THUMP_COORD_NOT_STANDING);
 	else if (strcmp(line, THUMP_COORD_ASK_HOLDERS) != 0) /* nothing is known of those */

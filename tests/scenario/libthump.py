@@ -109,6 +109,21 @@ def refused(world, options):
     scenario.end(program)
 
 
+def hopeless(world, options):
+    """What no hook is expected to cure is told before any of them is called, whoever asks."""
+    program = start(world, options, "child")
+    for words in (("-o", world.path("none")), ("--dry-run",)):
+        report = world.thump_json("checkpoint", program.pid, *words, statuses=(REFUSED,))[1]
+        if [problem["kind"] for problem in report["problems"]] != ["child"]:
+            raise Failure(f"a child is what is in the way: {report}")
+    os.kill(program.pid, signal.SIGUSR1)
+    said = program.line("a refusal")
+    if not said.startswith("checkpoint: ECANCELED: child process "):
+        raise Failure(f"the program said {said!r}")
+    os.kill(program.pid, signal.SIGKILL)
+    program.status()
+
+
 def cannot_be_held(world, options):
     program = start(world, options, "blocked")
     report = world.dry_run(program.pid, statuses=(REFUSED,))
@@ -161,7 +176,7 @@ def test(world, options):
     options.hooks = world.reachable(options.hooks)
     # The tree may lie where only root comes.
     shutil.copy(options.thump.parent / LIBRARY, world.path(LIBRARY))
-    for case in (from_outside, by_itself, refused, cannot_be_held, hangs, another_engine):
+    for case in (from_outside, by_itself, refused, hopeless, cannot_be_held, hangs, another_engine):
         case(world, options)
 
 

@@ -21,6 +21,8 @@
 #include <thump/thump.h>
 #include <unistd.h>
 
+#include "../../lib/tied_fork.h"
+
 enum { HANG_LIMIT_MS = 100, LOOKS = 1000 };
 
 struct hook {
@@ -110,6 +112,12 @@ static void release(int signo)
 static void take_words(char **words)
 {
 	for (; words[0]; words += 2) {
+		if (strcmp(words[0], "child") == 0) {
+			if (tied_fork() == 0)
+				for (;;)
+					(void)pause();
+			return;
+		}
 		if (strcmp(words[0], "blocked") == 0) {
 			sigset_t all;
 
