@@ -165,8 +165,11 @@ static void save(const char *image)
 		.why = why,
 		.why_size_bytes = sizeof(why),
 	};
-	int outcome = thump_checkpoint(&request);
+	int outcome;
 
+	/* What was heard of the last one's end came before it was over. */
+	while ((outcome = thump_checkpoint(&request)) < 0 && errno == EBUSY)
+		(void)sched_yield();
 	if (outcome < 0)
 		say("checkpoint: %s: %s", strerrorname_np(errno), why);
 	else
