@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <thump/thump.h>
 #include <unistd.h>
 
 #define PATIENCE_S 20
@@ -154,6 +155,60 @@ static struct seats take_seats(bool savable)
 	return seats;
 }
 
+/* ---- hooks
+ * ----------------------------------------------------------------------------------- */
+
+/* Of libthump, where the victim is linked with it: then each checkpoint calls a hook. */
+__attribute__((weak)) struct thump_registration *thump_register(const struct thump_hook *hook);
+__attribute__((weak)) void thump_unregister(struct thump_registration *registration);
+
+static struct thump_registration *registration;
+static atomic_int nr_before, nr_after;
+
+static int before_checkpoint(void *ctx, char *why, size_t why_size_bytes)
+{
+	(void)ctx;
+	(void)why;
+	(void)why_size_bytes;
+	(void)atomic_fetch_add(&nr_before, 1);
+	return 0;
+}
+
+static void after_checkpoint(void *ctx, enum thump_outcome outcome)
+{
+	(void)ctx;
+	if (outcome == THUMP_RESTORED)
+		victim_error("hook", "is told that this is a restored process");
+	(void)atomic_fetch_add(&nr_after, 1);
+}
+
+static void register_hook(void)
+{
+	const struct thump_hook hook = {
+		.size_bytes = sizeof(hook),
+		.name = "victim",
+		.before = before_checkpoint,
+		.after = after_checkpoint,
+	};
+
+	if (!thump_register)
+		return;
+	registration = thump_register(&hook);
+	victim_must(registration != NULL, "thump_register");
+}
+
+/* Waits for the end of a checkpoint that is under way, as thump_unregister() does. */
+static void check_hook(void)
+{
+	if (!thump_register)
+		return;
+	thump_unregister(registration);
+	if (atomic_load(&nr_before) != atomic_load(&nr_after))
+		victim_error("hook", "was called %d times before and %d times after",
+			     atomic_load(&nr_before), atomic_load(&nr_after));
+	register_hook();
+}
+
 /* ---- looking at them
  * ----------------------------------------------------------------------------------- */
 
@@ -242,10 +297,12 @@ int main(int argc, char **argv)
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_BLOCK, &all, NULL);
 	seats = take_seats(savable);
+	register_hook();
 	check_all(&seats);
 	(void)puts("ready");
 	(void)fflush(stdout);
 	while (read(STDIN_FILENO, &order, 1) == 1) {
+		check_hook();
 		if (order == 'q')
 			wake_all(&seats);
 		else

@@ -3,7 +3,7 @@
  * victim [savable]: a program that checks itself all the time, for tests that stop it and kill who
  * stopped it. Threads of two sorts: waiters sit in one system call for ever and must never see it
  * end; workers do something over and over and compare the result. With `savable` it leaves out what
- * no image can hold.
+ * no image can hold. Linked with libthump, it takes part in its checkpoints.
  *
  * It obeys bytes on its standard input and answers with lines on its standard output:
  *     (start)  "ready"
