@@ -64,6 +64,18 @@ static void refuse_dnotify(struct thump_fd_capture *cap, const struct thump_fd_f
 			facts->link);
 }
 
+/* Another process cannot be told from whoever has its pid by then; a group is that of the launcher.
+ */
+static void warn_about_owner(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			     const struct thump_ofd *ofd)
+{
+	if (ofd->owner && !thump_owner_is_own(cap->model, ofd))
+		thump_warn_fd(cap, facts, "owner",
+			      "%s: process or group %d gets a signal when it is ready (F_SETOWN), "
+			      "of the restored program it does not",
+			      facts->link, ofd->owner);
+}
+
 /* F_GETOWN_EX answers in the pid namespace of whoever asks, so the target itself is asked; first
  * through a duplicate whether there is anything to ask for. */
 static int capture_owner(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
@@ -110,6 +122,7 @@ static int capture_owner(struct thump_fd_capture *cap, const struct thump_fd_fac
 	ofd->owner = owner.pid;
 	ofd->owner_type = owner.pid ? (int32_t)owner.type : 0;
 	ofd->owner_signal = signo > 0 ? (int32_t)signo : 0;
+	warn_about_owner(cap, facts, ofd);
 	return 0;
 }
 

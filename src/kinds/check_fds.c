@@ -79,6 +79,29 @@ static int check_limit(const struct thump_fd_rebuild *rb, struct thump_problems 
 	return 0;
 }
 
+static int put_off_owners(struct thump_fd_rebuild *rb, struct thump_err *err)
+{
+	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {
+		const struct thump_ofd *ofd = &rb->model->ofds[i];
+		const bool own = thump_owner_is_own(rb->model, ofd);
+		const int fd = thump_ofd_first_fd(rb->model, i);
+
+		if ((!own && !ofd->owner_signal) || fd < 0 || thump_ofd_is_callers(rb, i) ||
+		    rb->closed[i])
+			continue;
+		rb->late_owners = thump_arena_grow(rb->arena, rb->late_owners, rb->nr_late_owners,
+						   sizeof(*rb->late_owners));
+		if (!rb->late_owners)
+			return thump_fail(err, "out of memory");
+		rb->late_owners[rb->nr_late_owners++] = (struct thump_late_owner){
+			.fd = fd,
+			.signo = ofd->owner_signal,
+			.owner = { .type = ofd->owner_type, .pid = own ? ofd->owner : 0 },
+		};
+	}
+	return 0;
+}
+
 static bool port_is_mapped_from(const struct thump_fd_rebuild *rb, uint16_t port)
 {
 	for (uint32_t i = 0; i < rb->model->nr_ofds; i++)
@@ -107,7 +130,7 @@ int thump_check_fds(struct thump_fd_rebuild *rb, struct thump_problems *problems
 	if (check_references(rb->model, err) < 0 || make_arrays(rb, err) < 0 ||
 	    decode_all(rb, err) < 0 || check_limit(rb, problems, err) < 0 ||
 	    thump_apply_restore_rules(rb, problems, err) < 0 ||
-	    thump_check_backings(rb, problems, err) < 0)
+	    thump_check_backings(rb, problems, err) < 0 || put_off_owners(rb, err) < 0)
 		return -1;
 	check_ports(rb, problems);
 	thump_terminals_look(rb);

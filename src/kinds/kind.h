@@ -143,6 +143,12 @@ struct thump_late_lock {
 	struct flock range;
 };
 
+/* Who gets which signal when the file is ready (F_SETOWN_EX, F_SETSIG): threads exist only then. */
+struct thump_late_owner {
+	int fd, signo;
+	struct f_owner_ex owner;
+};
+
 struct thump_fd_rebuild {
 	const struct thump_model *model;
 	struct thump_image *image; /* to read carried content */
@@ -160,6 +166,8 @@ struct thump_fd_rebuild {
 	struct thump_terminals terminals;   /* found by thump_check_fds */
 	struct thump_late_lock *late_locks; /* the same */
 	size_t nr_late_locks;
+	struct thump_late_owner *late_owners; /* the same */
+	size_t nr_late_owners;
 	/* From here on private to src/kinds; zero at the beginning. */
 	struct thump_backing_plan *plans; /* [backing_id], made by thump_check_fds */
 	int *kept_fds; /* [ofd_id] made by check already: the child may not, or need not; else -1 */
@@ -171,6 +179,9 @@ struct thump_fd_rebuild {
 	int safe_fd;		 /* above all numbers that the target uses */
 	struct thump_made *made; /* files that the child made; shared with it, or NULL */
 };
+
+/* Is the owner of a description the process itself, or a thread of it? */
+bool thump_owner_is_own(const struct thump_model *model, const struct thump_ofd *ofd);
 
 /* The kinds, in matching order, ended by NULL. */
 const struct thump_kind *const *thump_kinds(void);

@@ -21,8 +21,8 @@
 #include "kinds/capture.h"
 #include "kinds/restore.h"
 
-/* F_SETFL ignores all others, see fcntl(2). */
-#define SETFL_FLAGS (O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK)
+/* F_SETFL ignores all others, see fcntl(2); O_ASYNC comes later. */
+#define SETFL_FLAGS (O_APPEND | O_DIRECT | O_NOATIME | O_NONBLOCK)
 
 static int raise_limit(struct thump_err *err)
 {
@@ -244,14 +244,29 @@ static int make_all_flying(struct thump_fd_rebuild *rb, struct thump_err *err)
 	return 0;
 }
 
+/* The signal tells the number that it was asked for with (si_fd), so not before it is the final
+ * one. Nobody owns the description yet, so nobody gets one. */
+static int set_async(const struct thump_fd_rebuild *rb, uint32_t ofd_id, struct thump_err *err)
+{
+	const int fd = rb->ofd_fds[ofd_id];
+
+	if (!(rb->model->ofds[ofd_id].open_flags & O_ASYNC) || rb->closed[ofd_id])
+		return 0;
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_ASYNC) < 0)
+		return thump_fail_errno(err, "fd %d: fcntl(O_ASYNC)", fd);
+	return 0;
+}
+
 static int connect_all(struct thump_fd_rebuild *rb, struct thump_err *err)
 {
 	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {
 		const struct thump_kind *kind = thump_ofd_kind(rb, i);
 
-		if (!kind->connect || rb->ofd_fds[i] < 0 || thump_ofd_is_callers(rb, i))
+		if (rb->ofd_fds[i] < 0 || thump_ofd_is_callers(rb, i))
 			continue;
-		if (kind->connect(rb, i, rb->objects[i], rb->ofd_fds[i], err) < 0)
+		if (set_async(rb, i, err) < 0)
+			return -1;
+		if (kind->connect && kind->connect(rb, i, rb->objects[i], rb->ofd_fds[i], err) < 0)
 			return thump_add_context(err, "fd %d: %s", rb->ofd_fds[i], kind->name);
 	}
 	return 0;

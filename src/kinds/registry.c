@@ -30,6 +30,16 @@ const struct thump_kind *const *thump_kinds(void)
 	return kinds;
 }
 
+bool thump_owner_is_own(const struct thump_model *model, const struct thump_ofd *ofd)
+{
+	if (ofd->owner_type == F_OWNER_PID)
+		return ofd->owner == model->process.pid;
+	for (uint32_t i = 0; ofd->owner_type == F_OWNER_TID && i < model->nr_tasks; i++)
+		if (model->tasks[i].tid == ofd->owner)
+			return true;
+	return false;
+}
+
 const struct thump_kind *thump_kind_by_id(uint16_t kind_id)
 {
 	for (size_t i = 0; kinds[i]; i++)

@@ -143,6 +143,22 @@ static void step_late_locks(const struct thump_fd_rebuild *rb, struct thump_regi
 	}
 }
 
+/* Nobody is told where ids are other ones: those of the image may be somebody else's. */
+static void step_late_owners(const struct thump_plan *plan, struct thump_region *region)
+{
+	for (size_t i = 0; plan->way != THUMP_WAY_OTHER && i < plan->rb.nr_late_owners; i++) {
+		const struct thump_late_owner *late = &plan->rb.late_owners[i];
+		const uint64_t owner = thump_region_put(region, &late->owner, sizeof(late->owner));
+
+		if (late->owner.pid)
+			(void)THUMP_STEP(region, THUMP_WHAT_FILE_OWNER, SYS_fcntl,
+					 (uint64_t)late->fd, F_SETOWN_EX, owner);
+		if (late->signo)
+			(void)THUMP_STEP(region, THUMP_WHAT_FILE_OWNER, SYS_fcntl,
+					 (uint64_t)late->fd, F_SETSIG, (uint64_t)late->signo);
+	}
+}
+
 void thump_step_queue(struct thump_region *region, const struct thump_siginfo *info, bool to_thread)
 {
 	int32_t signo;
@@ -163,6 +179,7 @@ void thump_process_finish(const struct thump_plan *plan, struct thump_region *re
 	step_close_others(plan->model, region);
 	step_cloexec(plan->model, region);
 	step_late_locks(&plan->rb, region);
+	step_late_owners(plan, region);
 	for (uint32_t i = 0; i < process->nr_pending; i++)
 		thump_step_queue(region, &process->pending[i], false);
 }

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
 
@@ -350,6 +351,28 @@ static void pseudoterminals_inside_are_made_together(void **state)
 	assert_trip(&(struct trip){ .make = inside_make, .verify = inside_verify });
 }
 
+static void owner_make(void)
+{
+	int ends[2];
+
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+	CHECK(fcntl(3, F_SETOWN, getppid()) == 0);
+}
+
+static void owner_verify(void)
+{
+	CHECK(fcntl(3, F_GETOWN) == 0);
+}
+
+static void owners_outside_are_not_kept(void **state)
+{
+	(void)state;
+	assert_trip(&(struct trip){
+		.make = owner_make,
+		.verify = owner_verify,
+		.warning = "gets a signal when it is ready (F_SETOWN), of the restored" });
+}
+
 static void terminal_becomes_the_callers_unless_kept(void **state)
 {
 	(void)state;
@@ -432,6 +455,7 @@ int main(void)
 		cmocka_unit_test(pipe_of_the_launcher_becomes_the_callers),
 		cmocka_unit_test(terminal_becomes_the_callers_unless_kept),
 		cmocka_unit_test(pseudoterminals_inside_are_made_together),
+		cmocka_unit_test(owners_outside_are_not_kept),
 		cmocka_unit_test(numbers_and_sharing_are_kept),
 		cmocka_unit_test(number_above_the_hard_limit_does_not_fit),
 		cmocka_unit_test(numbers_up_to_the_hard_limit_fit),
