@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What fcntl(2) sets of an open file description: who gets a signal when it is ready (F_SETOWN_EX,
- * F_SETSIG, O_ASYNC), and, of a pipe, how much goes in (F_SETPIPE_SZ). */
+ * F_SETSIG, O_ASYNC), and, of a pipe, how much goes in (F_SETPIPE_SZ). A hint of how long data
+ * lives (F_SET_RW_HINT) is the inode's, and a memfd is another one after a restore. */
 #include "workload.h"
 
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #define SIGNO 40
@@ -45,7 +47,9 @@ static void check_signal(int reader, int writer, int signo)
 
 int main(void)
 {
-	int ends[2], pair[2];
+	uint64_t hint = RWH_WRITE_LIFE_SHORT;
+	int ends[2], pair[2], memfd;
+	enum workload_life life;
 	sigset_t all;
 
 	workload_init();
@@ -56,9 +60,13 @@ int main(void)
 	set_owner(ends[0], F_OWNER_PID, getpid(), SIGNO);
 	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
 	set_owner(pair[0], F_OWNER_TID, sys_gettid(), 0);
+	memfd = (int)MUST(memfd_create("hinted", MFD_CLOEXEC));
+	MUST(fcntl(memfd, F_SET_RW_HINT, &hint));
 
-	workload_checkpoint();
+	life = workload_checkpoint();
 
+	MUST(fcntl(memfd, F_GET_RW_HINT, &hint));
+	CHECK_EQ(hint, life == WORKLOAD_ORIGINAL ? RWH_WRITE_LIFE_SHORT : RWH_WRITE_LIFE_NOT_SET);
 	CHECK_EQ(fcntl(ends[0], F_GETPIPE_SZ), PIPE_BYTES);
 	check_owner(ends[0], F_OWNER_PID, getpid(), SIGNO);
 	check_owner(pair[0], F_OWNER_TID, sys_gettid(), 0);
