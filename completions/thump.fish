@@ -10,6 +10,7 @@ complete -c thump -n '__fish_seen_subcommand_from run' -l then -x -a 'exit resto
 complete -c thump -n '__fish_seen_subcommand_from run' -l on-restore-failure -x -d 'When hooks of the program fail after a restore that nobody in it asked for and could catch the exception of'
 complete -c thump -n '__fish_seen_subcommand_from run' -l checkpoint-when -x -d 'When COMMAND was started (not when an image was restored)'
 complete -c thump -n '__fish_seen_subcommand_from run' -l drain -x -d 'What thump checkpoint --drain does, for the checkpoint of --checkpoint-when (where it is 5s by default) and for those that a Java program asks for'
+complete -c thump -n '__fish_seen_subcommand_from run' -l hooks-first -d 'What thump checkpoint --hooks-first does, for the same checkpoints'
 complete -c thump -n '__fish_seen_subcommand_from run' -l resource-policies -r -F -d 'What thump checkpoint --resource-policies does, for the same checkpoints'
 complete -c thump -n '__fish_seen_subcommand_from run' -l mode -x -d 'What thump checkpoint --mode does, for the same checkpoints'
 complete -c thump -n '__fish_seen_subcommand_from run' -l require-signed-by -x -d 'Restore FILE only if it is signed by one of KEYS'

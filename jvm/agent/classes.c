@@ -139,7 +139,7 @@ static jstring native_look(JNIEnv *jni, jclass self, jboolean asked)
 	(void)self;
 	/* A thump that asks for a checkpoint has looked before; another engine has rules of its
 	 * own. */
-	if (!asked && server_is_serving(agent))
+	if (!asked && (server_is_serving(agent) || agent->options.hooks_first))
 		return NULL;
 	if (engine_look(agent) != THUMP_COORD_FAILED)
 		return NULL;

@@ -45,6 +45,12 @@ static bool parse_then(const char *value, struct agent_options *options)
 	return options->leave_running || strcmp(value, "exit") == 0;
 }
 
+static bool parse_look(const char *value, struct agent_options *options)
+{
+	options->hooks_first = strcmp(value, "no") == 0;
+	return options->hooks_first || strcmp(value, "yes") == 0;
+}
+
 static bool parse_level(const char *value, struct agent_options *options)
 {
 	options->cpu_level = value[0] - '0';
@@ -63,6 +69,8 @@ static bool set_option(char *key, const char *value, struct agent_options *optio
 		return (options->policies = strdup(value)) != NULL;
 	if (strcmp(key, "mode") == 0)
 		return (options->mode = strdup(value)) != NULL;
+	if (strcmp(key, "look") == 0)
+		return parse_look(value, options);
 	if (strcmp(key, "cpu") == 0)
 		return parse_level(value, options);
 	if (strcmp(key, "trigger") == 0)

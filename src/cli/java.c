@@ -140,13 +140,14 @@ static const char *agent_argument(struct java_parse *parse,
 	const char *image = parse->command->image;
 
 	return thump_arena_printf(
-		parse->arena, "-agentpath:%s=thump=%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s", options->agent,
-		options->thump, image ? ",image=" : "", image ? image : "",
+		parse->arena, "-agentpath:%s=thump=%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s",
+		options->agent, options->thump, image ? ",image=" : "", image ? image : "",
 		parse->trigger ? ",trigger=" : "", parse->trigger ? parse->trigger : "",
 		parse->hit ? ",hit=" : "", parse->hit ? parse->hit : "",
 		options->drain ? ",drain=" : "", options->drain ? options->drain : "",
 		options->policies ? ",policies=" : "", options->policies ? options->policies : "",
 		options->mode ? ",mode=" : "", options->mode ? options->mode : "",
+		options->hooks_first ? ",look=no" : "",
 		options->then_continue ? ",then=continue" : "", cpu_words[options->cpu_level]);
 }
 

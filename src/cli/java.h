@@ -29,6 +29,7 @@ struct thump_java_options {
 	const char *thump; /* path of this executable */
 	const char *agent; /* path of libthump-jvm.so, or NULL when it is not installed */
 	const char *drain, *policies, *mode; /* for thump checkpoint; NULL: none */
+	bool hooks_first;		     /* the same */
 	bool then_continue;		     /* the program goes on after a checkpoint */
 	int cpu_level;			     /* keep within it (proc/arch/cpu.h); 0: no need */
 };

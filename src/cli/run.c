@@ -50,6 +50,7 @@ static const char usage[] =
 	"                   or after a time (after:60s)\n"
 	"  --drain TIME     before a checkpoint, wait so long (5s) until accepted connections are\n"
 	"                   idle, then end them in the image; 5s with --checkpoint-when\n"
+	"  --hooks-first    look at a JVM only after its hooks, when they end its children\n"
 	"  --resource-policies FILE\n"
 	"                   what is to become of open files, pipes and sockets\n"
 	"  --mode MODE      permissions of the image that is made, octal (default 0400)\n"
@@ -94,6 +95,7 @@ struct run {
 	bool said;			     /* the object of --json */
 	bool watches;			     /* --checkpoint-when */
 	const char *drain, *policies, *mode; /* for thump checkpoint, or NULL */
+	bool hooks_first;		     /* the same */
 	struct thump_watch watch;
 	struct thump_arena arena; /* of a rewritten command */
 	struct thump_supervise sup;
@@ -104,6 +106,7 @@ enum {
 	OPT_THEN,
 	OPT_CHECKPOINT_WHEN,
 	OPT_DRAIN,
+	OPT_HOOKS_FIRST,
 	OPT_POLICIES,
 	OPT_MODE,
 	OPT_ON_FAILURE,
@@ -174,6 +177,9 @@ static int take_option(void *ctx, int opt)
 		return parse_when(run, optarg);
 	case OPT_DRAIN:
 		return parse_drain(run, optarg);
+	case OPT_HOOKS_FIRST:
+		run->hooks_first = true;
+		return -1;
 	case OPT_POLICIES:
 		run->policies = optarg;
 		return -1;
@@ -198,6 +204,7 @@ static int parse(struct run *run, int argc, char **argv)
 		{ "then", required_argument, NULL, OPT_THEN },
 		{ "checkpoint-when", required_argument, NULL, OPT_CHECKPOINT_WHEN },
 		{ "drain", required_argument, NULL, OPT_DRAIN },
+		{ "hooks-first", no_argument, NULL, OPT_HOOKS_FIRST },
 		{ "resource-policies", required_argument, NULL, OPT_POLICIES },
 		{ "mode", required_argument, NULL, OPT_MODE },
 		{ "on-restore-failure", required_argument, NULL, OPT_ON_FAILURE },
@@ -256,6 +263,7 @@ static int rewrite_java(struct run *run, struct thump_err *err)
 		.drain = run->drain,
 		.policies = run->policies,
 		.mode = run->mode,
+		.hooks_first = run->hooks_first,
 		.then_continue = run->then == THEN_CONTINUE,
 		.cpu_level = run->cpu_level,
 	};
@@ -373,6 +381,7 @@ static void start_watcher(struct run *run, pid_t pid)
 	run->watch.drain = run->drain ? run->drain : DEFAULT_DRAIN;
 	run->watch.policies = run->policies;
 	run->watch.mode = run->mode;
+	run->watch.hooks_first = run->hooks_first;
 	run->watch.end_program = run->then == THEN_EXIT;
 	if (thump_watch_start(&run->watch, pid, &run->sup, &err) < 0)
 		fprintf(stderr, "thump run: no checkpoint will be made: %s\n", err.text);

@@ -57,7 +57,7 @@ static int lock_folder(const char *image, struct thump_err *err)
 static int make_image(const struct thump_watch *watch, pid_t program)
 {
 	char pid[16];
-	char *argv[11] = {
+	char *argv[12] = {
 		(char *)"checkpoint", pid, (char *)"-o", (char *)watch->image, (char *)"--drain",
 		(char *)watch->drain,
 	};
@@ -71,7 +71,8 @@ static int make_image(const struct thump_watch *watch, pid_t program)
 		argv[argc++] = (char *)"--mode";
 		argv[argc++] = (char *)watch->mode;
 	}
-
+	if (watch->hooks_first)
+		argv[argc++] = (char *)"--hooks-first";
 	(void)snprintf(pid, sizeof(pid), "%d", (int)program);
 	optind = 0; /* getopt(3): begin anew */
 	return thump_verb_checkpoint.run(argc, argv);

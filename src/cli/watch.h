@@ -20,7 +20,8 @@ struct thump_watch {
 	const char *image;
 	const char *drain;
 	const char *policies, *mode; /* NULL: none */
-	bool end_program;	     /* without an image there is no use for it (--then exit) */
+	bool hooks_first;
+	bool end_program; /* without an image there is no use for it (--then exit) */
 	/* Shared with the watcher: the code with which it gave up, so that it ended the program. */
 	int *given_up;
 };

@@ -76,6 +76,16 @@ def outside(world, program):
     return image, run, service, pid
 
 
+def end(process):
+    process.popen.stdin.close()
+    process.popen.stdin = None
+    java.expect_end(process)
+
+
+def bring_back_and_end(world, image, name):
+    end(bring_back(world, image, name, 1)[0])
+
+
 def hopeless(world, program):
     """What no hook is expected to cure is told before any of them runs, whoever asks; a program whose
     hooks end its child says so."""
@@ -96,10 +106,20 @@ def hopeless(world, program):
     run.expect_line("ask 0 0")
     service.tell("mercy", "mercy 0 0")
     take(world, image, run, pid, "--hooks-first")
-    process, _ = bring_back(world, image, "hopeless", 1)
-    process.popen.stdin.close()
-    process.popen.stdin = None
-    java.expect_end(process)
+    bring_back_and_end(world, image, "hopeless")
+
+    image.unlink()
+    run = program.start(image, "Service", stdin=subprocess.PIPE, name="merciful",
+                        thump_words=("--hooks-first",))
+    service = Service(run)
+    service.tell("child", "child 0 0")
+    service.tell("mercy", "mercy 0 0")
+    service.tell("ask")
+    java.expect_end(run)
+    process, _ = java.restore(world, image, "restore-merciful", stdin=subprocess.PIPE)
+    for line in ("back", "ask 1 1"):
+        process.expect_line(line)
+    end(process)
 
 
 def take(world, image, run, pid, *options):
@@ -125,10 +145,7 @@ def asked_again(world, image):
         following = world.path(f"outside-{number}")
         world.checkpoint(pid, following)
         java.expect_end(process)
-        process, pid = bring_back(world, following, f"{number}-again", 5)
-        process.popen.stdin.close()
-        process.popen.stdin = None
-        java.expect_end(process)
+        end(bring_back(world, following, f"{number}-again", 5)[0])
 
 
 def start_with(world, program, options):
@@ -197,10 +214,7 @@ def attached(world, program):
     java.expect_end(run)
     if image.stat().st_mode & 0o777 != 0o440:
         raise Failure(f"the image has mode {image.stat().st_mode:o}")
-    process, _ = bring_back(world, image, "attached", 1)
-    process.popen.stdin.close()
-    process.popen.stdin = None
-    java.expect_end(process)
+    bring_back_and_end(world, image, "attached")
 
     process = world.start(program.command("Service"), "plain", stdin=subprocess.PIPE)
     Service(process)
