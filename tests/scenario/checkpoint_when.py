@@ -110,8 +110,9 @@ def then_others(world):
 
 REFUSING = ["/usr/bin/python3", "-c",
             "import signal, socket, sys\n"
+            "other = socket.create_server(('127.0.0.1', 0))\n"
+            "client = socket.create_connection(other.getsockname())\n"
             "server = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
-            "client = socket.create_connection(server.getsockname())\n"
             "print('ready', flush=True)\n"
             "signal.pause()\n"]
 
