@@ -87,11 +87,12 @@ static bool wants_session(const struct thump_process *process, bool detach)
 }
 
 /* What is secret in keys is there for no longer than it takes. */
-static int open_image(struct thump_restoring *restoring, struct thump_err *err)
+static int open_image(struct thump_restoring *restoring, bool verify, struct thump_err *err)
 {
 	static const struct thump_key_words none;
 	struct thump_open_options options = {
 		.extent = THUMP_OPEN_ALL,
+		.checks_content = !verify,
 		.progress = show_progress,
 		.progress_ctx = &restoring->progress,
 	};
@@ -119,7 +120,7 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 	/* `run` comes here to see whether there is an image. */
 	if (access(restoring->path, R_OK) == 0)
 		opts.head_start = thump_head_start_begin(options);
-	if (open_image(restoring, err) < 0 ||
+	if (open_image(restoring, options->verify, err) < 0 ||
 	    thump_parameters(
 		    &restoring->arena, &thump_image_model(restoring->image)->process.runtime,
 		    &restoring->words, options, &opts.parameters, &opts.nr_parameters, err) < 0) {

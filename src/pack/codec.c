@@ -137,16 +137,23 @@ static bool decompress(struct pack_coder *coder, const struct pack_chunk *chunk,
 		       chunk->raw_size;
 }
 
+int pack_check_hash(const struct pack_chunk *chunk, const unsigned char *stored,
+		    struct thump_err *err)
+{
+	unsigned char hash[PACK_HASH_SIZE];
+
+	(void)crypto_generichash(hash, sizeof(hash), stored, chunk->stored_size, NULL, 0);
+	if (memcmp(hash, chunk->hash, sizeof(hash)) != 0)
+		return thump_damaged(err, "it does not match its hash");
+	return 0;
+}
+
 int pack_decode(struct pack_coder *coder, const struct pack_chunk *chunk, uint32_t index,
 		unsigned char *stored, unsigned char raw[PACK_CHUNK_BYTES],
 		const unsigned char **raw_ret, struct thump_err *err)
 {
-	unsigned char hash[PACK_HASH_SIZE];
 	size_t size = chunk->stored_size;
 
-	(void)crypto_generichash(hash, sizeof(hash), stored, size, NULL, 0);
-	if (memcmp(hash, chunk->hash, sizeof(hash)) != 0)
-		return thump_damaged(err, "it does not match its hash");
 	if (coder->cipher) {
 		if (!pack_cipher_unseal(coder->cipher, chunk, index, stored, size))
 			return thump_damaged(err, "it was not encrypted for this place");

@@ -28,8 +28,11 @@ void pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, uint32_t in
 		 const unsigned char *raw, unsigned char stored[PACK_STORED_ROOM],
 		 const unsigned char **stored_ret);
 
-/* Untrusted bytes: checks the hash before anything else, then the seal, then that exactly raw_size
- * bytes come of them. *raw_ret is `raw`, or `stored` itself, in which the bytes are decrypted. */
+/* Are these the bytes that the table tells of? */
+THUMP_MUST_CHECK int pack_check_hash(const struct pack_chunk *chunk, const unsigned char *stored,
+				     struct thump_err *err);
+/* Untrusted bytes: checks the seal, then that exactly raw_size bytes come of them. *raw_ret is
+ * `raw`, or `stored` itself, in which the bytes are decrypted. */
 THUMP_MUST_CHECK int pack_decode(struct pack_coder *coder, const struct pack_chunk *chunk,
 				 uint32_t index, unsigned char *stored,
 				 unsigned char raw[PACK_CHUNK_BYTES], const unsigned char **raw_ret,

@@ -205,6 +205,11 @@ int thump_keys_passphrase_fd(struct thump_keys *keys, int fd, struct thump_err *
 	return take_passphrase(keys, fd, name, err);
 }
 
+bool thump_keys_ask_for_signature(const struct thump_keys *keys)
+{
+	return keys && (keys->count[THUMP_KEY_SIGNER] || keys->count[THUMP_KEY_POLICY_SIGNER]);
+}
+
 bool thump_keys_encrypt(const struct thump_keys *keys)
 {
 	return keys && (keys->count[THUMP_KEY_RECIPIENT] || keys->passphrase_len);

@@ -44,6 +44,7 @@ THUMP_MUST_CHECK int thump_keys_passphrase_file(struct thump_keys *keys, const c
 THUMP_MUST_CHECK int thump_keys_passphrase_fd(struct thump_keys *keys, int fd,
 					      struct thump_err *err);
 
+bool thump_keys_ask_for_signature(const struct thump_keys *keys);
 bool thump_keys_encrypt(const struct thump_keys *keys); /* is there whom to encrypt to? */
 
 /* A new pair; secret_path gets the secret one (0400, it must not exist), `public_ret` the text of

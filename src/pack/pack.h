@@ -68,6 +68,9 @@ enum thump_open_extent {
 
 struct thump_open_options {
 	enum thump_open_extent extent;
+	/* The caller checks all content that he uses by the checksums of the image, as a restore
+	 * does: where no signature is asked for, hashes of chunks would find nothing more. */
+	bool checks_content;
 	const struct thump_keys *keys; /* to decrypt, and whose signature is asked for; or NULL */
 	thump_progress_fn progress;    /* may be NULL; of unpacking */
 	void *progress_ctx;

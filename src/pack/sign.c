@@ -3,7 +3,6 @@
  * Signing: the same packed image with more signatures. Nobody signs what he has not seen whole:
  * data is checked against the table as it is copied.
  */
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +10,7 @@
 #include "base/fd.h"
 #include "image/tempfile.h"
 #include "pack/keyring.h"
+#include "pack/codec.h"
 #include "pack/read.h"
 
 static bool signed_by_same(const struct pack_front *front, const struct pack_signature *signature)
@@ -64,7 +64,6 @@ static int copy_data(const struct pack_coming *coming, const struct pack_front *
 		     struct thump_err *err)
 {
 	auto_free unsigned char *bytes = malloc(PACK_CHUNK_BYTES + PACK_SEAL_SIZE);
-	unsigned char hash[PACK_HASH_SIZE];
 
 	if (!bytes)
 		return thump_fail_errno(err, "memory for chunks");
@@ -76,9 +75,8 @@ static int copy_data(const struct pack_coming *coming, const struct pack_front *
 		if (thump_read_full(coming->fd, bytes, chunk->stored_size) < 0)
 			return errno == ENODATA ? thump_damaged(err, "it ends early")
 						: thump_fail_errno(err, "read");
-		(void)crypto_generichash(hash, sizeof(hash), bytes, chunk->stored_size, NULL, 0);
-		if (memcmp(hash, chunk->hash, sizeof(hash)) != 0)
-			return thump_damaged(err, "chunk %u: it does not match its hash", i);
+		if (pack_check_hash(chunk, bytes, err) < 0)
+			return thump_add_context(err, "chunk %u", i);
 		if (thump_write_full(fd, bytes, chunk->stored_size) < 0)
 			return thump_fail_errno(err, "write");
 	}

@@ -92,7 +92,7 @@ int pack_signatures_check(const struct pack_signature *signatures, uint32_t coun
 
 int pack_signature_not_asked_for(const struct thump_keys *keys, struct thump_err *err)
 {
-	if (!keys || (!keys->count[THUMP_KEY_SIGNER] && !keys->count[THUMP_KEY_POLICY_SIGNER]))
+	if (!thump_keys_ask_for_signature(keys))
 		return 0;
 	return thump_refuse(err, "a signature is asked for, and only packed images have one "
 				 "(thump pack, thump sign)");

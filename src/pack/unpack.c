@@ -17,6 +17,7 @@ struct unpacking {
 	const struct pack_front *front;
 	const struct thump_open_options *options;
 	int fd;
+	bool hashes; /* are checked */
 	pthread_t caller;
 	struct pack_team team;
 	uint32_t next; /* under its lock, which is held while reading, too */
@@ -101,7 +102,8 @@ static int unpack_chunk(struct unpacking *unpacking, struct bench *bench, uint32
 	const struct pack_chunk *chunk = &unpacking->front->chunks[index];
 	const unsigned char *raw;
 
-	if (pack_decode(bench->coder, chunk, index, bench->stored, bench->raw, &raw, err) < 0)
+	if ((unpacking->hashes && pack_check_hash(chunk, bench->stored, err) < 0) ||
+	    pack_decode(bench->coder, chunk, index, bench->stored, bench->raw, &raw, err) < 0)
 		return thump_add_context(err, "chunk %" PRIu32, index);
 	if (thump_pwrite_full(unpacking->fd, raw, chunk->raw_size, chunk->raw_offset) < 0)
 		return thump_fail_errno(err, "write what was unpacked");
@@ -173,6 +175,7 @@ int pack_unpack_data(struct pack_stream *stream, const struct pack_front *front,
 		.front = front,
 		.options = options,
 		.fd = fd,
+		.hashes = !options->checks_content || thump_keys_ask_for_signature(options->keys),
 		.caller = pthread_self(),
 	};
 

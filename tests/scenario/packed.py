@@ -74,7 +74,9 @@ def refuse_damaged(world, packed):
     data[len(data) // 2] ^= 1
     flipped = world.path("flipped")
     flipped.write_bytes(data)
-    expect_nothing(world, "flipped", DAMAGED, "hash", [flipped], stdin=subprocess.DEVNULL)
+    expect_nothing(world, "flipped", DAMAGED, "", [flipped], stdin=subprocess.DEVNULL)
+    expect_nothing(world, "flipped-verify", DAMAGED, "hash", [flipped, "--verify"],
+                   stdin=subprocess.DEVNULL)
 
 
 def refuse_strangers(world, packed):
