@@ -26,7 +26,7 @@ _thump()
 		--passphrase-file) compopt -o default; return ;;
 		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
 		esac
-		options="--image --then --on-restore-failure --checkpoint-when --drain --hooks-first --resource-policies --mode --require-signed-by --decrypt-with --passphrase-file --cpu --json -v --verbose -h --help --version"
+		options="--image --then --on-restore-failure --checkpoint-when --drain --hooks-first --resource-policies --mode --require-signed-by --decrypt-with --passphrase-file --cpu --no-preload --json -v --verbose -h --help --version"
 		positional=command
 		;;
 	checkpoint)

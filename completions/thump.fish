@@ -17,6 +17,7 @@ complete -c thump -n '__fish_seen_subcommand_from run' -l require-signed-by -x -
 complete -c thump -n '__fish_seen_subcommand_from run' -l decrypt-with -x -d 'Open an encrypted FILE with the secret key in the file KEY'
 complete -c thump -n '__fish_seen_subcommand_from run' -l passphrase-file -r -F -d 'Open an encrypted image with the passphrase that is the first line of the file, which nobody else may read'
 complete -c thump -n '__fish_seen_subcommand_from run' -l cpu -x -a 'x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4' -d 'Keep COMMAND within x86-64-v1, x86-64-v2, x86-64-v3 or x86-64-v4 of the x86-64 psABI, so that its image fits every CPU that has the level'
+complete -c thump -n '__fish_seen_subcommand_from run' -l no-preload -d 'Do not give COMMAND libthump'
 complete -c thump -n '__fish_seen_subcommand_from run' -l json -d 'Print one JSON object on standard output once the program runs'
 complete -c thump -n '__fish_seen_subcommand_from run' -s v -l verbose -d 'Say on standard error what was started or restored, and its pid'
 complete -c thump -n '__fish_seen_subcommand_from run' -s h -l help -d 'Print a summary of the options'

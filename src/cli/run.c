@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/java.h"
 #include "cli/levels.h"
+#include "cli/preload.h"
 #include "cli/report.h"
 #include "cli/restoring.h"
 #include "cli/supervise.h"
@@ -68,6 +69,8 @@ static const char usage[] =
 	"                   the passphrase of an encrypted image is the first line there\n"
 	"  --cpu LEVEL      keep COMMAND within x86-64-v1, v2, v3 or v4, so that FILE fits every\n"
 	"                   CPU of that level\n"
+	"  --no-preload     do not give COMMAND libthump, by which clones draw random numbers of\n"
+	"                   their own\n"
 	"  --json           print one JSON object on stdout once the program runs\n"
 	"  -v, --verbose    say on stderr what was started\n"
 	"  -h, --help       print this\n"
@@ -88,6 +91,9 @@ struct run {
 	char **command;
 	bool only_restore; /* the command says so itself: never start it */
 	bool lacks_agent;  /* a java command that thump has no agent for */
+	bool no_preload;
+	const char *preload;	 /* what LD_PRELOAD is to be for the command; NULL: as it is */
+	const char *why_plainly; /* why there is no `preload`; NULL: there is, or need be none */
 	struct thump_restore_words words;
 	struct thump_key_words key_words;
 	bool restored;			     /* what runs, or has run, came from the image */
@@ -111,6 +117,7 @@ enum {
 	OPT_MODE,
 	OPT_ON_FAILURE,
 	OPT_CPU,
+	OPT_NO_PRELOAD,
 };
 
 static int parse_on_failure(struct run *run, const char *word)
@@ -189,6 +196,9 @@ static int take_option(void *ctx, int opt)
 		return parse_on_failure(run, optarg);
 	case OPT_CPU:
 		return thump_level_option(&run->common, optarg, &run->cpu_level);
+	case OPT_NO_PRELOAD:
+		run->no_preload = true;
+		return -1;
 	default:
 		if (thump_key_option(&run->key_words, opt, optarg))
 			return -1;
@@ -212,6 +222,7 @@ static int parse(struct run *run, int argc, char **argv)
 		{ "require-signed-by", required_argument, NULL, THUMP_OPT_SIGNED_BY },
 		{ "passphrase-file", required_argument, NULL, THUMP_OPT_PASSPHRASE_FILE },
 		THUMP_DECRYPT_OPTIONS,
+		{ "no-preload", no_argument, NULL, OPT_NO_PRELOAD },
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
@@ -271,8 +282,12 @@ static int rewrite_java(struct run *run, struct thump_err *err)
 
 	if (thump_java_command(&run->arena, run->command, &options, &java, err) < 0)
 		return -1;
-	if (!java.is_java)
+	if (!java.is_java) {
+		if (!run->no_preload)
+			run->preload = thump_preload(&run->arena, thump, run->command[0],
+						     &run->why_plainly);
 		return 0;
+	}
 	run->command = java.argv;
 	if (run->cpu_level &&
 	    thump_java_keep_level(&run->arena, run->cpu_level, &run->command, err) < 0)
@@ -319,6 +334,9 @@ _Noreturn static void become_command(const struct run *run, int failed_fd)
 		fprintf(stderr, "thump run: no memory for the environment\n");
 		_exit(126);
 	}
+	/* Without memory it starts all the same: it would not be ours to end. */
+	if (run->preload)
+		(void)setenv("LD_PRELOAD", run->preload, 1);
 	(void)execvp(run->command[0], run->command);
 	reason = errno;
 	fprintf(stderr, "thump run: %s: %s\n", run->command[0], strerror(reason));
@@ -367,7 +385,9 @@ static void say_started(struct run *run, pid_t pid, int failed_fd)
 	if (run->common.json)
 		say_started_json(run, pid, failed_fd);
 	else if (run->common.verbose)
-		fprintf(stderr, "thump run: started %s as pid %d\n", run->command[0], (int)pid);
+		fprintf(stderr, "thump run: started %s as pid %d%s%s\n", run->command[0], (int)pid,
+			run->why_plainly ? ", without libthump: " : "",
+			run->why_plainly ? run->why_plainly : "");
 }
 
 /* Without a watcher the program runs all the same. */

@@ -4,7 +4,8 @@
  * so a moment after the restore, by a thread of ours; see generation.c for those that need none.
  *
  * Nothing is to be done for who asks the kernel each time (getrandom(2), arc4random(3) of glibc,
- * Python's secrets), nor for BoringSSL, which has MADV_WIPEONFORK memory of its own.
+ * Python's secrets), nor for BoringSSL, which has MADV_WIPEONFORK memory of its own. Nothing can be
+ * done for GnuTLS: it has a generator for each thread, and hears of copies by pthread_atfork(3).
  */
 #include <dlfcn.h>
 #include <stddef.h>
@@ -17,36 +18,19 @@
 /* gcrypt.h: random bytes of good quality, in percent; -1 would be "not known". */
 enum { GCRYPT_QUALITY = 100, GCRYPT_BYTES = 32 };
 
-/* Of a library that is loaded; what is not is none of our business. */
-static void *symbol_of(const char *soname, const char *name, void **library_ret)
-{
-	*library_ret = dlopen(soname, RTLD_NOW | RTLD_NOLOAD);
-	return *library_ret ? dlsym(*library_ret, name) : NULL;
-}
-
 static void renew_gcrypt(void)
 {
+	/* One that is not loaded is none of our business. */
+	void *library = dlopen("libgcrypt.so.20", RTLD_NOW | RTLD_NOLOAD);
+	unsigned (*add_bytes)(const void *, size_t, int) = NULL;
 	unsigned char bytes[GCRYPT_BYTES];
-	void *library;
-	void *symbol = symbol_of("libgcrypt.so.20", "gcry_random_add_bytes", &library);
-	unsigned (*add_bytes)(const void *, size_t, int) =
-		(unsigned (*)(const void *, size_t, int))symbol;
 
+	if (library)
+		add_bytes = (unsigned (*)(const void *, size_t, int))dlsym(library,
+									   "gcry_random_add_bytes");
 	if (add_bytes && getrandom(bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes))
 		(void)add_bytes(bytes, sizeof(bytes), GCRYPT_QUALITY);
 	explicit_bzero(bytes, sizeof(bytes));
-	if (library)
-		(void)dlclose(library);
-}
-
-static void renew_gnutls(void)
-{
-	void *library;
-	void (*refresh)(void) =
-		(void (*)(void))symbol_of("libgnutls.so.30", "gnutls_rnd_refresh", &library);
-
-	if (refresh)
-		refresh();
 	if (library)
 		(void)dlclose(library);
 }
@@ -57,19 +41,30 @@ static void *own_symbol(const char *name)
 	return dlsym(RTLD_DEFAULT, name);
 }
 
-/* What CPython itself does in a child of fork(2); random.Random objects of the program's own stay
- * as they are there, too. On the main thread, with the interpreter's lock. */
+/* random.seed(), if somebody has imported that: what CPython itself does in a child of fork(2).
+ * Objects of random.Random that the program has made stay as they are there, too. Called by the
+ * interpreter, on its main thread. */
 static int reseed_python(void *arg)
 {
-	int (*run)(const char *, void *) =
-		(int (*)(const char *, void *))own_symbol("PyRun_SimpleStringFlags");
+	void *(*modules)(void) = (void *(*)(void))own_symbol("PyImport_GetModuleDict");
+	void *(*item)(void *, const char *) =
+		(void *(*)(void *, const char *))own_symbol("PyDict_GetItemString");
+	void *(*call)(void *, const char *, const char *, ...) =
+		(void *(*)(void *, const char *, const char *, ...))own_symbol(
+			"PyObject_CallMethod");
+	void (*forget)(void *) = (void (*)(void *))own_symbol("Py_DecRef");
+	void (*clear)(void) = (void (*)(void))own_symbol("PyErr_Clear");
+	void *module, *result;
 
 	(void)arg;
-	if (run)
-		(void)run("import sys\n"
-			  "if 'random' in sys.modules: sys.modules['random'].seed()\n"
-			  "del sys\n",
-			  NULL);
+	if (!modules || !item || !call || !forget || !clear)
+		return 0;
+	module = item(modules(), "random");
+	result = module ? call(module, "seed", NULL) : NULL;
+	if (result)
+		forget(result);
+	else
+		clear(); /* else somebody else would get the exception */
 	return 0;
 }
 
@@ -91,7 +86,6 @@ void generators_renew(void)
 	if (rand_poll)
 		(void)rand_poll();
 	renew_gcrypt();
-	renew_gnutls();
 	renew_python();
 }
 
