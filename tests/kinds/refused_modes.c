@@ -105,12 +105,6 @@ static void make_lam(int given)
 }
 
 /* Allocated, and used by no mapping. */
-static void make_pkey(int given)
-{
-	(void)given;
-	set_mode("pkey_alloc", pkey_alloc(0, 0));
-}
-
 static void make_pkey_mapping(int given)
 {
 	void *page = must_mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -218,7 +212,6 @@ const struct refusal refused_modes[] = {
 	{ "cpuid", make_cpuid },
 	{ "amx", make_amx },
 	{ "lam", make_lam },
-	{ "pkey", make_pkey },
 	{ "pkey_mapping", make_pkey_mapping },
 	{ "io_flusher", make_io_flusher },
 	{ "core_scheduling", make_core_scheduling },

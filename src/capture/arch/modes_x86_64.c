@@ -54,7 +54,8 @@ static void take_untag_mask(struct thump_capture *cap, const struct thump_mode_a
 
 /*
  * pkeys(7): a key may be allocated that no mapping has yet. do_mprotect_pkey() of the kernel looks
- * at the key (EINVAL), and then for a mapping (ENOMEM): up there, there is none.
+ * at the key (EINVAL), and then for a mapping (ENOMEM): up there, there is none. It is no reason to
+ * refuse: V8 (Node.js) allocates one that it never uses.
  */
 #define BEYOND_USER_SPACE (UINT64_C(0xffff) << 48)
 #define FIRST_KEY	  1
@@ -62,9 +63,9 @@ static void take_untag_mask(struct thump_capture *cap, const struct thump_mode_a
 static void take_keys(struct thump_capture *cap, const struct thump_mode_answer *answer)
 {
 	if (answer->result == -ENOMEM)
-		thump_capture_refuse(cap, "pkey",
-				     "memory protection keys (pkey_alloc(2)): that they are taken "
-				     "cannot be saved");
+		thump_capture_warn(cap, "pkey",
+				   "memory protection keys (pkey_alloc(2)): none is allocated in a "
+				   "restored process");
 }
 
 static bool always(const struct thump_capture *cap)
