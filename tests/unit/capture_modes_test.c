@@ -26,12 +26,14 @@
 #define ARCH_GET_XCOMP_PERM 0x1022
 #define ARCH_GET_UNTAG_MASK 0x4001
 
+/* Stands in nobody's way. */
+#define LOST_KEYS "pkey"
+
 static const struct answer {
 	long nr;
 	uint64_t first; /* argument */
 	struct thump_mode_answer answer;
-	const char *word; /* NULL: nothing stands in the way */
-	bool warns;	  /* it does not either, but something is lost */
+	const char *word; /* NULL: nothing is said */
 } answers[] = {
 	{ SYS_prctl, PR_GET_IO_FLUSHER, { 0, 0 }, NULL },
 	{ SYS_prctl, PR_GET_IO_FLUSHER, { -EPERM, 0 }, NULL },
@@ -63,7 +65,7 @@ static const struct answer {
 	{ SYS_arch_prctl, ARCH_GET_UNTAG_MASK, { 0, ~(0x3fULL << 57) }, "lam" },
 	{ SYS_pkey_mprotect, UINT64_C(0xffff) << 48, { -EINVAL, 0 }, NULL },
 	{ SYS_pkey_mprotect, UINT64_C(0xffff) << 48, { -ENOSYS, 0 }, NULL },
-	{ SYS_pkey_mprotect, UINT64_C(0xffff) << 48, { -ENOMEM, 0 }, "pkey", true },
+	{ SYS_pkey_mprotect, UINT64_C(0xffff) << 48, { -ENOMEM, 0 }, LOST_KEYS },
 };
 
 static const struct thump_mode *find(const struct thump_mode *list, size_t count,
@@ -93,7 +95,9 @@ static void answers_are_understood(void **state)
 		assert_int_equal(problems.count, given->word ? 1 : 0);
 		if (given->word)
 			assert_string_equal(problems.list[0].kind, given->word);
-		assert_int_equal(problems.nr_fatal, given->warns ? 0 : problems.count);
+		assert_int_equal(
+			problems.nr_fatal,
+			given->word && strcmp(given->word, LOST_KEYS) == 0 ? 0 : problems.count);
 		thump_problems_deinit(&problems);
 	}
 }
