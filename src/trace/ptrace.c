@@ -2,15 +2,49 @@
 #include "trace/ptrace.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+enum { TRIES = 3 };
+
+/* What a thread that stands still waits for, or what is needed to put it back: were it left out, the
+ * program would find a register or a mask that is not its own, or stand still until we end. */
+static bool is_owed(int request)
+{
+	switch (request) {
+	case PTRACE_GETREGSET:
+	case PTRACE_SETREGSET:
+	case PTRACE_GETSIGMASK:
+	case PTRACE_SETSIGMASK:
+	case PTRACE_CONT:
+	case PTRACE_SYSCALL:
+	case PTRACE_LISTEN:
+	case PTRACE_INTERRUPT:
+	case PTRACE_DETACH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The kernel refuses these to a thread that is gone (ESRCH), and, of extended registers, for a
+ * moment without memory; nothing else is known, and trying again costs nothing. */
 long thump_ptrace(int request, pid_t tid, uintptr_t addr, uintptr_t data)
 {
-	return syscall(SYS_ptrace, (long)request, (long)tid, addr, data);
+	const int tries = is_owed(request) ? TRIES : 1;
+	long rc = -1;
+
+	for (int i = 0; i < tries; i++) {
+		rc = syscall(SYS_ptrace, (long)request, (long)tid, addr, data);
+		if (rc != -1 || errno == ESRCH)
+			break;
+	}
+	return rc;
 }
 
 static int regset(int request, pid_t tid, uintptr_t type, void *buf, size_t size_bytes,

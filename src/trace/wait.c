@@ -13,6 +13,9 @@
 /* A system call of a tracee, from stop to stop, takes 5 to 15 us. */
 #define SPIN_NS ((uint64_t)40 * 1000)
 
+/* waitid(2) knows no error that passes, but EINTR; who filters system calls may. */
+enum { LOOKS_MAX = 3 };
+
 static sigset_t only_sigchld(void)
 {
 	sigset_t set;
@@ -128,6 +131,7 @@ static int look(pid_t tid, int *status_ret)
 int thump_wait_tid(struct thump_waiter *waiter, pid_t tid, uint64_t deadline_ns, int *status_ret)
 {
 	const uint64_t spin_end_ns = thump_min_u64(deadline_ns, thump_now_ns() + waiter->spin_ns);
+	int nr_failures = 0;
 
 	for (;;) {
 		int got = look(tid, status_ret);
@@ -140,8 +144,10 @@ int thump_wait_tid(struct thump_waiter *waiter, pid_t tid, uint64_t deadline_ns,
 		}
 		if (got > 0)
 			return 1;
-		if (got < 0 && errno != EINTR)
+		if (got < 0 && (errno == ECHILD || ++nr_failures == LOOKS_MAX))
 			return -1;
+		if (got < 0)
+			continue; /* a tracee that seems gone but is not would be left in a call */
 		if (!thump_wait_any(waiter, deadline_ns))
 			return 0;
 	}
