@@ -12,8 +12,8 @@
 
 enum { TRIES = 3 };
 
-/* What a thread that stands still waits for, or what is needed to put it back: were it left out, the
- * program would find a register or a mask that is not its own, or stand still until we end. */
+/* What a thread that stands still waits for, or what is needed to put it back: were it left out,
+ * the program would find a register or a mask that is not its own, or stand still until we end. */
 static bool is_owed(int request)
 {
 	switch (request) {

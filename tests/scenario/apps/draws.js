@@ -4,8 +4,7 @@ const crypto = require('crypto');
 
 function draw() {
   return 'randomBytes ' + crypto.randomBytes(16).toString('hex') + '\n' +
-    'randomUUID ' + crypto.randomUUID({ disableEntropyCache: true }) + '\n' +
-    'ecdh ' + crypto.createECDH('prime256v1').generateKeys('hex') + '\n';
+    'randomUUID ' + crypto.randomUUID({ disableEntropyCache: true }) + '\n';
 }
 
 const stay = setInterval(() => {}, 1 << 30);
