@@ -124,4 +124,4 @@ def test(world, options):
 if __name__ == "__main__":
     scenario.run("randomness", test, 1500, draws={"type": pathlib.Path, "required": True},
                  clones={"type": int, "default": 10}, **{"draws-each": {"type": int,
-                                                                       "default": 10000}})
+                                                                       "default": 2000}})
