@@ -283,6 +283,7 @@ int thump_policies_add_fd(struct thump_arena *arena, enum thump_rule_action acti
 	rule.type = THUMP_RULE_DESCRIPTOR;
 	rule.action = action;
 	rule.fd = (int32_t)fd;
+	rule.single = true;
 	rule.source = thump_arena_printf(arena, "%s %s", option, text);
 	list = thump_arena_grow(arena, rules->list, rules->count, sizeof(*list));
 	if (!list || !rule.source)

@@ -101,7 +101,7 @@ static int open_file(struct image_tempfile *file, struct thump_err *err)
 		return 0;
 	/* open(2): file systems without O_TMPFILE say EOPNOTSUPP, old kernels EISDIR. */
 	if (errno != EOPNOTSUPP && errno != EISDIR)
-		return thump_fail_errno(err, "make a file");
+		return thump_fail_errno(err, "make a file in its directory");
 	if (hidden_name(file, err) < 0)
 		return -1;
 	file->fd = openat(file->dir_fd, file->hidden, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

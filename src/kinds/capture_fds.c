@@ -373,6 +373,8 @@ int thump_capture_fds(struct thump_target *target, struct thump_model *model,
 
 	thump_arena_init(&arena);
 	status = capture_with(&cap, &arena, err);
+	if (status == 0)
+		thump_rules_warn_of_missing(options->rules, model, problems);
 	thump_flights_close(&cap);
 	thump_arena_deinit(&arena);
 	return status;

@@ -98,5 +98,6 @@ int thump_apply_restore_rules(struct thump_fd_rebuild *rb, struct thump_problems
 		if (rule && apply(rb, i, rule, problems, err) < 0)
 			return -1;
 	}
+	thump_rules_warn_of_missing(rb->rules, rb->model, problems);
 	return 0;
 }

@@ -309,3 +309,26 @@ int thump_listens_on(struct thump_fd_capture *cap, uint16_t port, bool *answer_r
 		*answer_ret |= cap->listening[i] == port;
 	return 0;
 }
+
+/* ---- descriptors that are not there -------------------------------------------------------- */
+
+static bool has_fd(const struct thump_model *model, int32_t fd)
+{
+	for (uint32_t i = 0; i < model->nr_fds; i++)
+		if (model->fds[i].fd == fd)
+			return true;
+	return false;
+}
+
+void thump_rules_warn_of_missing(const struct thump_fd_rules *rules,
+				 const struct thump_model *model, struct thump_problems *problems)
+{
+	for (size_t i = 0; rules && i < rules->count; i++) {
+		const struct thump_fd_rule *rule = &rules->list[i];
+
+		if (rule->single && !has_fd(model, rule->fd))
+			thump_problem_add(problems, true, rule->fd, "no-descriptor",
+					  "%s: the program has no descriptor %d", rule->source,
+					  (int)rule->fd);
+	}
+}

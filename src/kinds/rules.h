@@ -14,6 +14,7 @@ struct thump_fd_capture;
 struct thump_fd_facts;
 struct thump_fd_rebuild;
 struct thump_kind;
+struct thump_model;
 struct thump_problems;
 struct sockaddr_storage;
 
@@ -45,6 +46,7 @@ struct thump_fd_rule {
 	enum thump_rule_type type;
 	enum thump_rule_action action;
 	bool quiet;	   /* no warning */
+	bool single;	   /* of an option for one descriptor, which should be there */
 	const char *path;  /* glob as of java.nio.file */
 	int32_t fd;	   /* number of the descriptor */
 	const char *regex; /* of its name in /proc/PID/fd */
@@ -84,6 +86,10 @@ bool thump_rule_fits(const struct thump_fd_rule *rule, enum thump_rule_type type
 bool thump_rule_fits_names(const struct thump_fd_rule *rule, const struct thump_rule_names *names);
 void thump_rule_take_name(struct thump_rule_names *names, int which,
 			  const struct sockaddr_storage *address, uint32_t len);
+
+/* Warns of options for descriptors that are not there: the number may be another one's. */
+void thump_rules_warn_of_missing(const struct thump_fd_rules *rules,
+				 const struct thump_model *model, struct thump_problems *problems);
 
 /* ---- for capture_fds.c and kinds -------------------------------------------------------- */
 

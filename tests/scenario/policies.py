@@ -14,6 +14,7 @@ from thumptest import scenario
 from thumptest.events import Failure
 
 REFUSED = 3
+MISSING = 777  # no descriptor has this number
 
 # argv: ports of two servers, a file, a UNIX socket. Each line on standard input is answered with
 # what the descriptors are like.
@@ -156,10 +157,20 @@ def restore_by_policies(world, image, numbers):
         if (action == "close") != any(f"{path}:2" in text for text in texts):
             raise Failure(f"{action}: {texts}")
         scenario.end(process, report["pid"])
-    process, report = world.restore(image, "--close-fd", numbers[4], name="closed-by-number",
-                                    stdin=subprocess.PIPE)
+    process, report = world.restore(image, "--close-fd", numbers[4], "--close-fd", MISSING,
+                                    name="closed-by-number", stdin=subprocess.PIPE)
+    expect_missing(report, "--close-fd")
     expect_states(process, "end end end end EBADF end")
     scenario.end(process, report["pid"])
+
+
+def expect_missing(report, *options):
+    """An option for a descriptor that is not there is told, not one for another descriptor."""
+    texts = [problem["text"] for problem in report["problems"]
+             if problem["kind"] == "no-descriptor"]
+    wanted = [f"{option} {MISSING}: the program has no descriptor {MISSING}" for option in options]
+    if texts != wanted:
+        raise Failure(f"expected {wanted}: {report['problems']}")
 
 
 def expect_states(process, wanted):
@@ -194,8 +205,10 @@ def test(world, _options):
     world.checkpoint(process.pid, image, "--leave-running", "--resource-policies", path)
     # The file is closed in the one image by a file of policies, kept in the other by its number.
     with_file = world.path("with-file")
-    world.checkpoint(process.pid, with_file, "--leave-running", "--resource-policies", path,
-                     "--ignore-fd", numbers[4], "--close-fd", numbers[0])
+    report = world.checkpoint(process.pid, with_file, "--leave-running", "--resource-policies", path,
+                              "--ignore-fd", numbers[4], "--close-fd", numbers[0],
+                              "--ignore-fd", MISSING, "--close-fd", MISSING)
+    expect_missing(report, "--ignore-fd", "--close-fd")
     expect_states(process, "EAGAIN EAGAIN EAGAIN EAGAIN data EAGAIN")
     process.popen.kill()
     process.status()
