@@ -24,7 +24,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "words.h"
 
 /* Of one suspension; the watchdog may end it from its own thread. */
 struct suspended_threads {
@@ -288,19 +288,17 @@ static jthread lead_all_out(const struct agent *agent, JNIEnv *jni, jthread self
 
 static char *describe_inside(struct agent *agent, JNIEnv *jni, jthread thread, const char *inside)
 {
-	jvmtiThreadInfo info = { 0 };
 	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
 
-	(void)(*agent->jvmti)->GetThreadInfo(agent->jvmti, thread, &info);
-	if (asprintf(&text,
-		     "the thread \"%s\" could not be suspended: it is %s; try again when it has "
-		     "less to do",
-		     info.name ? info.name : "", inside) < 0)
-		text = NULL;
-	(void)(*agent->jvmti)->Deallocate(agent->jvmti, (unsigned char *)info.name);
-	(*jni)->DeleteLocalRef(jni, info.thread_group);
-	(*jni)->DeleteLocalRef(jni, info.context_class_loader);
-	return text;
+	if (!out)
+		return NULL;
+	(void)fputs("the thread ", out);
+	words_thread(agent, jni, out, thread);
+	(void)fprintf(out, " could not be suspended: it is %s; try again when it has less to do",
+		      inside);
+	return fclose(out) == 0 ? text : NULL;
 }
 
 /* Without carriers there has never been a virtual thread. */

@@ -32,6 +32,7 @@ public final class Deadlocks {
     private static volatile int ended;
     private static Thread holder;
     private static boolean holdersAreVirtual;
+    private static boolean requesterIsVirtual;
 
     private Deadlocks() {
     }
@@ -215,6 +216,23 @@ public final class Deadlocks {
         Expect.same(2 * TRIES, calls, "calls");
     }
 
+    /** Its owner is known at once, but never lets go of it: lock() heeds no interrupt, and is left all the same. */
+    private static void lockedForGood() throws Exception {
+        startHolder("owner for good", () -> {
+            LOCK.lock();
+            HELD.release();
+            while (calls >= 0) {
+                Thread.onSpinWait();
+            }
+            LOCK.unlock();
+        }, 1);
+        calls = TRIES;
+        String text = expectStuck(new Waiter(LOCK::lock), Mode.SINGLE_THREADED, SOON);
+        expectWords(text, "ReentrantLock$NonfairSync@", "\"owner for good\"", "Waiter.beforeCheckpoint(Deadlocks.java:");
+        Expect.same(2 * TRIES, calls, "calls");
+        calls = -1;
+    }
+
     /** A hook that heeds no interrupt. */
     private static void endless() throws Exception {
         String text = expectStuck(new Waiter(() -> {
@@ -231,6 +249,9 @@ public final class Deadlocks {
             secondTry();
             latch();
             endless();
+            if (!requesterIsVirtual) { // a virtual thread that is parked cannot be stopped
+                lockedForGood();
+            }
             Core.checkpointRestore();
             System.out.println("passed");
         } catch (Exception thrown) {
@@ -241,7 +262,8 @@ public final class Deadlocks {
     /** With "virtual" on a virtual thread; with "holders" it is they who are virtual. */
     public static void main(String[] args) throws Exception {
         holdersAreVirtual = List.of(args).contains("holders");
-        if (List.of(args).contains("virtual")) {
+        requesterIsVirtual = List.of(args).contains("virtual");
+        if (requesterIsVirtual) {
             ((Thread) virtual("main", "start", Deadlocks::all)).join();
         } else {
             all();
