@@ -18,6 +18,7 @@
 #include "kinds/kind.h"
 #include "pack/pack.h"
 #include "proc/arch/cpu.h"
+#include "proc/arch/syscalls.h"
 
 static const char usage[] =
 	"usage: thump inspect FILE [--fds] [--maps] [--threads] [--json]\n"
@@ -302,17 +303,25 @@ static void print_runtime(const struct thump_model *model)
 	putchar('\n');
 }
 
+static const char *call_text(uint32_t nr, char *room, size_t size)
+{
+	const char *name = nr == THUMP_NO_ID ? "-" : thump_syscall_name(nr);
+
+	if (name)
+		return name;
+	(void)snprintf(room, size, "syscall %" PRIu32, nr);
+	return room;
+}
+
 static void print_threads(const struct thump_model *model)
 {
-	printf("\nthreads      tid  state    blocked in  name\n");
+	printf("\nthreads      tid  state    blocked in      name\n");
 	for (uint32_t i = 0; i < model->nr_tasks; i++) {
 		const struct thump_task *task = &model->tasks[i];
-		char blocked[32] = "-";
+		char room[32];
 
-		if (task->blocked_syscall != THUMP_NO_ID)
-			(void)snprintf(blocked, sizeof(blocked), "syscall %" PRIu32,
-				       task->blocked_syscall);
-		printf("%16" PRId32 "  %-7s  %-11s ", task->tid, state_name(task->state), blocked);
+		printf("%16" PRId32 "  %-7s  %-15s ", task->tid, state_name(task->state),
+		       call_text(task->blocked_syscall, room, sizeof(room)));
 		put_text(task->comm);
 		putchar('\n');
 	}

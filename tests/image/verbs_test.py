@@ -33,6 +33,7 @@ def test_good():
     expect(result.returncode == 0 and json.loads(result.stdout)["whole"], "the same, JSON", result)
     result = run("inspect", IMAGE, "--fds", "--maps", "--threads")
     expect(result.returncode == 0 and "thread-0" in result.stdout, "inspect", result)
+    expect("epoll_wait" in result.stdout, "inspect --threads names system calls", result)
     expect("heap of mine" in result.stdout, "inspect --maps names mappings", result)
 
 
