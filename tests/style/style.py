@@ -127,7 +127,7 @@ def files():
     """No file is long, and each says its licence."""
     suffixes = (".c", ".h", ".S", ".py", ".sh", ".java", ".cmake", ".lds")
     names = ("CMakeLists.txt",)
-    folders = ("src", "include", "tests", "bench", "tools", "cmake", "examples", "jvm", ".ci")
+    folders = ("src", "include", "tests", "bench", "tools", "cmake", "examples", "bindings", "jvm", ".ci")
     for folder in folders:
         for path in sorted((ROOT / folder).rglob("*")):
             script = path.is_file() and not path.suffix and path.read_bytes()[:2] == b"#!"

@@ -56,18 +56,24 @@ class Process:
                           f"{self.status() if line is None else '-'}\n{self.stderr_text()}")
 
     def json(self):
-        """The one JSON object that the program says first."""
-        text = ""
+        """The one JSON object that thump says once the program runs; what that has said before it is
+        there to be read afterwards."""
+        text, early = "", []
         while True:
             line = self.line("JSON")
             if line is None:
                 raise Failure(f"{self.name} ended with {self.status()} and no JSON: {text}\n"
                               f"{self.stderr_text()}")
+            if not text and not line.startswith("{"):
+                early.append(line + "\n")
+                continue
             text += line + "\n"
             try:
-                return json.loads(text)
+                report = json.loads(text)
             except ValueError:
                 continue
+            self.out.pending = "".join(early).encode() + self.out.pending
+            return report
 
     def close(self):
         if self.pidfd >= 0:
