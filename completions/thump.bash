@@ -8,7 +8,7 @@ _thump()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "run checkpoint restore hooks inspect verify pack unpack keygen sign doctor -h --help --version" -- "$current"))
+		COMPREPLY=($(compgen -W "run checkpoint restore hooks inspect verify train pack unpack keygen sign doctor -h --help --version" -- "$current"))
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -90,6 +90,19 @@ _thump()
 		--passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
 		options="--key --decrypt-with --passphrase-file --passphrase-fd --record --json -v --verbose -h --help --version"
+		positional=file
+		;;
+	train)
+		case $previous in
+		--until) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--until-port) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--until-exec) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--for) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--runs) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		-o|--output) compopt -o default; return ;;
+		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		esac
+		options="--until --until-port --until-exec --for --runs -o --output --mode --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	pack)

@@ -74,4 +74,13 @@ THUMP_MUST_CHECK int thump_capture_kill(struct thump_capture *capture, struct th
 /* Resumes the target if it is still stopped, then frees. NULL is fine. */
 void thump_capture_destroy(struct thump_capture *capture);
 
+/*
+ * The pages that process `pid`, made from an image of this model with its memory mapped lazily, has
+ * touched so far; no privilege but that of a tracer is needed, and it need not stand still. The
+ * lists are in `arena`.
+ */
+THUMP_MUST_CHECK int thump_capture_touched(pid_t pid, const struct thump_model *model,
+					   struct thump_arena *arena, struct thump_hot *hot_ret,
+					   struct thump_err *err);
+
 #endif

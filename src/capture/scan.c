@@ -32,18 +32,28 @@ enum {
 #define PM_PRESENT (UINT64_C(1) << 63)
 #define NR_ENTRIES 8192U
 
+/* What a page must be, and must not be, besides present or swapped. */
+static const struct question {
+	uint64_t wanted, excluded;
+} questions[] = {
+	[THUMP_SCAN_ANON] = { .excluded = IS_PFNZERO },
+	[THUMP_SCAN_FILE] = { .excluded = IS_FILE },
+	[THUMP_SCAN_OWN] = { .excluded = IS_FILE | IS_PFNZERO },
+	[THUMP_SCAN_SEEN] = { .wanted = IS_FILE },
+};
+
 static int request(const struct thump_scan *scan, uint64_t start, uint64_t end,
 		   enum thump_scan_what what, uint64_t *walk_end_ret)
 {
-	uint64_t excluded = what == THUMP_SCAN_ANON ? IS_PFNZERO : IS_FILE;
+	const struct question *question = &questions[what];
 	struct scan_arg arg = {
 		.size = sizeof(arg),
 		.start = start,
 		.end = end,
 		.vec = (uintptr_t)scan->regions,
 		.vec_len = NR_REGIONS,
-		.category_inverted = excluded,
-		.category_mask = excluded,
+		.category_inverted = question->excluded,
+		.category_mask = question->excluded | question->wanted,
 		.category_anyof_mask = IS_PRESENT | IS_SWAPPED,
 		.return_mask = IS_PRESENT | IS_SWAPPED | scan->guard_mask,
 	};
@@ -110,7 +120,7 @@ static bool is_wanted(uint64_t entry, enum thump_scan_what what)
 {
 	if (!(entry & (PM_PRESENT | PM_SWAP | PM_GUARD)))
 		return false;
-	return what == THUMP_SCAN_ANON || !(entry & PM_FILE);
+	return what == THUMP_SCAN_ANON || !(entry & PM_FILE) == (what != THUMP_SCAN_SEEN);
 }
 
 static int scan_by_pagemap(struct thump_scan *scan, uint64_t start, uint64_t end,

@@ -20,6 +20,8 @@ struct thump_scan {
 enum thump_scan_what {
 	THUMP_SCAN_ANON, /* touched and not the zero page */
 	THUMP_SCAN_FILE, /* private copies of pages of a file */
+	THUMP_SCAN_OWN,	 /* both: pages that nobody shares */
+	THUMP_SCAN_SEEN, /* pages of a file that are mapped as they are */
 };
 
 struct thump_scan_sink {

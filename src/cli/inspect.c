@@ -227,6 +227,28 @@ static void print_vouched(const struct thump_model *model)
 	       model->nr_vouched);
 }
 
+static uint64_t hot_bytes(const struct thump_range *ranges, uint32_t count)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		sum += ranges[i].end - ranges[i].start;
+	return sum;
+}
+
+static void print_hot(const struct thump_hot *hot)
+{
+	if (!hot->nr_written && !hot->nr_read)
+		return;
+	printf("%9s    ", "");
+	put_size(hot_bytes(hot->written, hot->nr_written));
+	printf("  %8" PRIu32 "  ranges of it that are written to first (trained)\n",
+	       hot->nr_written);
+	printf("%9s    ", "");
+	put_size(hot_bytes(hot->read, hot->nr_read));
+	printf("  %8" PRIu32 "  ranges of it that are read first\n", hot->nr_read);
+}
+
 static void print_memory(const struct inspect *inspect)
 {
 	struct sums sums[NR_VMA_KINDS] = { 0 };
@@ -242,6 +264,7 @@ static void print_memory(const struct inspect *inspect)
 		printf("  %8" PRIu64 "  %s\n", sums[kind].nr_vmas, thump_vma_kind_name(kind));
 	}
 	print_vouched(inspect->model);
+	print_hot(&inspect->model->hot);
 	if (backings_bytes(inspect->model)) {
 		printf("%9s    ", "");
 		put_size(backings_bytes(inspect->model));
@@ -488,9 +511,11 @@ static json_t *json_memory(const struct thump_model *model)
 						      integer(sums[kind].mapped_bytes),
 						      "stored_bytes",
 						      integer(sums[kind].stored_bytes)));
-	return json_pack("{s:o, s:o, s:o}", "kinds", kinds, "backings_bytes",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "kinds", kinds, "backings_bytes",
 			 integer(backings_bytes(model)), "vouched_bytes",
-			 integer(vouched_bytes(model)));
+			 integer(vouched_bytes(model)), "hot_written_bytes",
+			 integer(hot_bytes(model->hot.written, model->hot.nr_written)),
+			 "hot_read_bytes", integer(hot_bytes(model->hot.read, model->hot.nr_read)));
 }
 
 static json_t *json_threads(const struct thump_model *model)

@@ -488,6 +488,14 @@ static void get_vouched(struct decode *d, struct thump_reader *r)
 	get_ranges(d, r, &d->model->vouched, &d->model->nr_vouched);
 }
 
+static void get_hot(struct decode *d, struct thump_reader *r)
+{
+	struct thump_hot *hot = &d->model->hot;
+
+	get_ranges(d, r, &hot->written, &hot->nr_written);
+	get_ranges(d, r, &hot->read, &hot->nr_read);
+}
+
 static void get_guards(struct decode *d, struct thump_reader *r)
 {
 	get_ranges(d, r, &d->model->guards, &d->model->nr_guards);
@@ -534,6 +542,7 @@ static const struct record_rule {
 	{ IMG_REC_SEAL, RULE_ONE, "SEAL", get_seal },
 	{ IMG_REC_RUNTIME, RULE_OPTIONAL, "RUNTIME", get_runtime },
 	{ IMG_REC_VOUCHED, RULE_OPTIONAL, "VOUCHED", get_vouched },
+	{ IMG_REC_HOT, RULE_OPTIONAL, "HOT", get_hot },
 	{ IMG_REC_TIDS, RULE_OPTIONAL, "TIDS", get_tids },
 	{ IMG_REC_GUARDS, RULE_OPTIONAL, "GUARDS", get_guards },
 	{ IMG_REC_SIZES, RULE_OPTIONAL, "SIZES", get_sizes },

@@ -318,29 +318,47 @@ static void put_timers(struct thump_buf *buf, const struct thump_model *model)
 	image_note_end(buf, mark);
 }
 
-static void put_ranges(struct thump_buf *buf, struct image_note_mark mark,
-		       const struct thump_range *ranges, uint32_t count)
+static void put_ranges(struct thump_buf *buf, const struct thump_range *ranges, uint32_t count)
 {
 	thump_buf_put_u32(buf, count);
 	for (uint32_t i = 0; i < count; i++) {
 		thump_buf_put_u64(buf, ranges[i].start);
 		thump_buf_put_u64(buf, ranges[i].end);
 	}
-	image_note_end(buf, mark);
 }
 
 static void put_vouched(struct thump_buf *buf, const struct thump_model *model)
 {
-	if (model->nr_vouched)
-		put_ranges(buf, image_record_begin_optional(buf, IMG_REC_VOUCHED), model->vouched,
-			   model->nr_vouched);
+	struct image_note_mark mark;
+
+	if (!model->nr_vouched)
+		return;
+	mark = image_record_begin_optional(buf, IMG_REC_VOUCHED);
+	put_ranges(buf, model->vouched, model->nr_vouched);
+	image_note_end(buf, mark);
+}
+
+void image_encode_hot(struct thump_buf *buf, const struct thump_hot *hot)
+{
+	struct image_note_mark mark;
+
+	if (!hot->nr_written && !hot->nr_read)
+		return;
+	mark = image_record_begin_optional(buf, IMG_REC_HOT);
+	put_ranges(buf, hot->written, hot->nr_written);
+	put_ranges(buf, hot->read, hot->nr_read);
+	image_note_end(buf, mark);
 }
 
 static void put_guards(struct thump_buf *buf, const struct thump_model *model)
 {
-	if (model->nr_guards)
-		put_ranges(buf, image_record_begin(buf, IMG_REC_GUARDS), model->guards,
-			   model->nr_guards);
+	struct image_note_mark mark;
+
+	if (!model->nr_guards)
+		return;
+	mark = image_record_begin(buf, IMG_REC_GUARDS);
+	put_ranges(buf, model->guards, model->nr_guards);
+	image_note_end(buf, mark);
 }
 
 static void put_tids(struct thump_buf *buf, const struct thump_model *model)
@@ -386,6 +404,7 @@ void image_encode_records(struct thump_buf *buf, const struct thump_model *model
 	put_fds(buf, model);
 	put_timers(buf, model);
 	put_vouched(buf, model);
+	image_encode_hot(buf, &model->hot);
 	put_guards(buf, model);
 	put_tids(buf, model);
 	put_sizes(buf, &model->process.runtime);

@@ -11,6 +11,8 @@
 #include "base/err.h"
 #include "model/model.h"
 
+struct thump_image;
+
 /* ---- writing -------------------------------------------------------------------------- */
 
 /* Where memory content comes from; called from the thread that called thump_image_write, memory in
@@ -63,14 +65,19 @@ THUMP_MUST_CHECK int thump_image_write(const struct thump_image_options *options
 				       const struct thump_page_source *source,
 				       struct thump_image_writer **writer_ret,
 				       struct thump_image_stats *stats_ret, struct thump_err *err);
+/* A copy of an open image with this table of hot memory, in place of any that it has. Content is
+ * copied as it is, whole or damaged, with its checksums. Mode and sync are the options'. */
+THUMP_MUST_CHECK int thump_image_write_hot(const struct thump_image_options *options,
+					   const struct thump_image *image,
+					   const struct thump_hot *hot,
+					   struct thump_image_writer **writer_ret,
+					   struct thump_err *err);
 THUMP_MUST_CHECK int thump_image_commit(struct thump_image_writer *writer, struct thump_err *err);
 /* The memfd with the complete image; the caller's from then on. */
 int thump_image_writer_take_memory(struct thump_image_writer *writer);
 void thump_image_writer_destroy(struct thump_image_writer *writer); /* discards if not committed */
 
 /* ---- reading -------------------------------------------------------------------------- */
-
-struct thump_image;
 
 /* Opens and checks header, notes and every record; memory content is not read. DAMAGED names the
  * rule that is broken. The model is owned by the image; extents carry file offsets. */

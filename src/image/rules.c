@@ -77,6 +77,8 @@ static int check_counts(const struct thump_model *model, struct thump_err *err)
 		{ "threads", model->nr_tasks, IMG_MAX_TASKS },
 		{ "timers", model->nr_timers, IMG_MAX_TIMERS },
 		{ "vouched ranges", model->nr_vouched, IMG_MAX_ITEMS },
+		{ "hot ranges", model->hot.nr_written, IMG_MAX_ITEMS },
+		{ "hot ranges", model->hot.nr_read, IMG_MAX_ITEMS },
 		{ "guard regions", model->nr_guards, IMG_MAX_ITEMS },
 		{ "places of tids", model->nr_tid_words, IMG_MAX_ITEMS },
 	};
@@ -171,22 +173,34 @@ static int check_vmas(const struct thump_model *model, struct thump_err *err)
 	return 0;
 }
 
-static int check_vouched(const struct thump_model *model, struct thump_err *err)
+static int check_ranges(const char *what, const struct thump_range *ranges, uint32_t count,
+			struct thump_err *err)
 {
 	uint64_t low = 0;
 
-	for (uint32_t i = 0; i < model->nr_vouched; i++) {
-		const struct thump_range *range = &model->vouched[i];
+	for (uint32_t i = 0; i < count; i++) {
+		const struct thump_range *range = &ranges[i];
 
 		if (!user_range(range->start, range->end) || range->start == range->end ||
 		    range->start < low)
 			return thump_damaged(err,
-					     "vouched range %" PRIx64 "-%" PRIx64 " is not a "
+					     "%s range %" PRIx64 "-%" PRIx64 " is not a "
 					     "range of pages behind the one before it",
-					     range->start, range->end);
+					     what, range->start, range->end);
 		low = range->end;
 	}
 	return 0;
+}
+
+static int check_hints(const struct thump_model *model, struct thump_err *err)
+{
+	const struct thump_hot *hot = &model->hot;
+
+	return check_ranges("vouched", model->vouched, model->nr_vouched, err) < 0 ||
+			       check_ranges("hot", hot->written, hot->nr_written, err) < 0 ||
+			       check_ranges("hot", hot->read, hot->nr_read, err) < 0
+		       ? -1
+		       : 0;
 }
 
 /* Both lists are sorted. */
@@ -370,7 +384,7 @@ int image_check_model(const struct thump_model *model, struct thump_err *err)
 	/* Backings before what refers to them. */
 	if (check_counts(model, err) < 0 || check_process(model, err) < 0 ||
 	    check_tasks(model, err) < 0 || check_backings(model, err) < 0 ||
-	    check_vmas(model, err) < 0 || check_vouched(model, err) < 0 ||
+	    check_vmas(model, err) < 0 || check_hints(model, err) < 0 ||
 	    check_guards(model, err) < 0 || check_tid_words(model, err) < 0 ||
 	    check_fds(model, err) < 0)
 		return -1;

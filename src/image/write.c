@@ -23,7 +23,7 @@
 #include "image/room.h"
 #include "image/rules.h"
 #include "image/stream.h"
-#include "image/tempfile.h"
+#include "image/writer.h"
 
 /* Gaps and runs of zeros up to this are stored: a mapping more costs more than their bytes. */
 #define FILL_BYTES (4 * THUMP_PAGE_SIZE)
@@ -34,11 +34,6 @@
 /* Content for debuggers alone: so much of one mapping, and only up to so many segments. */
 #define MAX_DEBUG_BYTES	   ((uint64_t)64 << 20)
 #define MAX_DEBUG_SEGMENTS (MAX_PLANNED + MAX_SPLITS)
-
-struct thump_image_writer {
-	struct image_tempfile file;
-	bool sync;
-};
 
 struct write_job {
 	const struct thump_model *model;
@@ -452,6 +447,33 @@ static int make_file(const char *path, struct image_tempfile *file, struct thump
 	return file->fd < 0 ? thump_fail_errno(err, "memfd_create") : 0;
 }
 
+struct thump_image_writer *image_writer_create(const struct thump_image_options *options,
+					       struct thump_err *err)
+{
+	struct thump_image_writer *writer = calloc(1, sizeof(*writer));
+
+	if (!writer) {
+		(void)thump_fail_errno(err, "image writer");
+		return NULL;
+	}
+	writer->file = IMAGE_TEMPFILE_INIT;
+	writer->sync = options->sync;
+	if (make_file(options->path, &writer->file, err) == 0)
+		return writer;
+	thump_image_writer_destroy(writer);
+	return NULL;
+}
+
+int image_writer_finish(struct thump_image_writer *writer,
+			const struct thump_image_options *options, struct thump_err *err)
+{
+	/* The mode is as asked for, whatever the umask. */
+	if (fchmod(writer->file.fd, options->mode ? options->mode : 0400) < 0 ||
+	    (options->sync && fsync(writer->file.fd) < 0))
+		return thump_fail_errno(err, "finish the image");
+	return 0;
+}
+
 int thump_image_write(const struct thump_image_options *options, const struct thump_model *model,
 		      const struct thump_page_source *source,
 		      struct thump_image_writer **writer_ret, struct thump_image_stats *stats_ret,
@@ -466,22 +488,13 @@ int thump_image_write(const struct thump_image_options *options, const struct th
 		err->code = THUMP_FAILED;
 		return thump_add_context(err, "the captured state does not fit the image format");
 	}
-	writer = calloc(1, sizeof(*writer));
-	if (!writer)
-		return thump_fail_errno(err, "image writer");
-	writer->file = IMAGE_TEMPFILE_INIT;
-	writer->sync = options->sync;
-	if (make_file(options->path, &writer->file, err) < 0 ||
-	    image_check_room(writer->file.fd, model, source, err) < 0 ||
+	writer = image_writer_create(options, err);
+	if (!writer || image_check_room(writer->file.fd, model, source, err) < 0 ||
 	    write_content(writer->file.fd, options, model, source, &stats, err) < 0)
 		goto failed;
 	begin = thump_now_ns();
-	/* The mode is as asked for, whatever the umask. */
-	if (fchmod(writer->file.fd, options->mode ? options->mode : 0400) < 0 ||
-	    (options->sync && fsync(writer->file.fd) < 0)) {
-		(void)thump_fail_errno(err, "finish the image");
+	if (image_writer_finish(writer, options, err) < 0)
 		goto failed;
-	}
 	stats.sync_ns = thump_now_ns() - begin;
 	*writer_ret = writer;
 	*stats_ret = stats;

@@ -297,6 +297,16 @@ struct thump_process {
 
 /* ---- all of it ------------------------------------------------------------------------ */
 
+/*
+ * What a restored process touches until it is of use, as `thump train` has seen it: pages of its
+ * own, and pages of files (the image among them) that are only read. Hints: what is missing comes
+ * when it is touched. Each list is sorted and does not overlap.
+ */
+struct thump_hot {
+	struct thump_range *written, *read;
+	uint32_t nr_written, nr_read;
+};
+
 struct thump_model {
 	struct thump_arena arena;
 	struct thump_machine machine;
@@ -319,6 +329,7 @@ struct thump_model {
 	 */
 	struct thump_range *vouched;
 	uint32_t nr_vouched;
+	struct thump_hot hot;
 	/* Guard regions (MADV_GUARD_INSTALL); sorted, each inside of one VMA. */
 	struct thump_range *guards;
 	uint32_t nr_guards;

@@ -18,7 +18,24 @@
 void thump_jobs_deinit(struct thump_jobs *jobs)
 {
 	thump_free_ptr(&jobs->segments);
-	jobs->count = jobs->room = 0;
+	thump_free_ptr(&jobs->touches);
+	jobs->count = jobs->room = jobs->nr_touches = jobs->room_touches = 0;
+}
+
+/* Room for one more element of an array that doubles. */
+static bool grow(void **array, size_t count, size_t *room, size_t size_bytes)
+{
+	size_t bigger = *room ? 2 * *room : 256;
+	void *grown;
+
+	if (count < *room)
+		return true;
+	grown = reallocarray(*array, bigger, size_bytes);
+	if (!grown)
+		return false;
+	*array = grown;
+	*room = bigger;
+	return true;
 }
 
 void thump_jobs_add(struct thump_jobs *jobs, uint64_t addr, uint64_t size_bytes,
@@ -26,17 +43,9 @@ void thump_jobs_add(struct thump_jobs *jobs, uint64_t addr, uint64_t size_bytes,
 {
 	if (size_bytes == 0)
 		return;
-	if (jobs->count == jobs->room) {
-		size_t bigger = jobs->room ? 2 * jobs->room : 256;
-		struct thump_segment *grown =
-			reallocarray(jobs->segments, bigger, sizeof(*jobs->segments));
-
-		if (!grown) {
-			jobs->failed = true;
-			return;
-		}
-		jobs->segments = grown;
-		jobs->room = bigger;
+	if (!grow((void **)&jobs->segments, jobs->count, &jobs->room, sizeof(*jobs->segments))) {
+		jobs->failed = true;
+		return;
 	}
 	jobs->segments[jobs->count++] = (struct thump_segment){
 		.addr = addr,
@@ -45,6 +54,22 @@ void thump_jobs_add(struct thump_jobs *jobs, uint64_t addr, uint64_t size_bytes,
 		.room = room ? *room : (struct thump_range){ 0 },
 	};
 	jobs->total_bytes += size_bytes;
+}
+
+/* In pieces, so that threads share them. */
+void thump_jobs_touch(struct thump_jobs *jobs, const struct thump_range *range)
+{
+	uint64_t end;
+
+	for (uint64_t at = range->start; at < range->end; at = end) {
+		end = thump_min_u64(range->end, at + THUMP_TOUCH_BYTES);
+		if (!grow((void **)&jobs->touches, jobs->nr_touches, &jobs->room_touches,
+			  sizeof(*jobs->touches))) {
+			jobs->failed = true;
+			return;
+		}
+		jobs->touches[jobs->nr_touches++] = (struct thump_range){ at, end };
+	}
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */
@@ -155,9 +180,30 @@ static void write_segment(struct writer *w, size_t index)
 	}
 }
 
+static void write_touch(struct writer *w, const struct thump_range *range)
+{
+	const uint64_t size_bytes = range->end - range->start;
+	struct thump_read_job *job = &w->jobs[w->nr_jobs ? w->nr_jobs - 1 : 0];
+
+	if (w->nr_jobs == 0 || !(job->flags & THUMP_ONLY_TOUCH) ||
+	    job->size_bytes + size_bytes > THUMP_TOUCH_BYTES) {
+		job = &w->jobs[w->nr_jobs++];
+		*job = (struct thump_read_job){
+			.iov = w->iovs_addr + w->nr_iovs * sizeof(*w->iovs),
+			.flags = THUMP_ONLY_TOUCH,
+		};
+	}
+	job->nr_iov++;
+	job->size_bytes += size_bytes;
+	w->iovs[w->nr_iovs++] = (struct iovec){
+		.iov_base = (void *)(uintptr_t)range->start,
+		.iov_len = size_bytes,
+	};
+}
+
 static size_t count_pieces(const struct thump_jobs *jobs)
 {
-	size_t count = 0;
+	size_t count = jobs->nr_touches;
 
 	for (size_t i = 0; i < jobs->count; i++)
 		count += thump_jobs_pieces(jobs->segments[i].size_bytes);
@@ -178,6 +224,8 @@ int thump_jobs_write(const struct thump_jobs *jobs, struct thump_region *region,
 		return -1;
 	for (size_t i = 0; i < jobs->count; i++)
 		write_segment(&w, i);
+	for (size_t i = 0; i < jobs->nr_touches; i++)
+		write_touch(&w, &jobs->touches[i]);
 	region->blob->nr_jobs = w.nr_jobs;
 	return 0;
 }

@@ -5,6 +5,9 @@
 
 #include "rebuild/plan.h"
 
+/* Of a touched range, and of all ranges in one job: some 50 us of page faults. */
+#define THUMP_TOUCH_BYTES ((uint64_t)32 * THUMP_PAGE_SIZE)
+
 struct thump_segment {
 	uint64_t addr, size_bytes, file_offset;
 	struct thump_range room; /* where huge pages may be made; empty: nowhere */
@@ -19,6 +22,8 @@ struct thump_jobs {
 	struct thump_segment *segments;
 	size_t count, room;
 	uint64_t total_bytes;
+	struct thump_range *touches; /* of memory that is written to, not read from the image */
+	size_t nr_touches, room_touches;
 	bool failed; /* memory ran out; sticky */
 };
 
@@ -30,10 +35,18 @@ void thump_jobs_deinit(struct thump_jobs *jobs);
  */
 void thump_jobs_add(struct thump_jobs *jobs, uint64_t addr, uint64_t size_bytes,
 		    uint64_t file_offset, const struct thump_range *room);
+/* Memory that the program will write to soon: its pages are made before it runs. */
+void thump_jobs_touch(struct thump_jobs *jobs, const struct thump_range *range);
 /* How many pieces, at most, so many bytes in one range become: two for each huge page touched. */
 static inline uint64_t thump_jobs_pieces(uint64_t size_bytes)
 {
 	return 4 + (size_bytes >> 20);
+}
+
+/* The same for touches of so many bytes in one range. */
+static inline uint64_t thump_jobs_touches(uint64_t size_bytes)
+{
+	return 2 + size_bytes / THUMP_TOUCH_BYTES;
 }
 
 /* Writes jobs and their iovecs into the region. */
@@ -44,6 +57,11 @@ THUMP_MUST_CHECK int thump_jobs_write(const struct thump_jobs *jobs, struct thum
 THUMP_MUST_CHECK int thump_jobs_ranges(const struct thump_jobs *jobs,
 				       struct thump_file_range **ranges_ret, size_t *count_ret,
 				       struct thump_err *err);
+
+/* hot.c: touches of what the image says is hot, where it is mapped lazily; and what of it can be
+ * read from a disk meanwhile. */
+void thump_hot_touches(const struct thump_plan *plan, struct thump_jobs *jobs);
+void thump_hot_read_ahead(const struct thump_plan *plan);
 
 THUMP_MUST_CHECK int thump_memory_steps(const struct thump_plan *plan, struct thump_region *region,
 					struct thump_arena *arena, struct thump_jobs *jobs,

@@ -23,7 +23,7 @@
 
 #include <stdint.h>
 
-#define THUMP_BLOB_ABI 3
+#define THUMP_BLOB_ABI 4
 
 /* Bytes of stack that each thread of the blob needs (checked by the build: -Wframe-larger-than). */
 #define THUMP_BLOB_STACK_SIZE 2048
@@ -81,7 +81,9 @@ struct thump_read_job {
  */
 #define THUMP_READ_HUGE 1u
 /* MADV_POPULATE_WRITE of bigger ranges before reading: one call instead of a fault per page. */
-#define THUMP_READ_POPULATE  2u
+#define THUMP_READ_POPULATE 2u
+/* No reading: the ranges are populated, best effort, and keep their content. */
+#define THUMP_ONLY_TOUCH     4u
 #define THUMP_HUGE_PAGE_SIZE ((uint64_t)2 << 20)
 
 enum thump_tid_way {

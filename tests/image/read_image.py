@@ -232,6 +232,8 @@ RECORDS = {
     0x7468000F: ("tids", tids),
     0x74680010: ("guards", lambda r: r.list(named("u64 start end"))),
     0x74680011: ("sizes", named("u64 heap_bytes heap_max_bytes", "u32 processors")),
+    0x74680012: ("hot", lambda r: {name: r.list(named("u64 start end"))
+                                   for name in ("written", "read")}),
 }
 
 
@@ -296,12 +298,12 @@ def read_notes(data):
     return image
 
 
-def check_vouched(ranges):
+def check_ranges(name, ranges):
     """Pages, in ascending order, without overlaps."""
     at = 0
     for entry in ranges:
-        require(at <= entry["start"] < entry["end"] <= 2 ** 56 - PAGE, "VOUCHED is not sorted")
-        require(entry["start"] % PAGE == entry["end"] % PAGE == 0, "VOUCHED: whole pages")
+        require(at <= entry["start"] < entry["end"] <= 2 ** 56 - PAGE, f"{name} is not sorted")
+        require(entry["start"] % PAGE == entry["end"] % PAGE == 0, f"{name}: whole pages")
         at = entry["end"]
 
 
@@ -365,7 +367,9 @@ def read_bytes(data):
     require(image["seal"]["file_size"] == len(data), "file size")
     require(image["seal"]["hash"] == xxh3(data[:PAGE] + data[header["phoff"]:-8]), "seal")
     require(image["layout"]["zero_end"] == header["phoff"], "LAYOUT")
-    check_vouched(image.get("vouched", []))
+    check_ranges("VOUCHED", image.get("vouched", []))
+    for ranges in image.get("hot", {}).values():
+        check_ranges("HOT", ranges)
     check_tids(image.get("tids", {}).get("words", []))
     check_content(data, image)
     check_segments(rest, image)

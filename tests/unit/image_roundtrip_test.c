@@ -195,6 +195,41 @@ static void vouched_ranges_are_kept(void **state)
 			    f->model.nr_vouched * sizeof(*f->model.vouched));
 }
 
+/* A copy with another table of hot memory is the same image but for that; and once more. */
+static void a_hot_table_is_replaced(void **state)
+{
+	static struct thump_range written[] = { { 0x100000, 0x101000 }, { 0x200000, 0x203000 } };
+	static struct thump_range only_read[] = { { 0x104000, 0x110000 } };
+	const struct thump_hot tables[] = { { written, only_read, 2, 1 }, { written, NULL, 1, 0 } };
+	struct fixture *f = *state;
+	const struct thump_image_options options = { .path = f->path };
+
+	assert_int_equal(f->read->hot.nr_written + f->read->hot.nr_read, 0);
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(tables); i++) {
+		const uint64_t size = thump_image_size(f->image);
+		struct thump_image_writer *writer;
+		struct thump_err err = THUMP_ERR_INIT;
+		const struct thump_hot *hot;
+
+		assert_int_equal(
+			thump_image_write_hot(&options, f->image, &tables[i], &writer, &err), 0);
+		assert_int_equal(thump_image_commit(writer, &err), 0);
+		thump_image_writer_destroy(writer);
+		thump_image_destroy(f->image);
+		assert_int_equal(thump_image_open(f->path, &f->image, &err), 0);
+		assert_int_equal(thump_image_verify(f->image, NULL, NULL, &err), 0);
+		f->read = thump_image_model(f->image);
+		hot = &f->read->hot;
+		assert_int_equal(hot->nr_written, tables[i].nr_written);
+		assert_memory_equal(hot->written, written, hot->nr_written * sizeof(*written));
+		assert_int_equal(hot->nr_read, tables[i].nr_read);
+		assert_memory_equal(hot->read, only_read, hot->nr_read * sizeof(*only_read));
+		assert_int_equal(f->read->nr_vmas, f->model.nr_vmas);
+		assert_true(i == 0 ? thump_image_size(f->image) > size
+				   : thump_image_size(f->image) < size);
+	}
+}
+
 static void places_of_tids_are_kept(void **state)
 {
 	struct fixture *f = *state;
@@ -337,6 +372,7 @@ int main(void)
 		cmocka_unit_test(backings_are_kept),
 		cmocka_unit_test(descriptors_and_timers_are_kept),
 		cmocka_unit_test(vouched_ranges_are_kept),
+		cmocka_unit_test_setup_teardown(a_hot_table_is_replaced, set_up, tear_down),
 		cmocka_unit_test(places_of_tids_are_kept),
 		cmocka_unit_test(memory_is_kept),
 		cmocka_unit_test(content_of_backings_is_kept),

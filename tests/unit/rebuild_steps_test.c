@@ -346,6 +346,28 @@ static void test_only_vouched_parts_are_lazy(void **state)
 	assert_int_equal(rig->jobs.total_bytes, 64 * PAGE);
 }
 
+/* Of what is hot only the vouched part is touched, and nothing where memory is read. */
+static void test_hot_memory_is_touched(void **state)
+{
+	struct thump_range vouched = { BASE + 32 * PAGE, BASE + 96 * PAGE };
+	struct thump_range hot = { BASE + 90 * PAGE, BASE + 100 * PAGE };
+	struct rig *rig = *state;
+
+	rig->plan.memory = THUMP_MEMORY_LAZY;
+	rig->model.vouched = &vouched;
+	rig->model.nr_vouched = 1;
+	rig->model.hot = (struct thump_hot){ .written = &hot, .nr_written = 1 };
+	fill_vma(add_vma(rig, THUMP_VMA_ANON, 128, MAX_RW), 0x40000);
+	thump_hot_touches(&rig->plan, &rig->jobs);
+	assert_int_equal(rig->jobs.nr_touches, 1);
+	assert_int_equal(rig->jobs.touches[0].start, hot.start);
+	assert_int_equal(rig->jobs.touches[0].end, vouched.end);
+	thump_jobs_deinit(&rig->jobs);
+	rig->plan.memory = THUMP_MEMORY_EAGER;
+	thump_hot_touches(&rig->plan, &rig->jobs);
+	assert_int_equal(rig->jobs.nr_touches, 0);
+}
+
 static void test_nothing_is_lazy_without_a_voucher(void **state)
 {
 	struct rig *rig = *state;
@@ -708,6 +730,7 @@ int main(void)
 		TEST(test_lazy_maps_the_image),
 		TEST(test_lazy_lies_over_anonymous_memory),
 		TEST(test_only_vouched_parts_are_lazy),
+		TEST(test_hot_memory_is_touched),
 		TEST(test_nothing_is_lazy_without_a_voucher),
 		TEST(test_stacks_and_heap_are_never_lazy),
 		TEST(test_neighbours_in_the_file_are_one_job),
