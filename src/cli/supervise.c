@@ -260,6 +260,11 @@ static void drain_control(struct thump_supervise *sup, bool ended)
 			sup->note_seen = true;
 		else if (event.what == THUMP_INIT_STOPPED && !ended)
 			stop_like_program(sup, event.value);
+		else if (event.what == THUMP_INIT_FAILED)
+			fprintf(stderr,
+				"thump: the init of the program's pid namespace has failed, and "
+				"the program has ended with it: %s\n",
+				strerror(event.value));
 	}
 	if (got == 0)
 		thump_close_fd(&sup->control_fd);
@@ -274,8 +279,8 @@ static int wait_for_end(struct thump_supervise *sup, int *status_ret, struct thu
 		};
 		int ended;
 
-		if (poll(fds, THUMP_ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
-			return thump_fail_errno(err, "poll");
+		/* EINTR and ENOMEM pass; what there is to see is looked for all the same. */
+		(void)poll(fds, THUMP_ARRAY_SIZE(fds), -1);
 		/* Reaping comes after reading signals, as that may take a SIGCHLD. */
 		drain_signals(sup);
 		if (sup->control_fd >= 0)

@@ -81,6 +81,13 @@ static void drain_signals(const struct init *init)
 		handle_signal(init, &info);
 }
 
+/* The kernel ends the program with us. */
+_Noreturn static void fail(const struct init *init)
+{
+	tell(init, THUMP_INIT_FAILED, errno);
+	_exit(THUMP_PASSTHROUGH_BASE + THUMP_FAILED);
+}
+
 /* Reaps all there is; ends us when the program ended. */
 static void reap(const struct init *init)
 {
@@ -88,8 +95,7 @@ static void reap(const struct init *init)
 		siginfo_t info = { .si_pid = 0 };
 
 		if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG) < 0)
-			_exit(THUMP_PASSTHROUGH_BASE +
-			      THUMP_FAILED); /* ECHILD: nothing to stay for */
+			fail(init); /* ECHILD: nothing to stay for */
 		if (info.si_pid == 0)
 			return;
 		if (info.si_pid != init->program)
@@ -128,7 +134,7 @@ _Noreturn void thump_init_serve(pid_t program, int control_fd)
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	init.signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (init.signal_fd < 0)
-		_exit(THUMP_PASSTHROUGH_BASE + THUMP_FAILED);
+		fail(&init);
 	for (;;) {
 		struct pollfd fds[] = {
 			{ .fd = init.signal_fd, .events = POLLIN },
@@ -137,8 +143,9 @@ _Noreturn void thump_init_serve(pid_t program, int control_fd)
 
 		drain_signals(&init);
 		reap(&init);
-		if (poll(fds, THUMP_ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
-			_exit(THUMP_PASSTHROUGH_BASE + THUMP_FAILED);
+		/* poll(2), ENOMEM and EINTR pass; the program must not end for them. */
+		if (poll(fds, THUMP_ARRAY_SIZE(fds), -1) < 0)
+			continue;
 		if (fds[1].revents)
 			handle_control(&init);
 	}

@@ -112,8 +112,9 @@ static int listener_of(pid_t pid, int *shared_fd)
 /* ---- calls -------------------------------------------------------------------------------------
  */
 
-/* close(2) has always closed, brk(2) returns where the break is; these have no errors, or (futex)
- * none but EINTR that a C library could be asked to expect. */
+/* close(2) has always closed, brk(2) returns where the break is, those of signals know only wrong
+ * arguments; the others have no errors, or (futex) none but EINTR that a C library could be asked
+ * to expect. */
 static bool can_fail(const struct seccomp_data *data, int error)
 {
 	switch (data->nr) {
@@ -121,6 +122,8 @@ static bool can_fail(const struct seccomp_data *data, int error)
 	case SYS_close:
 	case SYS_exit:
 	case SYS_exit_group:
+	case SYS_rt_sigaction:
+	case SYS_rt_sigprocmask:
 	case SYS_rt_sigreturn:
 	case SYS_getpid:
 	case SYS_getppid:
