@@ -119,7 +119,7 @@ THUMP_MUST_CHECK int thump_rebuild_start(struct thump_plan *plan,
 enum thump_init_event_what {
 	THUMP_INIT_STOPPED = 1,	     /* the program was stopped by signal `value` (job control) */
 	THUMP_INIT_CHECKPOINTED = 2, /* it was checkpointed and is ended; base/note.h */
-	THUMP_INIT_FAILED = 3,	     /* the init ends, and the program with it; `value` is an errno */
+	THUMP_INIT_FAILED = 3, /* the init ends, and the program with it; `value` is an errno */
 };
 struct thump_init_event {
 	uint32_t what;
