@@ -49,12 +49,13 @@ bench:
 	@$(build) --target bench_helpers
 	@bench/bench --build $(BUILD) --json $(BUILD)/bench.json
 
-# Takes minutes for each service and JDK: JDKS="/usr/lib/jvm/A /usr/lib/jvm/B".
+# Takes a minute or two for each service and JDK: all that are installed, or JDKS="/usr/lib/jvm/A
+# /usr/lib/jvm/B". PUBLISH=yes puts the table into docs/performance.md.
 bench-applications: build-tests
 	@tools/install-deps bench
 	@$(build) --target bench_helpers --target apps
 	@bench/applications --build $(BUILD) --libraries $(BUILD)/jvm-libraries \
-		$(if $(JDKS),--jdk $(JDKS)) --json $(BUILD)/applications.json
+		$(if $(JDKS),--jdk $(JDKS)) $(if $(PUBLISH),--publish) --json $(BUILD)/applications.json
 
 install: all
 	@$(build) --target parts
