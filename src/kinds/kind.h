@@ -149,6 +149,15 @@ struct thump_late_owner {
 	struct f_owner_ex owner;
 };
 
+/* What only the new process can open, as it opens itself. */
+#define THUMP_OWN_PROC_MAX_BYTES 1024U
+struct thump_late_open {
+	uint32_t ofd_id;
+	const char *path;
+	int flags;
+	uint64_t pos;
+};
+
 struct thump_fd_rebuild {
 	const struct thump_model *model;
 	struct thump_image *image; /* to read carried content */
@@ -168,6 +177,8 @@ struct thump_fd_rebuild {
 	size_t nr_late_locks;
 	struct thump_late_owner *late_owners; /* the same */
 	size_t nr_late_owners;
+	struct thump_late_open *late_opens; /* the same */
+	size_t nr_late_opens;
 	/* From here on private to src/kinds; zero at the beginning. */
 	struct thump_backing_plan *plans; /* [backing_id], made by thump_check_fds */
 	int *kept_fds; /* [ofd_id] made by check already: the child may not, or need not; else -1 */

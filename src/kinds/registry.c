@@ -5,23 +5,12 @@
 /* clang-format off: one per line */
 static const struct thump_kind *const kinds[] = {
 	&thump_kind_memfd, /* a regular file, too */
-	&thump_kind_regular,
-	&thump_kind_directory,
-	&thump_kind_tty,
-	&thump_kind_pty,
-	&thump_kind_chardev,
-	&thump_kind_pipe,
-	&thump_kind_fifo,
-	&thump_kind_eventfd,
-	&thump_kind_epoll,
-	&thump_kind_timerfd,
-	&thump_kind_signalfd,
-	&thump_kind_inotify,
-	&thump_kind_pidfd,
-	&thump_kind_inet_socket,
-	&thump_kind_unix_socket,
-	&thump_kind_closed,
-	NULL,
+	&thump_kind_own_proc,	 &thump_kind_regular, &thump_kind_directory,
+	&thump_kind_tty,	 &thump_kind_pty,     &thump_kind_chardev,
+	&thump_kind_pipe,	 &thump_kind_fifo,    &thump_kind_eventfd,
+	&thump_kind_epoll,	 &thump_kind_timerfd, &thump_kind_signalfd,
+	&thump_kind_inotify,	 &thump_kind_pidfd,   &thump_kind_inet_socket,
+	&thump_kind_unix_socket, &thump_kind_closed,  NULL,
 };
 /* clang-format on */
 

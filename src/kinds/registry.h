@@ -9,6 +9,6 @@ extern const struct thump_kind thump_kind_regular, thump_kind_directory, thump_k
 	thump_kind_tty, thump_kind_pipe, thump_kind_eventfd, thump_kind_epoll, thump_kind_timerfd,
 	thump_kind_signalfd, thump_kind_inotify, thump_kind_memfd, thump_kind_inet_socket,
 	thump_kind_unix_socket, thump_kind_fifo, thump_kind_pidfd, thump_kind_pty,
-	thump_kind_closed;
+	thump_kind_own_proc, thump_kind_closed;
 
 #endif

@@ -11,14 +11,12 @@
  */
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
 #include "base/fd.h"
 #include "image/image.h"
@@ -100,27 +98,6 @@ static void backing_problem(struct thump_fd_rebuild *rb, uint32_t id, bool warni
 		rb->plans[id].how = THUMP_BACKING_MISFIT;
 }
 
-/* Files that the kernel makes up while they are read: there is no content to compare. */
-static bool is_made_up(int fd)
-{
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) < 0)
-		return false;
-	switch ((unsigned long)fs.f_type) {
-	case PROC_SUPER_MAGIC:
-	case SYSFS_MAGIC:
-	case CGROUP_SUPER_MAGIC:
-	case CGROUP2_SUPER_MAGIC:
-	case DEBUGFS_MAGIC:
-	case TRACEFS_MAGIC:
-	case SECURITYFS_MAGIC:
-		return true;
-	default:
-		return false;
-	}
-}
-
 /* Nanoseconds, device and inode of all agree: nobody wrote to it, so content need not be read. */
 static bool is_untouched(const struct thump_file_identity *recorded, const struct stat *st)
 {
@@ -160,7 +137,7 @@ static int compare_file(int fd, const struct thump_backing *backing, enum samene
 	if (fstat(fd, &st) < 0)
 		return thump_fail_errno(err, "fstat %s", backing->path);
 	*same_ret = SAME;
-	if (is_untouched(&backing->identity, &st) || is_made_up(fd))
+	if (is_untouched(&backing->identity, &st) || thump_identity_is_made_up(fd))
 		return 0;
 	if (!S_ISREG(st.st_mode))
 		thump_identity_from_stat(&st, &now);

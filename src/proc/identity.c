@@ -2,7 +2,9 @@
 #include "proc/identity.h"
 
 #include <elf.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -105,6 +107,26 @@ void thump_identity_from_stat(const struct stat *st, struct thump_file_identity 
 	};
 }
 
+bool thump_identity_is_made_up(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	switch ((unsigned long)fs.f_type) {
+	case PROC_SUPER_MAGIC:
+	case SYSFS_MAGIC:
+	case CGROUP_SUPER_MAGIC:
+	case CGROUP2_SUPER_MAGIC:
+	case DEBUGFS_MAGIC:
+	case TRACEFS_MAGIC:
+	case SECURITYFS_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* xxh3 of the first and last 64 KiB of the first size_bytes of the file, or of all of it when
  * they would overlap. -1 with errno. */
 static int edge_hash(int fd, uint64_t size_bytes, uint64_t *hash_ret)
@@ -129,7 +151,7 @@ int thump_identity_read(int fd, struct thump_file_identity *identity_ret, struct
 	if (fstat(fd, &st) < 0)
 		return thump_fail_errno(err, "fstat");
 	thump_identity_from_stat(&st, &identity);
-	if (S_ISREG(st.st_mode)) {
+	if (S_ISREG(st.st_mode) && !thump_identity_is_made_up(fd)) {
 		identity.build_id_len = thump_build_id_of_fd(fd, identity.build_id);
 		if (identity.build_id_len == 0 &&
 		    edge_hash(fd, identity.size_bytes, &identity.edge_hash) < 0)

@@ -18,6 +18,10 @@
 THUMP_MUST_CHECK int thump_identity_read(int fd, struct thump_file_identity *identity_ret,
 					 struct thump_err *err);
 
+/* Files that the kernel makes up while they are read (procfs, sysfs): there is no content to
+ * compare, their sizes are none, and reading some of them changes something. */
+bool thump_identity_is_made_up(int fd);
+
 /* Only what stat(2) tells: for files whose content does not matter (directories, devices). */
 void thump_identity_from_stat(const struct stat *st, struct thump_file_identity *identity_ret);
 

@@ -132,6 +132,41 @@ static void step_cloexec(const struct thump_model *model, struct thump_region *r
 	}
 }
 
+/* All others being closed, this is the number that open(2) gives. */
+static uint32_t lowest_free(const struct thump_model *model)
+{
+	uint32_t lowest = 0;
+
+	while (lowest < model->nr_fds && (uint32_t)model->fds[lowest].fd == lowest)
+		lowest++;
+	return lowest;
+}
+
+/* In the places that the child has kept for them. */
+static void step_late_opens(const struct thump_plan *plan, struct thump_region *region)
+{
+	const struct thump_model *model = plan->model;
+	const uint32_t free_fd = lowest_free(model);
+
+	for (size_t i = 0; i < plan->rb.nr_late_opens; i++) {
+		const struct thump_late_open *late = &plan->rb.late_opens[i];
+		const uint64_t path = thump_region_put(region, late->path, strlen(late->path) + 1);
+
+		thump_step_expect(THUMP_STEP(region, THUMP_WHAT_OPEN_OWN, SYS_openat,
+					     (uint64_t)(int64_t)AT_FDCWD, path,
+					     (uint64_t)late->flags),
+				  free_fd);
+		if (late->pos)
+			(void)THUMP_STEP(region, THUMP_WHAT_OPEN_OWN, SYS_lseek, free_fd, late->pos,
+					 SEEK_SET);
+		for (uint32_t k = 0; k < model->nr_fds; k++)
+			if (model->fds[k].ofd_id == late->ofd_id)
+				(void)THUMP_STEP(region, THUMP_WHAT_OPEN_OWN, SYS_dup3, free_fd,
+						 (uint64_t)model->fds[k].fd, 0);
+		(void)THUMP_STEP(region, THUMP_WHAT_OPEN_OWN, SYS_close, free_fd);
+	}
+}
+
 static void step_late_locks(const struct thump_fd_rebuild *rb, struct thump_region *region)
 {
 	for (size_t i = 0; i < rb->nr_late_locks; i++) {
@@ -177,6 +212,7 @@ void thump_process_finish(const struct thump_plan *plan, struct thump_region *re
 	const struct thump_process *process = &plan->model->process;
 
 	step_close_others(plan->model, region);
+	step_late_opens(plan, region);
 	step_cloexec(plan->model, region);
 	step_late_locks(&plan->rb, region);
 	step_late_owners(plan, region);

@@ -71,13 +71,14 @@ struct thump_region_needs thump_region_needs(const struct thump_plan *plan)
 			 count_extents(model) + (size_t)STEPS_PER_THREAD * model->nr_tasks +
 			 (size_t)STEPS_PER_TIMER * model->nr_timers + 2 * (size_t)model->nr_fds +
 			 plan->rb.nr_late_locks + 2 * plan->rb.nr_late_owners +
-			 model->process.nr_pending;
+			 3 * plan->rb.nr_late_opens + model->process.nr_pending;
 	needs.pool_bytes = POOL_OF_PROCESS + model->mm.auxv_size +
 			   (sizeof(struct thump_read_job) + sizeof(struct iovec)) *
 				   (count_pieces(model) + count_touches(model)) +
 			   128 * (size_t)model->nr_vmas + 128 * (size_t)model->nr_timers +
 			   sizeof(struct flock) * plan->rb.nr_late_locks +
 			   sizeof(uint64_t) * plan->rb.nr_late_owners +
+			   (size_t)(THUMP_OWN_PROC_MAX_BYTES + 32) * plan->rb.nr_late_opens +
 			   (size_t)model->process.nr_pending * sizeof(struct thump_siginfo) +
 			   MAX_HELPERS * POOL_PER_THREAD;
 	for (uint32_t i = 0; i < model->nr_tasks; i++) {

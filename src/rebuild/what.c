@@ -47,6 +47,7 @@ static const struct what_text texts[THUMP_NR_WHAT] = {
 	[THUMP_WHAT_CLOSE_FDS] = { "close helper descriptors", SHAPE_PLAIN },
 	[THUMP_WHAT_CLOEXEC] = { "set close-on-exec", SHAPE_PLAIN },
 	[THUMP_WHAT_FILE_LOCK] = { "take the POSIX lock on descriptor", SHAPE_FIRST },
+	[THUMP_WHAT_OPEN_OWN] = { "open a file of /proc/self", SHAPE_PLAIN },
 	[THUMP_WHAT_FILE_OWNER] = { "set who gets signals of descriptor", SHAPE_FIRST },
 	[THUMP_WHAT_RLIMIT] = { "set resource limit", SHAPE_PLAIN },
 	[THUMP_WHAT_TID_ADDRESS] = { "set the address of the tid", SHAPE_PLAIN },

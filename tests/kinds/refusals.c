@@ -292,6 +292,18 @@ static void make_pty_queues(int given)
 	refuse(terminal, "terminal\t5 bytes of input");
 }
 
+/* Of whoever started us. */
+static void make_proc_of_another(int given)
+{
+	char path[40];
+	int fd;
+
+	(void)given;
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", getppid());
+	fd = (int)MUST(open(path, O_RDONLY | O_CLOEXEC));
+	refuse(fd, "of another process");
+}
+
 static void make_device(int given)
 {
 	static const char *const devices[] = { "/dev/autofs", "/dev/kmsg", "/dev/fuse",
@@ -624,6 +636,7 @@ static const struct refusal all[] = {
 	{ "mqueue", make_mqueue },
 	{ "pty", make_pty },
 	{ "device", make_device },
+	{ "proc_of_another", make_proc_of_another },
 	{ "pty_queues", make_pty_queues },
 	{ "netlink", make_netlink },
 	{ "packet", make_packet },
