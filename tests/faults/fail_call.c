@@ -113,8 +113,8 @@ static int listener_of(pid_t pid, int *shared_fd)
  */
 
 /* close(2) has always closed, brk(2) returns where the break is, those of signals know only wrong
- * arguments; the others have no errors, or (futex) none but EINTR that a C library could be asked
- * to expect. */
+ * arguments, the C library has tried rseq(2) and robust lists when it began; the others have no
+ * errors, or (futex) none but EINTR that a C library could be asked to expect. */
 static bool can_fail(const struct seccomp_data *data, int error)
 {
 	switch (data->nr) {
@@ -122,6 +122,8 @@ static bool can_fail(const struct seccomp_data *data, int error)
 	case SYS_close:
 	case SYS_exit:
 	case SYS_exit_group:
+	case SYS_rseq:
+	case SYS_set_robust_list:
 	case SYS_rt_sigaction:
 	case SYS_rt_sigprocmask:
 	case SYS_rt_sigreturn:
