@@ -23,8 +23,39 @@ static int seal(int fd, struct thump_err *err)
 	return 0;
 }
 
+/* What a machine has left: meminfo of proc(5). */
+static uint64_t available_bytes(void)
+{
+	static const char name[] = "MemAvailable:";
+	auto_free char *text = NULL;
+	const char *at;
+
+	if (thump_slurp(AT_FDCWD, "/proc/meminfo", &text, NULL) < 0)
+		return UINT64_MAX;
+	at = strstr(text, name);
+	return at ? strtoull(at + strlen(name), NULL, 10) << 10 : UINT64_MAX;
+}
+
+/* A table of a few KiB can tell of terabytes: that must not cost other programs their memory. */
+static int check_memory(const struct pack_front *front, const struct thump_open_options *options,
+			struct thump_err *err)
+{
+	uint64_t needed = 0, available = available_bytes();
+
+	if (options->extent == THUMP_OPEN_META)
+		return 0;
+	for (uint32_t i = 0; i < front->head.nr_chunks; i++)
+		if (front->chunks[i].form != PACK_ZEROS)
+			needed += front->chunks[i].raw_size;
+	if (needed <= available)
+		return 0;
+	return thump_fail(
+		err, "unpacked it takes %" PRIu64 " MB of memory, and %" PRIu64 " MB are available",
+		needed / 1000000, available / 1000000);
+}
+
 static int unpack_into(struct pack_coming *coming, const struct thump_open_options *options, int fd,
-		       struct thump_packed_info *info_ret, struct thump_err *err)
+		       bool in_memory, struct thump_packed_info *info_ret, struct thump_err *err)
 {
 	struct pack_front front;
 	struct thump_packed_info info;
@@ -34,7 +65,9 @@ static int unpack_into(struct pack_coming *coming, const struct thump_open_optio
 	    pack_front_read(&coming->stream, options->keys, &front, err) < 0)
 		return -1;
 	info = pack_front_info(&front);
-	failed = pack_front_unlock(&front, options->keys, err);
+	failed = in_memory ? check_memory(&front, options, err) : 0;
+	if (!failed)
+		failed = pack_front_unlock(&front, options->keys, err);
 	if (!failed)
 		failed = pack_unpack_data(&coming->stream, &front, options, fd, err);
 	pack_front_deinit(&front);
@@ -85,7 +118,7 @@ static int open_in_memory(struct pack_coming *coming, const struct thump_open_op
 
 	if (fd < 0)
 		return thump_fail_errno(err, "memfd_create");
-	failed = pack_coming_is_packed(coming) ? unpack_into(coming, options, fd, &info, err)
+	failed = pack_coming_is_packed(coming) ? unpack_into(coming, options, fd, true, &info, err)
 					       : copy_into(coming, fd, err);
 	if (failed || seal(fd, err) < 0)
 		return thump_add_context(err, "image %s", coming->name);
@@ -152,7 +185,7 @@ static int unpack_file(struct pack_coming *coming, const struct thump_unpack_opt
 
 	if (!pack_coming_is_packed(coming))
 		return thump_damaged(err, "not a packed image");
-	if (unpack_into(coming, &all, file->fd, info_ret, err) < 0 ||
+	if (unpack_into(coming, &all, file->fd, false, info_ret, err) < 0 ||
 	    check_unpacked(file->fd, coming->name, info_ret, err) < 0)
 		return -1;
 	if (fchmod(file->fd, options->mode ? options->mode : 0400) < 0 || fsync(file->fd) < 0)

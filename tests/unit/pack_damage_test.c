@@ -338,6 +338,39 @@ static void announced_chunks_cost_no_memory(void **state)
 	assert_non_null(strstr(err.text, "ends early"));
 }
 
+/* Nor does a small file that tells of more than there is. */
+static void bombs_are_not_unpacked_into_memory(void **state)
+{
+	const uint32_t nr_chunks = 1u << 20;
+	struct pack_chunk *chunks = calloc(nr_chunks, sizeof(*chunks));
+	const struct pack_head head = { .version = PACK_VERSION,
+					.raw_size = (uint64_t)nr_chunks * PACK_CHUNK_BYTES,
+					.data_size = PACK_CHUNK_BYTES,
+					.nr_chunks = nr_chunks };
+	const struct thump_open_options options = { .extent = THUMP_OPEN_ALL };
+	auto_buf struct thump_buf buf = THUMP_BUF_INIT;
+	unsigned char digest[PACK_HASH_SIZE];
+	struct thump_err err = THUMP_ERR_INIT;
+	struct pack_fixture *f = *state;
+	struct thump_image *image;
+
+	assert_non_null(chunks);
+	for (uint32_t i = 0; i < nr_chunks; i++)
+		chunks[i] = (struct pack_chunk){ .raw_size = PACK_CHUNK_BYTES,
+						 .form = i ? PACK_SAME : PACK_PLAIN,
+						 .stored_size = i ? 0 : PACK_CHUNK_BYTES };
+	pack_head_encode(&buf, &head);
+	pack_table_encode(&buf, chunks, nr_chunks);
+	(void)crypto_generichash(digest, sizeof(digest), buf.bytes, buf.size_bytes, NULL, 0);
+	thump_buf_put(&buf, digest, sizeof(digest));
+	thump_buf_put_u32(&buf, 0);
+	pack_fixture_write(f->unpacked, buf.bytes, buf.size_bytes);
+	assert_int_equal(truncate(f->unpacked, (off_t)(buf.size_bytes + head.data_size)), 0);
+	assert_int_equal(thump_open(f->unpacked, &options, &image, NULL, &err), -1);
+	assert_non_null(strstr(err.text, "MB are available"));
+	free(chunks);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,6 +384,7 @@ int main(void)
 		cmocka_unit_test(lying_tables_are_damage),
 		cmocka_unit_test(another_version_is_refused),
 		cmocka_unit_test(announced_chunks_cost_no_memory),
+		cmocka_unit_test(bombs_are_not_unpacked_into_memory),
 	};
 
 	return cmocka_run_group_tests(tests, pack_fixture_small, pack_fixture_tear_down);
