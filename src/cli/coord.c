@@ -404,6 +404,17 @@ static const char *after_line(const char *answer, const char *word)
 	return strncmp(answer, word, len) == 0 && answer[len] == '\n' ? answer + len + 1 : NULL;
 }
 
+/* Who closes its socket for a capture hangs up on those who wait to be heard. */
+static int fail_without_outcome(pid_t pid, const char *answer, struct thump_err *err)
+{
+	if (!*answer)
+		return thump_fail(err,
+				  "process %d hung up without an answer: it has ended, or another "
+				  "checkpoint of it came first; then try again",
+				  pid);
+	return thump_fail(err, "process %d did not say how its hooks ended", pid);
+}
+
 int thump_coord_ask(pid_t pid, const char *question, uint64_t *addr_ret, struct thump_err *err)
 {
 	auto_close int fd = connect_to(pid);
@@ -427,7 +438,7 @@ int thump_coord_ask(pid_t pid, const char *question, uint64_t *addr_ret, struct 
 		return 0;
 	if (failed)
 		return thump_refuse(err, "process %d did not get ready: %s", pid, failed);
-	return thump_fail(err, "process %d did not say how its hooks ended", pid);
+	return fail_without_outcome(pid, answer, err);
 }
 
 /* ---- hooks for another engine ------------------------------------------------------------------
@@ -457,7 +468,7 @@ static int check_answer(pid_t pid, const char *answer, struct thump_problems *pr
 	    after_line(answer, THUMP_COORD_SAY_DONE))
 		return 0;
 	if (!failed && !broken)
-		return thump_fail(err, "process %d did not say how its hooks ended", pid);
+		return fail_without_outcome(pid, answer, err);
 	reasons = strdup(failed ? failed : broken);
 	if (!reasons)
 		return thump_fail_errno(err, "memory for what hooks say");

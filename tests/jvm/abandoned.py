@@ -12,7 +12,7 @@ import signal
 import subprocess
 
 from thumptest import java
-from thumptest.events import poll_until
+from thumptest.events import Failure, poll_until
 from thumptest.stand import AFTER, BEFORE, expect, finish, tell, write
 
 ASKER = pathlib.Path(__file__).resolve().parent / "asker.py"
@@ -81,6 +81,25 @@ def killed_in_hook(world, program, single_threaded):
     tell(program.process, "fine")
 
 
+def second(world, program):
+    """Another one that asks meanwhile is told that it was too late; the first has its image."""
+    tell(program.process, "hold")
+    words = [world.thump_path, "checkpoint", program.pid, "--leave-running", "-o"]
+    first = world.start([*words, world.path("first")], "first")
+    expect(program.process, *BEFORE[:2])
+    late = world.start([*words, world.path("late")], "late")
+    name = f"-{program.pid}\n"  # of the socket that listens, of the first one's, and of this one's
+    poll_until(world.deadline, "the second to have connected", lambda: True
+               if pathlib.Path("/proc/net/unix").read_text(encoding="utf-8").count(name) == 3
+               else None)
+    write(program.process, "fine")
+    expect(program.process, "fine", BEFORE[2], *AFTER)
+    if first.status() != 0 or late.status() != 1:
+        raise Failure(f"they ended with {first.status()} and {late.status()}")
+    if "another checkpoint of it came first" not in late.stderr_text():
+        raise Failure(f"the second was told: {late.stderr_text()}")
+
+
 def idle(world, program):
     """It lives on and does nothing."""
     asker = ask(world, program)
@@ -102,6 +121,7 @@ def test(world, options):
         killed_after_ready(world, program)
         killed_in_hook(world, program, False)
         killed_in_hook(world, program, True)
+        second(world, program)
     image = world.path("image")
     world.checkpoint(program.pid, image)
     expect(process, *BEFORE)
