@@ -153,6 +153,21 @@ static int capture_inside(struct thump_fd_capture *cap, const struct thump_fd_fa
 	return 0;
 }
 
+/* Nobody can open it again: its path is gone, or leads to somebody else's by now. */
+static int refuse_hung_up(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			  struct thump_access *access, struct thump_err *err)
+{
+	struct thump_tty_modes modes;
+	long result;
+
+	if (thump_tty_ask(access, TCGETS, &modes, sizeof(modes), &result, err) < 0)
+		return -1;
+	if (result == -EIO)
+		thump_refuse_fd(cap, facts, "terminal", "terminal %s: has hung up: cannot be saved",
+				facts->link);
+	return 0;
+}
+
 static int capture_state(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 			 uint8_t launcher, bool inside, struct thump_buf *record,
 			 struct thump_err *err)
@@ -167,7 +182,8 @@ static int capture_state(struct thump_fd_capture *cap, const struct thump_fd_fac
 		thump_buf_put_u8(record, false);
 	else if (thump_tty_capture_modes(&access, record, &there, err) < 0)
 		return -1;
-	if (inside && capture_inside(cap, facts, &access, &flags, err) < 0)
+	if (inside ? capture_inside(cap, facts, &access, &flags, err) < 0
+		   : launcher == NO_LAUNCHER && refuse_hung_up(cap, facts, &access, err) < 0)
 		return -1;
 	thump_buf_put_u8(record, flags);
 	thump_buf_put_u32(record, inside ? thump_pty_number(facts) : 0);

@@ -16,7 +16,7 @@
 #define PR_SET_VMA_ANON_NAME 0
 #endif
 
-static char *read_only, *no_access, *code, *big, *sparse, *untouched, *advised[4];
+static char *read_only, *no_access, *code, *big, *sparse, *untouched, *advised[5];
 
 static void make_protected(void)
 {
@@ -46,7 +46,8 @@ static void make_large(void)
 
 static void make_advised(void)
 {
-	static const int advice[] = { MADV_DONTFORK, MADV_DONTDUMP, MADV_NOHUGEPAGE, MADV_RANDOM };
+	static const int advice[] = { MADV_DONTFORK, MADV_DONTDUMP, MADV_NOHUGEPAGE, MADV_RANDOM,
+				      MADV_SEQUENTIAL };
 
 	for (size_t i = 0; i < NR_OF(advised); i++) {
 		advised[i] = must_mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, PRIV, -1, 0);

@@ -292,6 +292,19 @@ static void make_pty_queues(int given)
 	refuse(terminal, "terminal\t5 bytes of input");
 }
 
+/* Its master is closed. */
+static void make_hung_up_terminal(int given)
+{
+	int master = (int)MUST(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+	int terminal;
+
+	(void)given;
+	MUST(unlockpt(master));
+	terminal = (int)MUST(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+	MUST(close(master));
+	refuse(terminal, "terminal\thung up");
+}
+
 /* Of whoever started us. */
 static void make_proc_of_another(int given)
 {
@@ -636,6 +649,7 @@ static const struct refusal all[] = {
 	{ "mqueue", make_mqueue },
 	{ "pty", make_pty },
 	{ "device", make_device },
+	{ "hung_up_terminal", make_hung_up_terminal },
 	{ "proc_of_another", make_proc_of_another },
 	{ "pty_queues", make_pty_queues },
 	{ "netlink", make_netlink },
