@@ -4,10 +4,10 @@
  * neither the table, nor what the kernel knows of such calls.
  *
  * Pages that are written to are made by the new process's own threads while others are created,
- * before the program runs: one call for a range costs a third of the faults that it saves, and
- * those would come one by one in the first request. Pages that are only read are not mapped
- * beforehand: a fault maps 16 of them (fault_around_bytes in mm/memory.c), a populating call looks
- * at each. They are read ahead from a disk, if the image is not in memory.
+ * before the program runs: 1.4 us for each in a call for a range, where a fault that reads and one
+ * that writes are 3.5 us, and come one by one in the first request. Pages that are only read are
+ * not mapped beforehand: a fault maps 16 of them (fault_around_bytes in mm/memory.c), a populating
+ * call looks at each. They are read ahead from a disk, if the image is not in memory.
  */
 #include <fcntl.h>
 #include <sys/uio.h>
