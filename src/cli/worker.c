@@ -36,7 +36,7 @@ struct worker {
 	int cpu_level;
 	char runtime_name[sizeof(((struct thump_coord_page *)NULL)->runtime) + 1];
 	struct thump_worker_result result;
-	uint64_t start_ns, stopped_ns, told_ns; /* told_ns: progress was sent */
+	uint64_t start_ns, stopped_ns, resumed_ns, told_ns; /* told_ns: progress was sent */
 };
 
 /* ---- talking to the verb ------------------------------------------------------------------- */
@@ -221,7 +221,18 @@ static int check_before_commit(void *ctx, struct thump_err *err)
 	return check_cancelled(ctx, err);
 }
 
-/* What is in memory becomes the file. */
+static void resume_target(struct worker *worker)
+{
+	if (!worker->capture || worker->resumed_ns)
+		return;
+	thump_capture_resume(worker->capture);
+	worker->resumed_ns = thump_now_ns();
+}
+
+/*
+ * What is in memory becomes the file. A process that goes on whatever comes of that need not wait
+ * for it; one that waits for the outcome itself must, as that is written while it stands still.
+ */
 static int pack_image(struct worker *worker, struct thump_err *err)
 {
 	const struct thump_worker_options *options = worker->options;
@@ -240,6 +251,8 @@ static int pack_image(struct worker *worker, struct thump_err *err)
 	struct thump_image *image;
 	int failed;
 
+	if (options->leave_running && !options->coord_addr)
+		resume_target(worker);
 	if (thump_image_open_fd(fd, "in memory", &image, err) < 0)
 		return -1;
 	failed = thump_pack(image, &pack_options, &stats, err);
@@ -378,18 +391,15 @@ static void run(const struct thump_worker_options *options, int socket_fd)
 {
 	struct worker worker = { .options = options, .socket_fd = socket_fd };
 	struct thump_worker_message message = { .type = THUMP_WORKER_RESULT };
-	uint64_t resumed_ns;
 
 	worker.start_ns = thump_now_ns();
 	thump_keys_lock_again(options->keys);
 	thump_problems_init(&worker.problems);
 	set_outcome(&worker, checkpoint(&worker, &worker.result.err));
 	/* The target first, then what is left of an unfinished image: it waits for neither. */
-	if (worker.capture)
-		thump_capture_resume(worker.capture);
-	resumed_ns = thump_now_ns();
+	resume_target(&worker);
 	thump_image_writer_destroy(worker.writer);
-	worker.result.freeze_ns = worker.stopped_ns ? resumed_ns - worker.stopped_ns : 0;
+	worker.result.freeze_ns = worker.stopped_ns ? worker.resumed_ns - worker.stopped_ns : 0;
 	worker.result.total_ns = thump_now_ns() - worker.start_ns;
 	thump_capture_destroy(worker.capture);
 	thump_problems_deinit(&worker.problems);
