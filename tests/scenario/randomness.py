@@ -25,14 +25,17 @@ def status_of(pid, tid, key):
 
 def renewed(world, pid):
     """Waits until libthump's thread, where there is one, has done its work and sleeps again."""
+    def has_slept(tid):
+        if read(f"/proc/{pid}/task/{tid}/comm").strip() not in ("thump-watch", "thump"):
+            return True
+        return status_of(pid, tid, "State") == "S" and \
+            int(status_of(pid, tid, "voluntary_ctxt_switches")) > 0
+
     def attempt():
-        for tid in os.listdir(f"/proc/{pid}/task"):
-            if read(f"/proc/{pid}/task/{tid}/comm").strip() not in ("thump-watch", "thump"):
-                continue
-            if status_of(pid, tid, "State") != "S" or \
-                    int(status_of(pid, tid, "voluntary_ctxt_switches")) == 0:
-                return None
-        return True
+        try:
+            return all(map(has_slept, os.listdir(f"/proc/{pid}/task"))) or None
+        except FileNotFoundError:  # a thread that called hooks has just ended
+            return None
     poll_until(world.deadline, "libthump to renew generators", attempt)
 
 
