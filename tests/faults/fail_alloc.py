@@ -53,6 +53,7 @@ def test(world, options):
     for words in verbs(program, image, other):
         number = 1 + chance.randrange(options.every)
         while run(world, number, words):
+            world.forget_ended()
             number += options.every
             total += 1
             if other.exists():

@@ -183,7 +183,6 @@ class Restores:
             os.kill(pid, signal.SIGUSR2)
         if process.status() != 0:
             raise Failure(f"{number} {error}: the injector failed: {process.stderr_text()}")
-        process.close()
         report, said = Report(read(self.world.path("report"))), process.stderr_text()
         what = self.injector.describe(number, error, report)
         if pid == 0 and report.status == 0:
@@ -207,6 +206,7 @@ def test(world, options):
     outcomes = {}
     for done, (number, error) in enumerate(plan(count, options)):
         report, what = subject.fail(number, error)
+        world.forget_ended()
         outcomes[report.status] = outcomes.get(report.status, 0) + 1
         if done % LOOK_EVERY == 0:
             subject.look(what)

@@ -189,6 +189,12 @@ class World:
                           f"{process.stderr_text()}\n{output}")
         return status, output
 
+    def forget_ended(self):
+        """For tests that start thousands: gives up the descriptors of what has ended."""
+        for process in [each for each in self.processes if each.has_ended()]:
+            process.close()
+            self.processes.remove(process)
+
     # ---- thump's verbs ------------------------------------------------------------------
 
     def thump(self, *words, name=None, statuses=(0,), **options):
