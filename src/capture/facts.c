@@ -65,10 +65,13 @@ int thump_capture_smaps_before(struct thump_capture *cap, struct thump_err *err)
 {
 	if (!cap->options.only_check || read_smaps(cap, err) == 0)
 		return 0;
-	/* Who may not read it may not stop the target either, and that failure says why. */
-	if (err->sys_errno != EACCES)
-		return -1;
+	/* Who may not read it may not stop the target either, and that failure says why. And a
+	 * target that runs may change its mappings between two reads of the file, so that one
+	 * begins before the end of the last: then it is read after the stop. What fails for any
+	 * other reason fails there, too. */
 	*err = THUMP_ERR_INIT;
+	thump_arena_deinit(&cap->maps_arena);
+	thump_maps_init(&cap->maps, &cap->maps_arena);
 	return 0;
 }
 

@@ -23,7 +23,11 @@ static int found(void *ctx, uint64_t start, uint64_t end, bool guard, struct thu
 	struct touched *touched = ctx;
 	struct thump_range *last = touched->list + touched->count - 1;
 
-	if (guard)
+	/* What was told before is told again where the walk over page tables starts anew: it does
+	 * so at the beginning of one, and the process runs meanwhile. */
+	if (touched->count && start < last->end)
+		start = last->end;
+	if (guard || start >= end)
 		return 0;
 	if (touched->count > touched->first && start - last->end <= touched->gap_bytes) {
 		last->end = end;

@@ -15,6 +15,7 @@
 #include "image/hash.h"
 #include "image/note.h"
 #include "image/read.h"
+#include "image/rules.h"
 #include "image/writer.h"
 
 /* Where p_filesz stands in a program header; the first one is the PT_NOTE. */
@@ -120,8 +121,14 @@ int thump_image_write_hot(const struct thump_image_options *options,
 			  const struct thump_image *image, const struct thump_hot *hot,
 			  struct thump_image_writer **writer_ret, struct thump_err *err)
 {
-	struct thump_image_writer *writer = image_writer_create(options, err);
+	struct thump_image_writer *writer;
 
+	/* An image that breaks a rule could not be opened again: better say so now. */
+	if (image_check_hot(hot, err) < 0) {
+		err->code = THUMP_FAILED;
+		return thump_add_context(err, "the table does not fit the image format");
+	}
+	writer = image_writer_create(options, err);
 	if (writer && write_copy(writer->file.fd, image, hot, err) == 0 &&
 	    image_writer_finish(writer, options, err) == 0) {
 		*writer_ret = writer;

@@ -192,15 +192,11 @@ static int check_ranges(const char *what, const struct thump_range *ranges, uint
 	return 0;
 }
 
-static int check_hints(const struct thump_model *model, struct thump_err *err)
+int image_check_hot(const struct thump_hot *hot, struct thump_err *err)
 {
-	const struct thump_hot *hot = &model->hot;
-
-	return check_ranges("vouched", model->vouched, model->nr_vouched, err) < 0 ||
-			       check_ranges("hot", hot->written, hot->nr_written, err) < 0 ||
-			       check_ranges("hot", hot->read, hot->nr_read, err) < 0
-		       ? -1
-		       : 0;
+	if (check_ranges("hot", hot->written, hot->nr_written, err) < 0)
+		return -1;
+	return check_ranges("hot", hot->read, hot->nr_read, err);
 }
 
 /* Both lists are sorted. */
@@ -384,9 +380,10 @@ int image_check_model(const struct thump_model *model, struct thump_err *err)
 	/* Backings before what refers to them. */
 	if (check_counts(model, err) < 0 || check_process(model, err) < 0 ||
 	    check_tasks(model, err) < 0 || check_backings(model, err) < 0 ||
-	    check_vmas(model, err) < 0 || check_hints(model, err) < 0 ||
-	    check_guards(model, err) < 0 || check_tid_words(model, err) < 0 ||
-	    check_fds(model, err) < 0)
+	    check_vmas(model, err) < 0 ||
+	    check_ranges("vouched", model->vouched, model->nr_vouched, err) < 0 ||
+	    image_check_hot(&model->hot, err) < 0 || check_guards(model, err) < 0 ||
+	    check_tid_words(model, err) < 0 || check_fds(model, err) < 0)
 		return -1;
 	return 0;
 }

@@ -31,4 +31,7 @@ bool image_vma_shows_file(const struct thump_model *model, const struct thump_vm
 /* Everything but file offsets of extents. DAMAGED, naming the rule. */
 THUMP_MUST_CHECK int image_check_model(const struct thump_model *model, struct thump_err *err);
 
+/* The rules of the HOT record alone. */
+THUMP_MUST_CHECK int image_check_hot(const struct thump_hot *hot, struct thump_err *err);
+
 #endif

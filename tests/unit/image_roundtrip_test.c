@@ -230,6 +230,19 @@ static void a_hot_table_is_replaced(void **state)
 	}
 }
 
+static void a_hot_table_out_of_order_is_not_written(void **state)
+{
+	static struct thump_range behind[] = { { 0x200000, 0x203000 }, { 0x202000, 0x204000 } };
+	const struct thump_hot table = { .read = behind, .nr_read = 2 };
+	struct fixture *f = *state;
+	const struct thump_image_options options = { .path = f->path };
+	struct thump_image_writer *writer;
+	struct thump_err err = THUMP_ERR_INIT;
+
+	assert_int_equal(thump_image_write_hot(&options, f->image, &table, &writer, &err), -1);
+	assert_int_equal(err.code, THUMP_FAILED);
+}
+
 static void places_of_tids_are_kept(void **state)
 {
 	struct fixture *f = *state;
@@ -373,6 +386,7 @@ int main(void)
 		cmocka_unit_test(descriptors_and_timers_are_kept),
 		cmocka_unit_test(vouched_ranges_are_kept),
 		cmocka_unit_test_setup_teardown(a_hot_table_is_replaced, set_up, tear_down),
+		cmocka_unit_test(a_hot_table_out_of_order_is_not_written),
 		cmocka_unit_test(places_of_tids_are_kept),
 		cmocka_unit_test(memory_is_kept),
 		cmocka_unit_test(content_of_backings_is_kept),
