@@ -79,10 +79,11 @@ static int read_signatures(struct pack_stream *stream, struct pack_front *front,
 			   struct thump_err *err)
 {
 	unsigned char bytes[sizeof(uint32_t)];
-	struct thump_reader r = thump_reader_of(bytes, sizeof(bytes));
+	struct thump_reader r;
 
 	if (read_bytes(stream, bytes, sizeof(bytes), err) < 0)
 		return -1;
+	r = thump_reader_of(bytes, sizeof(bytes));
 	front->nr_signatures = thump_get_u32(&r);
 	if (front->nr_signatures > PACK_MAX_SIGNED)
 		return thump_damaged(err, "%" PRIu32 " signatures", front->nr_signatures);
