@@ -30,8 +30,7 @@
 extern "C" {
 #endif
 
-/* ---- hooks -------------------------------------------------------------------------------------
- */
+/* ---- hooks --------------------------------------------------------------------------------- */
 
 /* What other threads do while a hook runs. */
 enum thump_mode {
@@ -102,8 +101,7 @@ struct thump_registration *thump_register(const struct thump_hook *hook);
  * checkpoint that is under way, unless a hook calls it. NULL: nothing. */
 void thump_unregister(struct thump_registration *registration);
 
-/* ---- checkpoints -------------------------------------------------------------------------------
- */
+/* ---- checkpoints --------------------------------------------------------------------------- */
 
 struct thump_request {
 	size_t size_bytes; /* sizeof(struct thump_request) */
@@ -129,8 +127,7 @@ struct thump_request {
  */
 int thump_checkpoint(const struct thump_request *request);
 
-/* ---- copies ------------------------------------------------------------------------------------
- */
+/* ---- copies -------------------------------------------------------------------------------- */
 
 /*
  * A number that is another one in every process made from an image, at random; 0 in one that was
@@ -147,8 +144,7 @@ int thump_wait_generation(uint64_t seen, int timeout_ms);
  */
 int64_t thump_restore_time_ns(void);
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory -------------------------------------------------------------------------------- */
 
 /*
  * What thump may do with whole pages of private memory: addr and size_bytes are multiples of the

@@ -65,8 +65,7 @@ static int find_attach_socket(bool listener, struct sockaddr_un *name_ret)
 	return found;
 }
 
-/* ---- before a capture -------------------------------------------------------------------------
- */
+/* ---- before a capture ---------------------------------------------------------------------- */
 
 static bool is_listener_thread(const char *tid)
 {
@@ -118,8 +117,7 @@ void attach_close(void)
 	(void)close(fd);
 }
 
-/* ---- a checkpoint by jcmd ---------------------------------------------------------------------
- */
+/* ---- a checkpoint by jcmd ------------------------------------------------------------------ */
 
 static void *attach_main(void *arg)
 {

@@ -44,8 +44,7 @@ struct changes {
 	jfieldID head, adder;
 };
 
-/* ---- finding ------------------------------------------------------------------------------------
- */
+/* ---- finding ------------------------------------------------------------------------------- */
 
 static bool failed(JNIEnv *jni)
 {
@@ -260,8 +259,7 @@ void changes_find(struct agent *agent, JNIEnv *jni)
 	(void)(*jni)->PopLocalFrame(jni, NULL);
 }
 
-/* ---- the environment ----------------------------------------------------------------------------
- */
+/* ---- the environment ----------------------------------------------------------------------- */
 
 static jobject external(JNIEnv *jni, jclass class, jmethodID of, const char *bytes, size_t len)
 {
@@ -345,8 +343,7 @@ static void apply_environment(const struct agent *agent, JNIEnv *jni)
 		apply_variable(agent->changes, jni, at);
 }
 
-/* ---- the rest -----------------------------------------------------------------------------------
- */
+/* ---- the rest ------------------------------------------------------------------------------ */
 
 /* Read anew when it is asked for next; user.timezone is dealt with in Java (RestoreWords). */
 static void forget_time_zone(const struct changes *changes, JNIEnv *jni)

@@ -183,8 +183,7 @@ static void suspend_platform(struct agent *agent, JNIEnv *jni, jthread self,
 	free(results);
 }
 
-/* ---- critical regions ---------------------------------------------------------------------------
- */
+/* ---- critical regions ---------------------------------------------------------------------- */
 
 /* Waits for a thread that runs. It enters the next region microseconds after it has left one: to
  * sleep here would be to miss that. */
@@ -307,8 +306,7 @@ static bool has_virtual(const struct suspended_threads *suspended)
 	return suspended->virtual_too && suspended->nr_carriers > 0;
 }
 
-/* ---- draws --------------------------------------------------------------------------------------
- */
+/* ---- draws --------------------------------------------------------------------------------- */
 
 /* Returns whether anybody has gone on; *stuck_ret is who cannot be suspended elsewhere. */
 static bool lead_draws_out(struct agent *agent, JNIEnv *jni,
@@ -351,8 +349,7 @@ static char *lead_everybody_out(struct agent *agent, JNIEnv *jni, jthread self,
 		       : NULL;
 }
 
-/* ---- all of them --------------------------------------------------------------------------------
- */
+/* ---- all of them --------------------------------------------------------------------------- */
 
 char *threads_suspend(struct agent *agent, JNIEnv *jni)
 {

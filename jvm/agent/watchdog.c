@@ -86,8 +86,7 @@ struct watchdog {
 	struct hurry hurry;
 };
 
-/* ---- who waits for whom -------------------------------------------------------------------------
- */
+/* ---- who waits for whom -------------------------------------------------------------------- */
 
 struct wait {
 	jobject object; /* local references */
@@ -289,8 +288,7 @@ static char *describe_limit(struct watchdog *dog, JNIEnv *jni)
 	return fclose(out) == 0 ? text : NULL;
 }
 
-/* ---- looking ------------------------------------------------------------------------------------
- */
+/* ---- looking ------------------------------------------------------------------------------- */
 
 /* A virtual thread must be suspended for that (JVMTI 21, StopThread). */
 static void stop_thread(jvmtiEnv *jvmti, jthread thread, jobject exception)
@@ -358,8 +356,7 @@ static void look(struct watchdog *dog, JNIEnv *jni)
 	(void)(*jni)->PopLocalFrame(jni, NULL);
 }
 
-/* ---- too late for the capture -------------------------------------------------------------------
- */
+/* ---- too late for the capture -------------------------------------------------------------- */
 
 static bool hurries(const struct watchdog *dog)
 {
@@ -483,8 +480,7 @@ static void *watchdog_main(void *arg)
 	return NULL;
 }
 
-/* ---- from the requesting thread -----------------------------------------------------------------
- */
+/* ---- from the requesting thread ------------------------------------------------------------ */
 
 static jobject make_stuck(JNIEnv *jni)
 {

@@ -67,8 +67,7 @@ static bool peek(const struct thump_capture *cap, uint64_t addr, void *buf, size
 	return thump_target_read(cap->target, REMOTE(addr), buf, size_bytes, &ignored) == 0;
 }
 
-/* ---- what the kernel knows of each thread ----------------------------------------------------
- */
+/* ---- what the kernel knows of each thread -------------------------------------------------- */
 
 /* clone(2) and set_tid_address(2): glibc lets the kernel clear its own copy of the tid. */
 static int check_clear_child_tid(struct thump_capture *cap, const struct thump_task *task,
@@ -113,8 +112,7 @@ static int check_tasks(struct thump_capture *cap, struct thump_err *err)
 	return 0;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory -------------------------------------------------------------------------------- */
 
 static int add_record(struct thump_capture *cap, uint64_t self_addr, int32_t expected,
 		      struct thump_err *err)

@@ -111,8 +111,7 @@ struct checkpoint {
 	int signo; /* that cancelled it, or 0 */
 };
 
-/* ---- options -----------------------------------------------------------------------------------
- */
+/* ---- options ------------------------------------------------------------------------------- */
 
 /* Before the rules of files, which are read later. */
 static int add_fd_rule(struct checkpoint *checkpoint, enum thump_rule_action action,
@@ -228,8 +227,7 @@ static int parse(struct checkpoint *checkpoint, int argc, char **argv)
 	return status >= 0 ? status : parse_operands(checkpoint, argc, argv);
 }
 
-/* ---- listening ---------------------------------------------------------------------------------
- */
+/* ---- listening ----------------------------------------------------------------------------- */
 
 static void take_message(struct checkpoint *checkpoint, const struct thump_worker_message *message)
 {
@@ -343,8 +341,7 @@ static int run_worker(struct checkpoint *checkpoint, struct thump_err *err)
 	return checkpoint->have_result ? 0 : fail_without_result(checkpoint, err);
 }
 
-/* ---- reporting ---------------------------------------------------------------------------------
- */
+/* ---- reporting ----------------------------------------------------------------------------- */
 
 static double ms(uint64_t ns)
 {

@@ -23,8 +23,7 @@
  * tried. There is nothing to wait for. */
 enum { CONNECT_TRIES = 400, CONNECT_PAUSE_NS = 5000000, EXPLAIN_TIMEOUT_S = 30 };
 
-/* ---- the page ----------------------------------------------------------------------------------
- */
+/* ---- the page ------------------------------------------------------------------------------ */
 
 static bool transfer(pid_t pid, uint64_t addr, void *buf, size_t size_bytes, bool write)
 {
@@ -82,8 +81,7 @@ int thump_coord_refusals(pid_t pid, const struct thump_coord_page *page, char **
 	return 0;
 }
 
-/* ---- ranges ------------------------------------------------------------------------------------
- */
+/* ---- ranges -------------------------------------------------------------------------------- */
 
 /* Page tables of 8 GiB could not be scattered more. */
 #define MAX_RANGES	     ((uint32_t)1 << 20)
@@ -147,8 +145,7 @@ int thump_coord_ranges(pid_t pid, const struct thump_coord_page *page, uint32_t 
 	return 0;
 }
 
-/* ---- the outcome -------------------------------------------------------------------------------
- */
+/* ---- the outcome --------------------------------------------------------------------------- */
 
 /* Our pid means something to the program only in the same pid namespace. */
 static bool same_pid_namespace(pid_t pid)
@@ -247,8 +244,7 @@ void thump_coord_finish(pid_t pid, uint64_t addr, const struct thump_err *err,
 			   sizeof(state));
 }
 
-/* ---- the socket --------------------------------------------------------------------------------
- */
+/* ---- the socket ---------------------------------------------------------------------------- */
 
 /* The pid that a process itself knows, in the innermost of its pid namespaces; -1: it is gone. */
 static pid_t own_pid_of(pid_t pid)
@@ -441,8 +437,7 @@ int thump_coord_ask(pid_t pid, const char *question, uint64_t *addr_ret, struct 
 	return fail_without_outcome(pid, answer, err);
 }
 
-/* ---- hooks for another engine ------------------------------------------------------------------
- */
+/* ---- hooks for another engine -------------------------------------------------------------- */
 
 /* Reasons of all hooks of a large program. */
 enum { ANSWER_ROOM = 1 << 18 };
@@ -505,8 +500,7 @@ int thump_coord_hooks(pid_t pid, const char *question, struct thump_problems *pr
 	return check_answer(pid, answer, problems, err);
 }
 
-/* ---- who holds what ----------------------------------------------------------------------------
- */
+/* ---- who holds what ------------------------------------------------------------------------ */
 
 static void add_holder(struct thump_problems *problems, int fd, const char *holder)
 {

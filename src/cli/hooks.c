@@ -53,8 +53,7 @@ struct hooks {
 	uint64_t limit_ns; /* 0: not said */
 };
 
-/* ---- options -----------------------------------------------------------------------------------
- */
+/* ---- options ------------------------------------------------------------------------------- */
 
 static int parse_limit(struct hooks *hooks, const char *text)
 {
@@ -111,8 +110,7 @@ static int parse(struct hooks *hooks, int argc, char **argv)
 	return status < 0 ? parse_operands(hooks, argc, argv) : status;
 }
 
-/* ---- doing ------------------------------------------------------------------------------------
- */
+/* ---- doing --------------------------------------------------------------------------------- */
 
 static int ask(const struct hooks *hooks, struct thump_problems *problems, struct thump_err *err)
 {

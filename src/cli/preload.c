@@ -52,8 +52,7 @@ static bool has(const struct file *file, uint64_t offset, uint64_t size_bytes)
 	return offset <= file->size_bytes && size_bytes <= file->size_bytes - offset;
 }
 
-/* ---- ELF ---------------------------------------------------------------------------------------
- */
+/* ---- ELF ----------------------------------------------------------------------------------- */
 
 static bool elf_header(const struct file *file, Elf64_Ehdr *ehdr_ret)
 {
@@ -151,8 +150,7 @@ static bool needs_sanitizer(const struct file *file, const Elf64_Ehdr *ehdr)
 	return false;
 }
 
-/* ---- glibc -------------------------------------------------------------------------------------
- */
+/* ---- glibc --------------------------------------------------------------------------------- */
 
 /* The highest N after any `prefix` in the file, which is followed by a number; -1: none. */
 static long highest_after(const struct file *file, const char *prefix)
@@ -182,8 +180,7 @@ static bool loader_takes(const char *loader_path, const struct file *library)
 		       highest_after(library, "GLIBC_2.");
 }
 
-/* ---- the command -------------------------------------------------------------------------------
- */
+/* ---- the command --------------------------------------------------------------------------- */
 
 /* As execvp(3) finds it; NULL: not at all. */
 static const char *find_command(struct thump_arena *arena, const char *command)

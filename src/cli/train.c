@@ -76,8 +76,7 @@ enum {
 	OPT_MODE,
 };
 
-/* ---- the command line -------------------------------------------------------------------------
- */
+/* ---- the command line ---------------------------------------------------------------------- */
 
 static int take_moment(struct train *train, const char *option, const char *prefix)
 {
@@ -167,8 +166,7 @@ static int parse(struct train *train, int argc, char **argv)
 	return -1;
 }
 
-/* ---- the process that restores and supervises -------------------------------------------------
- */
+/* ---- the process that restores and supervises ---------------------------------------------- */
 
 /* What the parent is told once the program runs. */
 struct started {
@@ -219,8 +217,7 @@ _Noreturn static void restore_main(const struct train *train, int told_fd, pid_t
 	_exit(err.code);
 }
 
-/* ---- one run -----------------------------------------------------------------------------------
- */
+/* ---- one run ------------------------------------------------------------------------------- */
 
 /* The child's code, once it has ended. */
 static int reap(struct train *train)
@@ -342,8 +339,7 @@ static int look(struct train *train, const struct thump_model *model, struct thu
 	return failed ? -1 : 0;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------
- */
+/* ---- all of it ----------------------------------------------------------------------------- */
 
 static uint64_t bytes_of(const struct thump_range *ranges, uint32_t count)
 {

@@ -106,8 +106,7 @@ static int check_cancelled(const struct worker *worker, struct thump_err *err)
 	return cancelled(worker) ? thump_fail(err, "cancelled; the process runs on") : 0;
 }
 
-/* ---- the page source: the capture's, with a way out --------------------------------------------
- */
+/* ---- the page source: the capture's, with a way out ---------------------------------------- */
 
 static int read_memory(void *ctx, uint64_t addr, void *buf, size_t size_bytes,
 		       struct thump_err *err)
@@ -140,8 +139,7 @@ static int settle(void *ctx, struct thump_err *err)
 	return thump_capture_settle(worker->capture, err);
 }
 
-/* ---- steps -------------------------------------------------------------------------------------
- */
+/* ---- steps --------------------------------------------------------------------------------- */
 
 /* The program stands still now. One that gave us up before is in the middle of something else, and
  * what it told of its memory is not true any more. */
@@ -436,8 +434,7 @@ static void run_detached(const struct thump_worker_options *options, pid_t verb)
 	run(&own, -1);
 }
 
-/* ---- both ends ---------------------------------------------------------------------------------
- */
+/* ---- both ends ----------------------------------------------------------------------------- */
 
 int thump_worker_start(const struct thump_worker_options *options, int *socket_ret, pid_t *pid_ret,
 		       struct thump_err *err)

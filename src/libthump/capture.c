@@ -14,8 +14,7 @@
 #include "coord/wait.h"
 #include "libthump/library.h"
 
-/* ---- thump(1) ----------------------------------------------------------------------------------
- */
+/* ---- thump(1) ------------------------------------------------------------------------------ */
 
 static bool is_there(const char *path)
 {
@@ -98,8 +97,7 @@ static int start_engine(const struct library *lib, const struct round *round, bo
 	return thump_coord_spawn(argv, &round->actions);
 }
 
-/* ---- the page ----------------------------------------------------------------------------------
- */
+/* ---- the page ------------------------------------------------------------------------------ */
 
 static void begin_page(struct library *lib, const struct round *round)
 {

@@ -136,8 +136,7 @@ THUMP_EXPORT int thump_wait_generation(uint64_t seen, int timeout_ms)
 	}
 }
 
-/* ---- getpid(2) ---------------------------------------------------------------------------------
- */
+/* ---- getpid(2) ----------------------------------------------------------------------------- */
 
 /* Names of the libraries that take another pid for "I am a copy", and use it for nothing else. */
 static bool asks_for_copies(const char *path)
@@ -174,8 +173,7 @@ THUMP_EXPORT pid_t getpid(void)
 	return (pid_t)(((uint32_t)number & NO_PID_MASK) | NO_PID_BIT);
 }
 
-/* ---- the beginning -----------------------------------------------------------------------------
- */
+/* ---- the beginning ------------------------------------------------------------------------- */
 
 /* Renews what only a thread of the process itself can reach. */
 static void *watch_main(void *arg)

@@ -32,8 +32,7 @@ struct hook_caller {
 	size_t nr_hooks;
 };
 
-/* ---- the thread --------------------------------------------------------------------------------
- */
+/* ---- the thread ---------------------------------------------------------------------------- */
 
 static void call(struct hook_caller *caller)
 {
@@ -92,8 +91,7 @@ static void *caller_main(void *arg)
 	return NULL;
 }
 
-/* ---- who waits for it --------------------------------------------------------------------------
- */
+/* ---- who waits for it ---------------------------------------------------------------------- */
 
 struct hook_caller *hook_caller_create(struct library *lib)
 {

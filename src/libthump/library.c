@@ -24,8 +24,7 @@ struct library *library(void)
 	return &the_library;
 }
 
-/* ---- serving -----------------------------------------------------------------------------------
- */
+/* ---- serving ------------------------------------------------------------------------------- */
 
 /* On the stack of who starts it, who waits until the tid is there. */
 struct start {
@@ -98,8 +97,7 @@ int library_serve_locked(struct library *lib)
 	return error;
 }
 
-/* ---- hooks -------------------------------------------------------------------------------------
- */
+/* ---- hooks --------------------------------------------------------------------------------- */
 
 static bool is_known(const struct thump_hook *hook)
 {
@@ -186,8 +184,7 @@ bool library_is_hook_thread_locked(const struct library *lib)
 	return lib->has_hook_thread && pthread_equal(lib->hook_thread, pthread_self());
 }
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory -------------------------------------------------------------------------------- */
 
 static bool overlaps(const struct library *lib, uint64_t start, uint64_t end, uint32_t advice)
 {
@@ -261,8 +258,7 @@ THUMP_EXPORT void thump_forget(void *addr, size_t size_bytes)
 	(void)pthread_mutex_unlock(&lib->lock);
 }
 
-/* ---- fork --------------------------------------------------------------------------------------
- */
+/* ---- fork ---------------------------------------------------------------------------------- */
 
 /* The child has neither the threads nor the socket; hooks are its parent's. What they lie in is
  * left where it is: the locks of malloc(3) may be taken. */

@@ -67,16 +67,14 @@ bool library_is_hook_thread_locked(const struct library *lib);
 /* In a child of fork(2), on its only thread. */
 void library_forget_in_child(void);
 
-/* ---- generation.c ------------------------------------------------------------------------------
- */
+/* ---- generation.c -------------------------------------------------------------------------- */
 
 /* In a process restored by an engine that leaves MADV_WIPEONFORK memory as it was. */
 void generation_renew(void);
 /* Sees whether this is a copy, and is done with it when that has been seen before. */
 void generation_look(void);
 
-/* ---- generators.c ------------------------------------------------------------------------------
- */
+/* ---- generators.c -------------------------------------------------------------------------- */
 
 /* Gives new state to the random generators of the libraries that are there. It takes their locks.
  */
@@ -84,8 +82,7 @@ void generators_renew(void);
 /* Whether generators of the executable itself need a thread to be renewed. */
 bool generators_need_thread(void);
 
-/* ---- park.c ------------------------------------------------------------------------------------
- */
+/* ---- park.c -------------------------------------------------------------------------------- */
 
 /* Chooses the signal, once. 0 or an errno. With the library's lock held. */
 int park_prepare(void);
@@ -95,8 +92,7 @@ bool park_all(const pid_t *but, size_t nr_but, char *why, size_t why_size_bytes)
 /* Lets them go. */
 void park_release(void);
 
-/* ---- round.c ----------------------------------------------------------------------------------
- */
+/* ---- round.c ------------------------------------------------------------------------------- */
 
 /* One checkpoint: hooks, capture, hooks. */
 struct round {
@@ -138,8 +134,7 @@ bool round_look(struct library *lib, struct round *round);
 /* Path of thump(1), in `path`; false: there is none. */
 bool engine_find(const char *wanted, char *path, size_t size_bytes);
 
-/* ---- hooks.c -----------------------------------------------------------------------------------
- */
+/* ---- hooks.c ------------------------------------------------------------------------------- */
 
 /* Its thread; NULL with errno. */
 struct hook_caller *hook_caller_create(struct library *lib);
@@ -152,8 +147,7 @@ bool hooks_before(struct round *round, size_t from, size_t to, bool stop_at_firs
 /* Calls `after` of those of [from, to) that are due, last first. */
 void hooks_after(struct round *round, size_t from, size_t to, enum thump_outcome outcome);
 
-/* ---- server.c ----------------------------------------------------------------------------------
- */
+/* ---- server.c ------------------------------------------------------------------------------ */
 
 void *server_main(void *arg);
 

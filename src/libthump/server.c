@@ -13,8 +13,7 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-/* ---- through the socket ------------------------------------------------------------------------
- */
+/* ---- through the socket -------------------------------------------------------------------- */
 
 static void refuse(int fd, const char *reasons)
 {
@@ -112,8 +111,7 @@ void *server_main(void *arg)
 	return NULL; /* no socket is to be had: thump_checkpoint() still works */
 }
 
-/* ---- by the program ----------------------------------------------------------------------------
- */
+/* ---- by the program ------------------------------------------------------------------------ */
 
 static bool is_known(const struct thump_request *request)
 {

@@ -136,8 +136,7 @@ int pack_cipher_create(const struct thump_keys *keys, struct pack_head *head,
 	return 0;
 }
 
-/* ---- unwrapping -------------------------------------------------------------------------------
- */
+/* ---- unwrapping ---------------------------------------------------------------------------- */
 
 static bool is_right(const struct pack_cipher *cipher, const struct pack_head *head)
 {
@@ -238,8 +237,7 @@ int pack_cipher_open(const struct thump_keys *keys, const struct pack_head *head
 	return 0;
 }
 
-/* ---- chunks ------------------------------------------------------------------------------------
- */
+/* ---- chunks -------------------------------------------------------------------------------- */
 
 #define PLACE_BYTES (PACK_ID_SIZE + 24)
 

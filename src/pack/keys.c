@@ -167,8 +167,7 @@ int thump_keys_add(struct thump_keys *keys, enum thump_key_kind kind, const char
 	return add_lines(keys, kind, text, path_or_word, err);
 }
 
-/* ---- passphrases ------------------------------------------------------------------------------
- */
+/* ---- passphrases --------------------------------------------------------------------------- */
 
 static int take_passphrase(struct thump_keys *keys, int fd, const char *name, struct thump_err *err)
 {
@@ -215,8 +214,7 @@ bool thump_keys_encrypt(const struct thump_keys *keys)
 	return keys && (keys->count[THUMP_KEY_RECIPIENT] || keys->passphrase_len);
 }
 
-/* ---- new ones ---------------------------------------------------------------------------------
- */
+/* ---- new ones ------------------------------------------------------------------------------ */
 
 static void key_text(enum thump_key_kind kind, const unsigned char key[THUMP_KEY_BYTES],
 		     char text[THUMP_KEY_WORD_MAX])

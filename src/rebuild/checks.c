@@ -142,8 +142,7 @@ int thump_check_machine(struct thump_plan *plan, struct thump_problems *problems
 	return thump_check_vdso(plan, problems, err);
 }
 
-/* ---- whose image, whose process ----------------------------------------------------------------
- */
+/* ---- whose image, whose process ------------------------------------------------------------ */
 
 void thump_check_owner(struct thump_plan *plan, struct thump_problems *problems)
 {
@@ -239,8 +238,7 @@ void thump_check_ids(struct thump_plan *plan, struct thump_problems *problems)
 	}
 }
 
-/* ---- files -------------------------------------------------------------------------------------
- */
+/* ---- files --------------------------------------------------------------------------------- */
 
 static void check_exe_identity(const struct thump_plan *plan, struct thump_problems *problems)
 {
@@ -489,8 +487,7 @@ int thump_check_memory(struct thump_plan *plan, struct thump_problems *problems,
 	return plan->memory == THUMP_MEMORY_EAGER ? 0 : verify_mapped(plan, err);
 }
 
-/* ---- limits, scheduling -----------------------------------------------------------------------
- */
+/* ---- limits, scheduling -------------------------------------------------------------------- */
 
 static const char *const rlimit_names[THUMP_NR_RLIMITS] = {
 	[RLIMIT_CPU] = "cpu",		[RLIMIT_FSIZE] = "fsize",

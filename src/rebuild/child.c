@@ -158,8 +158,7 @@ static int become(const struct thump_plan *plan, enum thump_pid_way tid_way,
 	return thump_caps_before_exec(final, tid_way, err);
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------
- */
+/* ---- all of it ----------------------------------------------------------------------------- */
 
 static int wait_for_go(int go_fd, struct thump_err *err)
 {

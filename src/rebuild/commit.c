@@ -12,8 +12,7 @@
 
 #define GATHER_TIMEOUT_MS 10000
 
-/* ---- calls through the target's own memory ----------------------------------------------------
- */
+/* ---- calls through the target's own memory ------------------------------------------------- */
 
 struct caller {
 	const struct thump_model *model;
@@ -50,8 +49,7 @@ static int find_insn(struct caller *caller, struct thump_err *err)
 	return 0;
 }
 
-/* ---- what the blob could not do itself ---------------------------------------------------------
- */
+/* ---- what the blob could not do itself ----------------------------------------------------- */
 
 /* The blob's last trap has reset the disposition of SIGTRAP if it was SIG_IGN. */
 static int set_trap_action(struct caller *caller, struct thump_err *err)
@@ -122,8 +120,7 @@ static int unmap_region(struct caller *caller, uint64_t region_end, struct thump
 		    (const uint64_t[6]){ start, region_end - start }, err);
 }
 
-/* ---- registers
- * ----------------------------------------------------------------------------------- */
+/* ---- registers ----------------------------------------------------------------------------- */
 
 /* The tid as the thread itself sees it: pid 1 of a fresh namespace is traced from outside. */
 static int32_t own_tid(const struct caller *caller, pid_t tid)

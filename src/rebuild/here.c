@@ -29,8 +29,7 @@
 /* Less than this is checked at once: starting a thread takes as long. */
 #define VERIFY_THREAD_BYTES ((uint64_t)1 << 20)
 
-/* ---- checking what is read ----------------------------------------------------------------------
- */
+/* ---- checking what is read ----------------------------------------------------------------- */
 
 struct verifier {
 	struct thump_image *image;
@@ -151,8 +150,7 @@ static void verifier_deinit(struct verifier *verifier)
 	thump_free_ptr(&verifier->ranges);
 }
 
-/* ---- state of one attempt -----------------------------------------------------------------------
- */
+/* ---- state of one attempt ------------------------------------------------------------------ */
 
 struct attempt {
 	struct thump_plan *plan;
@@ -194,8 +192,7 @@ static void set_clock_shift(struct thump_plan *plan, const struct thump_rebuild_
 	plan->rb.boottime_shift_ns = (int64_t)(clock_ns(CLOCK_BOOTTIME) - machine->boottime_ns);
 }
 
-/* ---- fork and exec
- * --------------------------------------------------------------------------------- */
+/* ---- fork and exec ------------------------------------------------------------------------- */
 
 /* The child's own words where it left some. */
 static int child_failed(const struct attempt *attempt, struct thump_err *err)
@@ -270,8 +267,7 @@ static int start_child(struct attempt *attempt, enum thump_pid_way tid_way,
 	return 0;
 }
 
-/* ---- the blob
- * ---------------------------------------------------------------------------------------- */
+/* ---- the blob ------------------------------------------------------------------------------ */
 
 /* Where exec put the vdso: the kernel tells in the auxiliary vector. */
 static int find_vdso(const struct attempt *attempt, uint64_t *vdso_ret, struct thump_err *err)
@@ -414,8 +410,7 @@ static int run_blob(struct attempt *attempt, struct thump_err *err)
 				   err);
 }
 
-/* ---- all of it
- * ----------------------------------------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------------------------- */
 
 static int write_steps(struct attempt *attempt, enum thump_pid_way tid_way,
 		       const struct thump_caps *caps, struct thump_err *err)

@@ -36,8 +36,7 @@ void thump_hot_touches(const struct thump_plan *plan, struct thump_jobs *jobs)
 	}
 }
 
-/* ---- from a disk ------------------------------------------------------------------------------
- */
+/* ---- from a disk --------------------------------------------------------------------------- */
 
 static void read_ahead_extent(int fd, const struct thump_extent *extent,
 			      const struct thump_range *ranges, uint32_t count)

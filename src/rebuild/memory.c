@@ -394,8 +394,7 @@ static uint32_t view_prot(const struct thump_memory *memory, const struct thump_
 							  : vma->prot | PROT_READ | PROT_WRITE;
 }
 
-/* ---- all mappings -----------------------------------------------------------------------------
- */
+/* ---- all mappings -------------------------------------------------------------------------- */
 
 static bool describe_run(const struct thump_memory *memory, uint32_t index, struct run *run)
 {
@@ -531,8 +530,7 @@ static void step_name(struct thump_region *region, const struct thump_vma *vma)
 				  PR_SET_VMA_ANON_NAME, vma->start, vma->end - vma->start, name));
 }
 
-/* ---- content ----------------------------------------------------------------------------------
- */
+/* ---- content ------------------------------------------------------------------------------- */
 
 static bool may_have_huge_pages(const struct thump_plan *plan, const struct thump_vma *vma)
 {

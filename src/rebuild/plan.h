@@ -187,8 +187,7 @@ void thump_undo_fds_as_program(struct thump_plan *plan);
 /* What the region of this plan needs. */
 struct thump_region_needs thump_region_needs(const struct thump_plan *plan);
 
-/* ---- the child before its exec ----------------------------------------------------------------
- */
+/* ---- the child before its exec ------------------------------------------------------------- */
 
 /* Becomes the target's executable; never returns. Errors go to region->child_err. */
 _Noreturn void thump_child_main(struct thump_plan *plan, enum thump_pid_way tid_way,
@@ -201,8 +200,7 @@ static inline bool thump_limit_is_raised(uint32_t resource)
 	return resource != RLIMIT_STACK && resource != RLIMIT_CORE && resource != RLIMIT_CPU;
 }
 
-/* ---- checks of the plan ------------------------------------------------------------------------
- */
+/* ---- checks of the plan -------------------------------------------------------------------- */
 
 /* Each adds its misfits to problems and decides its part of the plan; -1 is for failures of thump
  * or the kernel. */

@@ -220,8 +220,7 @@ void thump_process_finish(const struct thump_plan *plan, struct thump_region *re
 		thump_step_queue(region, &process->pending[i], false);
 }
 
-/* ---- finish: clocks and limits ----------------------------------------------------------------
- */
+/* ---- finish: clocks and limits ------------------------------------------------------------- */
 
 static void step_itimers(const struct thump_model *model, struct thump_region *region)
 {

@@ -194,8 +194,7 @@ void thump_caps_steps(const struct thump_task *task, const struct thump_plan *pl
 				 (uint64_t)task->pdeathsig);
 }
 
-/* ---- all threads but the leader ----------------------------------------------------------------
- */
+/* ---- all threads but the leader ------------------------------------------------------------ */
 
 struct creation {
 	const struct thump_task *task;

@@ -34,8 +34,7 @@
 #define PLACE_START	  UINT64_C(0x80000000000)
 #define PLACE_RANDOM_MASK ((UINT64_C(1) << 27) - 1)
 
-/* ---- what the kernel maps ---------------------------------------------------------------------
- */
+/* ---- what the kernel maps ------------------------------------------------------------------ */
 
 static bool is_kernel_mapping(const struct thump_map *map)
 {
@@ -116,8 +115,7 @@ static bool same_shape(const struct thump_model *model, const struct thump_kerne
 	return at == own->count;
 }
 
-/* ---- exported functions; the bytes may be anybody's -------------------------------------------
- */
+/* ---- exported functions; the bytes may be anybody's ---------------------------------------- */
 
 struct vdso {
 	const unsigned char *bytes;
@@ -257,8 +255,7 @@ static uint64_t find_function(const struct vdso *vdso, const char *name)
 	return 0;
 }
 
-/* ---- the bridge from the old to the new one ----------------------------------------------------
- */
+/* ---- the bridge from the old to the new one ------------------------------------------------ */
 
 /* No other function begins in the bytes that are overwritten. */
 static bool has_room(const struct vdso *vdso, uint64_t at)

@@ -372,8 +372,7 @@ static int slot_for(struct thump_target *target, size_t index, struct slot **slo
 	return 0;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------
- */
+/* ---- calls --------------------------------------------------------------------------------- */
 
 /* To the next stop at the entry or exit of a system call. */
 static int run_to_syscall_stop(struct thump_target *target, size_t index, struct thump_err *err)

@@ -25,8 +25,7 @@
 	(SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) |     \
 	 SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGSYS))
 
-/* ---- waiting for the leader ---------------------------------------------------------------------
- */
+/* ---- waiting for the leader ---------------------------------------------------------------- */
 
 static int ended(struct thump_newborn *newborn, int status, struct thump_err *err)
 {
@@ -68,8 +67,7 @@ static int stop_signal(int status)
 	return WSTOPSIG(status);
 }
 
-/* ---- from fork to exec
- * ------------------------------------------------------------------------------ */
+/* ---- from fork to exec --------------------------------------------------------------------- */
 
 static int adopt(struct thump_newborn *newborn, struct thump_err *err)
 {
@@ -178,8 +176,7 @@ int thump_newborn_entry(const struct thump_newborn *newborn, struct remote_addr 
 	return 0;
 }
 
-/* ---- memory
- * -------------------------------------------------------------------------------------------- */
+/* ---- memory -------------------------------------------------------------------------------- */
 
 int thump_newborn_syscall_insn(struct thump_newborn *newborn, struct remote_addr *insn_ret,
 			       struct thump_err *err)
@@ -205,8 +202,7 @@ int thump_newborn_read(const struct thump_newborn *newborn, struct remote_addr a
 	return 0;
 }
 
-/* ---- running it
- * ------------------------------------------------------------------------------------------ */
+/* ---- running it ---------------------------------------------------------------------------- */
 
 /* A signal that ends the attempt; which one, and where. */
 static int crashed(const struct thump_newborn *newborn, int signo, struct thump_err *err)
@@ -311,8 +307,7 @@ int thump_newborn_run(struct thump_newborn *newborn, struct remote_addr entry,
 	}
 }
 
-/* ---- all threads
- * ----------------------------------------------------------------------------------------- */
+/* ---- all threads --------------------------------------------------------------------------- */
 
 /* Seizes a thread and waits for its first stop. */
 static int gather_one(struct thump_newborn *newborn, pid_t tid, uint64_t deadline_ns,

@@ -64,8 +64,7 @@ static void must(bool good, const char *what)
 	exit(125);
 }
 
-/* ---- the command -------------------------------------------------------------------------------
- */
+/* ---- the command --------------------------------------------------------------------------- */
 
 static int install_filter(void)
 {
@@ -109,8 +108,7 @@ static int listener_of(pid_t pid, int *shared_fd)
 	return fd;
 }
 
-/* ---- calls -------------------------------------------------------------------------------------
- */
+/* ---- calls --------------------------------------------------------------------------------- */
 
 /* close(2) has always closed, brk(2) returns where the break is, those of signals know only wrong
  * arguments, the C library has tried rseq(2) and robust lists when it began; the others have no

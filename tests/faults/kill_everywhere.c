@@ -42,8 +42,7 @@ struct options {
 	char *command[MAX_WORDS];
 };
 
-/* ---- one run of the command
- * ---------------------------------------------------------------------------- */
+/* ---- one run of the command ---------------------------------------------------------------- */
 
 /* A process of the command's; -1 as pid: none. */
 struct tracee {
@@ -196,8 +195,7 @@ static bool run_and_kill(struct run *run, pid_t victim_pid, long at, bool at_exi
 	return run->killed;
 }
 
-/* ---- all of them
- * ----------------------------------------------------------------------------------------- */
+/* ---- all of them --------------------------------------------------------------------------- */
 
 /* There is none, or a whole one: the kill came after it had got its name. */
 static bool has_no_half_image(const struct options *options)

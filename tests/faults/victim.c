@@ -28,8 +28,7 @@ struct seat {
 	atomic_ulong rounds;
 };
 
-/* ---- errors
- * --------------------------------------------------------------------------------------- */
+/* ---- errors -------------------------------------------------------------------------------- */
 
 static atomic_int nr_errors, nr_eintrs, nr_late;
 
@@ -73,8 +72,7 @@ static void rest(void)
 	(void)nanosleep(&pause, NULL);
 }
 
-/* ---- threads
- * ---------------------------------------------------------------------------------------- */
+/* ---- threads ------------------------------------------------------------------------------- */
 
 static atomic_bool finishing;
 
@@ -155,8 +153,7 @@ static struct seats take_seats(bool savable)
 	return seats;
 }
 
-/* ---- hooks
- * ----------------------------------------------------------------------------------- */
+/* ---- hooks --------------------------------------------------------------------------------- */
 
 /* Of libthump, where the victim is linked with it: then each checkpoint calls a hook. */
 __attribute__((weak)) struct thump_registration *thump_register(const struct thump_hook *hook);
@@ -209,8 +206,7 @@ static void check_hook(void)
 	register_hook();
 }
 
-/* ---- looking at them
- * ----------------------------------------------------------------------------------- */
+/* ---- looking at them ----------------------------------------------------------------------- */
 
 /* No event tells that a thread has gone to sleep: look again until it has. */
 static bool look_until(bool (*good)(const struct seat *seat, unsigned long extra),

@@ -35,8 +35,7 @@ static void write_byte(struct waiter_state *state)
 	victim_must(write(state->other_fd, "x", 1) == 1, "wake a reader");
 }
 
-/* ---- pipes, epoll, poll -----------------------------------------------------------------------
- */
+/* ---- pipes, epoll, poll -------------------------------------------------------------------- */
 
 static void set_up_pipe(struct waiter_state *state)
 {
@@ -131,8 +130,7 @@ static void wake_eventfd(struct waiter_state *state)
 	victim_must(eventfd_write(state->fd, 1) == 0, "eventfd_write");
 }
 
-/* ---- sockets with timeouts
- * ----------------------------------------------------------------------- */
+/* ---- sockets with timeouts ----------------------------------------------------------------- */
 
 static void set_timeouts(int fd)
 {
@@ -252,8 +250,7 @@ static void wake_connect(struct waiter_state *state)
 	victim_must(accept(state->fd, NULL, NULL) >= 0, "accept");
 }
 
-/* ---- signals, System V, AIO, inotify, locks
- * -------------------------------------------------------- */
+/* ---- signals, System V, AIO, inotify, locks ------------------------------------------------ */
 
 /* All threads of the victim that do not handle signals have them blocked. */
 static void set_up_signal(struct waiter_state *state)
@@ -392,8 +389,7 @@ static void wake_lock(struct waiter_state *state)
 	victim_must(flock(state->other_fd, LOCK_UN) == 0, "unlock");
 }
 
-/* ---- futexes
- * ------------------------------------------------------------------------------------------ */
+/* ---- futexes ------------------------------------------------------------------------------- */
 
 static long wait_futex(struct waiter_state *state)
 {
@@ -577,8 +573,7 @@ static void end_child(struct waiter_state *state)
 	victim_must(kill(state->id, SIGKILL) == 0, "kill");
 }
 
-/* ---- more calls on sockets, more futexes, sleeps ----------------------------------------------
- */
+/* ---- more calls on sockets, more futexes, sleeps ------------------------------------------- */
 
 static long wait_recvmmsg(struct waiter_state *state)
 {

@@ -20,8 +20,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* ---- registers, with signal handlers in between ------------------------------------------------
- */
+/* ---- registers, with signal handlers in between -------------------------------------------- */
 
 static _Thread_local volatile sig_atomic_t alarms;
 
@@ -63,8 +62,7 @@ static void hold_registers(void)
 		victim_hold_registers();
 }
 
-/* ---- queued signals: none lost, none twice, in order
- * ----------------------------------------------- */
+/* ---- queued signals: none lost, none twice, in order --------------------------------------- */
 
 #define BURST 8
 
@@ -108,8 +106,7 @@ static void queue_signals(void)
 		victim_error("signals", "%d of %d signals came", next_value - first, BURST);
 }
 
-/* ---- time
- * ---------------------------------------------------------------------------------------------- */
+/* ---- time ---------------------------------------------------------------------------------- */
 
 #define NAP_NS	   5000000
 #define TIMEOUT_MS 250
@@ -203,8 +200,7 @@ static void read_ticks(void)
 		victim_error("timerfd", "%lu ticks: %s", ticks, strerror(errno));
 }
 
-/* ---- threads that come and go
- * ------------------------------------------------------------------------- */
+/* ---- threads that come and go -------------------------------------------------------------- */
 
 static void *return_argument(void *arg)
 {
@@ -222,8 +218,7 @@ static void churn_threads(void)
 		victim_error("threads", "a thread returned %p", result);
 }
 
-/* ---- per-CPU counters by restartable sequences
- * ----------------------------------------------------------- */
+/* ---- per-CPU counters by restartable sequences --------------------------------------------- */
 
 static atomic_ulong rseq_wanted;
 

@@ -47,8 +47,7 @@ static bool restored, may_end, may_let_go, holds;
 static pthread_barrier_t prepared;
 static const char *lock_name;
 
-/* ---- threads -----------------------------------------------------------------------------------
- */
+/* ---- threads ------------------------------------------------------------------------------- */
 
 static void wait_for(const bool *flag)
 {
@@ -160,8 +159,7 @@ static void *hold(void *arg)
 	return NULL;
 }
 
-/* ---- checkpoints -------------------------------------------------------------------------------
- */
+/* ---- checkpoints --------------------------------------------------------------------------- */
 
 static void fill_page(bool vouched)
 {

@@ -238,8 +238,7 @@ static inline int rig_teardown(void **state)
 	return 0;
 }
 
-/* ---- from model to process ---------------------------------------------------------------------
- */
+/* ---- from model to process ----------------------------------------------------------------- */
 
 static inline void write_image(struct rig *rig, mode_t mode)
 {

@@ -9,8 +9,7 @@
 
 #include "base/note.h"
 
-/* ---- what fits
- * ------------------------------------------------------------------------------------ */
+/* ---- what fits ----------------------------------------------------------------------------- */
 
 static void test_lives_and_ends(void **state)
 {
@@ -129,8 +128,7 @@ static void test_pending_signal_arrives(void **state)
 			 SIGXCPU);
 }
 
-/* ---- what fails
- * ------------------------------------------------------------------------------------ */
+/* ---- what fails ---------------------------------------------------------------------------- */
 
 static void test_no_syscall_instruction(void **state)
 {
@@ -236,8 +234,7 @@ static void test_gives_up_on_a_signal_in_a_namespace(void **state)
 	gives_up_on_sigterm(*state, THUMP_WAY_NAMESPACE);
 }
 
-/* ---- what does not fit
- * ----------------------------------------------------------------------------- */
+/* ---- what does not fit --------------------------------------------------------------------- */
 
 static void test_all_misfits_at_once(void **state)
 {

@@ -122,8 +122,7 @@ static void pause_in_three_threads(int fd)
 	pause_for_ever(fd);
 }
 
-/* ---- tests -------------------------------------------------------------------------------------
- */
+/* ---- tests --------------------------------------------------------------------------------- */
 
 static void remote_calls_run_in_every_thread_and_leave_no_trace(void **state)
 {
@@ -157,8 +156,7 @@ static void remote_calls_run_in_every_thread_and_leave_no_trace(void **state)
 	end(&victim);
 }
 
-/* ---- what the registers for the image do
- * ---------------------------------------------------------- */
+/* ---- what the registers for the image do --------------------------------------------------- */
 
 static void wait_in_epoll(int fd)
 {
@@ -290,8 +288,7 @@ static void a_handler_that_is_due_still_makes_eintr(void **state)
 	end(&victim);
 }
 
-/* ---- signals and group-stops
- * -------------------------------------------------------------------------- */
+/* ---- signals and group-stops --------------------------------------------------------------- */
 
 static void a_group_stop_stays_one(void **state)
 {
@@ -425,8 +422,7 @@ static void kill_ends_it_for_good(void **state)
 	thump_close_fd(&victim.pipe_fd);
 }
 
-/* ---- refusals
- * --------------------------------------------------------------------------------------------- */
+/* ---- refusals ------------------------------------------------------------------------------ */
 
 static void assert_refused(pid_t pid, const char *why)
 {

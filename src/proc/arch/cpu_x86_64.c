@@ -204,8 +204,7 @@ uint64_t thump_cpu_xcr0(void)
 	return (uint64_t)high << 32 | low;
 }
 
-/* ---- levels ------------------------------------------------------------------------------------
- */
+/* ---- levels -------------------------------------------------------------------------------- */
 
 void thump_cpu_level_words(int level, uint32_t words_ret[THUMP_NR_CPU_WORDS])
 {
@@ -264,8 +263,7 @@ int thump_cpu_level_for(const uint32_t *wanted, size_t nr_wanted)
 	return 0;
 }
 
-/* ---- xsave areas -------------------------------------------------------------------------------
- */
+/* ---- xsave areas --------------------------------------------------------------------------- */
 
 uint64_t thump_xstate_in_use(const unsigned char *xstate, size_t size_bytes)
 {
