@@ -22,18 +22,61 @@ static bool maps_image(const struct thump_plan *plan)
 	return plan->memory == THUMP_MEMORY_LAZY || plan->memory == THUMP_MEMORY_LAZY_UNSAFE;
 }
 
-/* Memory that is not vouched for is read anyway. */
-void thump_hot_touches(const struct thump_plan *plan, struct thump_jobs *jobs)
+/* What is private to the new process: touched elsewhere, holes of a file would become blocks. */
+static bool is_private(const struct thump_vma *vma)
 {
-	const struct thump_hot *hot = &plan->model->hot;
+	return thump_vma_is_anonymous(vma) || vma->kind == THUMP_VMA_FILE_PRIVATE;
+}
 
-	for (uint32_t i = 0; maps_image(plan) && i < hot->nr_written; i++) {
-		const struct thump_range *range = &hot->written[i];
-		struct thump_range part = { .end = range->start };
+/* So much may be touched. Whoever restores a small image does not expect a big process. */
+static uint64_t stored_bytes(const struct thump_model *model)
+{
+	uint64_t bytes = 0;
 
-		while (thump_model_find_vouched(plan->model, part.end, range->end, &part))
-			thump_jobs_touch(jobs, &part);
+	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		for (uint32_t e = 0; e < model->vmas[i].nr_extents; e++)
+			bytes += model->vmas[i].extents[e].end - model->vmas[i].extents[e].start;
 	}
+	return bytes;
+}
+
+/* The first range from *at to `end` that is hot and vouched for; *at moves behind it. */
+static bool next_hot(const struct thump_model *model, uint64_t *at, uint64_t end,
+		     struct thump_range *range_ret)
+{
+	const struct thump_hot *hot = &model->hot;
+	struct thump_range part;
+
+	while (thump_find_part(hot->written, hot->nr_written, *at, end, &part)) {
+		if (thump_model_find_vouched(model, part.start, part.end, range_ret)) {
+			*at = range_ret->end;
+			return true;
+		}
+		*at = part.end;
+	}
+	return false;
+}
+
+/* Memory that is not vouched for is read anyway. */
+uint64_t thump_hot_touches(const struct thump_plan *plan, struct thump_jobs *jobs)
+{
+	const struct thump_model *model = plan->model;
+	uint64_t left = maps_image(plan) ? stored_bytes(model) : 0, count = 0;
+
+	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		const struct thump_vma *vma = &model->vmas[i];
+		uint64_t at = is_private(vma) ? vma->start : vma->end;
+		struct thump_range range;
+
+		while (left && next_hot(model, &at, vma->end, &range)) {
+			range.end = range.start + thump_min_u64(range.end - range.start, left);
+			left -= range.end - range.start;
+			count += thump_jobs_touches(range.end - range.start);
+			if (jobs)
+				thump_jobs_touch(jobs, &range);
+		}
+	}
+	return count;
 }
 
 /* ---- from a disk --------------------------------------------------------------------------- */

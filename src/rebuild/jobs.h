@@ -58,9 +58,11 @@ THUMP_MUST_CHECK int thump_jobs_ranges(const struct thump_jobs *jobs,
 				       struct thump_file_range **ranges_ret, size_t *count_ret,
 				       struct thump_err *err);
 
-/* hot.c: touches of what the image says is hot, where it is mapped lazily; and what of it can be
- * read from a disk meanwhile. */
-void thump_hot_touches(const struct thump_plan *plan, struct thump_jobs *jobs);
+/* hot.c: touches of what the image says is hot, where it is mapped lazily, but not of more bytes
+ * than the image has for the program's memory. Returns how many they are at most; jobs NULL: does
+ * nothing else. */
+uint64_t thump_hot_touches(const struct thump_plan *plan, struct thump_jobs *jobs);
+/* What of it is not in memory is read from a disk meanwhile. */
 void thump_hot_read_ahead(const struct thump_plan *plan);
 
 THUMP_MUST_CHECK int thump_memory_steps(const struct thump_plan *plan, struct thump_region *region,

@@ -52,17 +52,6 @@ static uint64_t count_pieces(const struct thump_model *model)
 	return pieces;
 }
 
-/* Cut at the ends of vouched ranges, too. */
-static uint64_t count_touches(const struct thump_model *model)
-{
-	const struct thump_hot *hot = &model->hot;
-	uint64_t touches = 2 * (uint64_t)model->nr_vouched;
-
-	for (uint32_t i = 0; i < hot->nr_written; i++)
-		touches += thump_jobs_touches(hot->written[i].end - hot->written[i].start);
-	return touches;
-}
-
 struct thump_region_needs thump_region_needs(const struct thump_plan *plan)
 {
 	const struct thump_model *model = plan->model;
@@ -74,7 +63,7 @@ struct thump_region_needs thump_region_needs(const struct thump_plan *plan)
 			 3 * plan->rb.nr_late_opens + model->process.nr_pending;
 	needs.pool_bytes = POOL_OF_PROCESS + model->mm.auxv_size +
 			   (sizeof(struct thump_read_job) + sizeof(struct iovec)) *
-				   (count_pieces(model) + count_touches(model)) +
+				   (count_pieces(model) + thump_hot_touches(plan, NULL)) +
 			   128 * (size_t)model->nr_vmas + 128 * (size_t)model->nr_timers +
 			   sizeof(struct flock) * plan->rb.nr_late_locks +
 			   sizeof(uint64_t) * plan->rb.nr_late_owners +
@@ -123,7 +112,7 @@ int thump_write_steps(struct thump_plan *plan, enum thump_pid_way tid_way,
 	if (thump_memory_steps(plan, region, &plan->arena, jobs, &memory, err) < 0)
 		return -1;
 	thump_hot_read_ahead(plan);
-	thump_hot_touches(plan, jobs);
+	(void)thump_hot_touches(plan, jobs);
 	thump_bridge_steps(plan, region);
 	thump_process_setup(plan, region);
 	blob->nr_setup_steps = region->nr_steps - blob->first_setup_step;

@@ -358,14 +358,54 @@ static void test_hot_memory_is_touched(void **state)
 	rig->model.nr_vouched = 1;
 	rig->model.hot = (struct thump_hot){ .written = &hot, .nr_written = 1 };
 	fill_vma(add_vma(rig, THUMP_VMA_ANON, 128, MAX_RW), 0x40000);
-	thump_hot_touches(&rig->plan, &rig->jobs);
+	(void)thump_hot_touches(&rig->plan, &rig->jobs);
 	assert_int_equal(rig->jobs.nr_touches, 1);
 	assert_int_equal(rig->jobs.touches[0].start, hot.start);
 	assert_int_equal(rig->jobs.touches[0].end, vouched.end);
 	thump_jobs_deinit(&rig->jobs);
 	rig->plan.memory = THUMP_MEMORY_EAGER;
-	thump_hot_touches(&rig->plan, &rig->jobs);
+	assert_int_equal(thump_hot_touches(&rig->plan, &rig->jobs), 0);
 	assert_int_equal(rig->jobs.nr_touches, 0);
+}
+
+/* Ranges over all of user space: what is touched lies in private memory, and is no more than the
+ * image stores. */
+static void test_hot_ranges_do_no_harm(void **state)
+{
+	struct thump_range all[] = { { PAGE, BASE + 100 * PAGE },
+				     { BASE + 101 * PAGE, (UINT64_C(1) << 56) - PAGE } };
+	struct rig *rig = *state;
+	struct thump_vma *stored, *shared, *reserved;
+	uint64_t count;
+
+	rig->plan.memory = THUMP_MEMORY_LAZY;
+	rig->model.vouched = all;
+	rig->model.nr_vouched = 2;
+	rig->model.hot = (struct thump_hot){ .written = all, .nr_written = 2 };
+	stored = add_vma(rig, THUMP_VMA_ANON, 16, MAX_RW);
+	shared = add_vma(rig, THUMP_VMA_FILE_SHARED, 80, MAX_RW);
+	reserved = add_vma(rig, THUMP_VMA_ANON, UINT64_C(1) << 30, MAX_RW);
+	reserved->traits = THUMP_VMA_NORESERVE;
+	fill_vma(stored, 0x40000);
+	count = thump_hot_touches(&rig->plan, NULL);
+	assert_int_equal(thump_hot_touches(&rig->plan, &rig->jobs), count);
+	assert_in_range(rig->jobs.nr_touches, 1, count);
+	assert_in_range(count, 1, 16);
+	assert_int_equal(rig->jobs.touches[0].start, stored->start);
+	assert_int_equal(rig->jobs.touches[0].end, stored->end);
+	for (size_t i = 1; i < rig->jobs.nr_touches; i++)
+		assert_true(rig->jobs.touches[i].start >= shared->end);
+	/* A part of each is stored: what is left of that many bytes is made of the next. */
+	thump_jobs_deinit(&rig->jobs);
+	rig->extents[0].start += 12 * PAGE;
+	reserved->nr_extents = 1;
+	reserved->extents[0] =
+		(struct thump_extent){ reserved->start, reserved->start + 14 * PAGE, 0x50000 };
+	(void)thump_hot_touches(&rig->plan, &rig->jobs);
+	assert_int_equal(rig->jobs.nr_touches, 2);
+	assert_int_equal(rig->jobs.touches[1].start, reserved->start);
+	assert_int_equal(rig->jobs.touches[1].end, reserved->start + 2 * PAGE);
+	make_region(rig);
 }
 
 static void test_nothing_is_lazy_without_a_voucher(void **state)
@@ -731,6 +771,7 @@ int main(void)
 		TEST(test_lazy_lies_over_anonymous_memory),
 		TEST(test_only_vouched_parts_are_lazy),
 		TEST(test_hot_memory_is_touched),
+		TEST(test_hot_ranges_do_no_harm),
 		TEST(test_nothing_is_lazy_without_a_voucher),
 		TEST(test_stacks_and_heap_are_never_lazy),
 		TEST(test_neighbours_in_the_file_are_one_job),
