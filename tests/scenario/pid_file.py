@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import os
 
 from thumptest import scenario
-from thumptest.events import Failure
+from thumptest.events import Failure, poll_until
 
 REFUSED, REFUSED_RESTORE = 3, 123
 
@@ -33,10 +33,15 @@ def expect_misfits(world, image):
         raise Failure(f"a dry run made {left}")
 
 
+def words_of(pid):
+    return pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+
+
 def test(world, _options):
     words = ["sleep", f"1000.{os.getpid()}"]
-    program = world.start(["sh", "-c", f"echo ready; exec {' '.join(words)}"], "program")
-    program.expect_line("ready")
+    program = world.start(words, "program")
+    # As another user it is started by a program that becomes it.
+    poll_until(world.deadline, "the program", lambda: words_of(program.pid) == words or None)
     image = world.path("image")
     world.checkpoint(program.pid, image)
     program.status()
@@ -48,7 +53,7 @@ def test(world, _options):
                            world.thump_path, image], "restore")
     reported = restore.json()["pid"]
     pid = int(pid_file.read_text())
-    command = pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+    command = words_of(pid)
     if command != words or pid != reported:
         raise Failure(f"the pid file says {pid}, the report {reported}; that is {command}")
     mode = pid_file.stat().st_mode & 0o777
