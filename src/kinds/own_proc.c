@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +18,9 @@
 #include "kinds/capture.h"
 #include "kinds/registry.h"
 #include "kinds/restore.h"
+#include "proc/status.h"
 #include "proc/text.h"
+#include "trace/target.h"
 
 struct own_proc {
 	const char *rest;
@@ -45,6 +48,50 @@ static bool own_proc_matches(const struct thump_fd_facts *facts)
 	       split(facts->link, &pid, &rest);
 }
 
+/* The folder of a process in the /proc that is at this path below the target's own folder, if that
+ * is the one that the descriptor is of: each mount of procfs is a file system of its own. */
+static int open_folder(const struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		       const char *proc, uint64_t pid)
+{
+	char path[64];
+	struct stat st;
+	auto_close int folder = -1;
+
+	(void)snprintf(path, sizeof(path), "%s/%" PRIu64, proc, pid);
+	folder = openat(cap->target->proc_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (folder < 0 || fstat(folder, &st) < 0 || st.st_dev != facts->st.st_dev)
+		return -1;
+	return thump_take_fd(&folder);
+}
+
+/*
+ * A number means nothing without its /proc: a program may be the first process of its pid namespace
+ * and have the /proc of the one above. A pid namespace and the number in it name a process.
+ */
+static bool is_target(const struct thump_fd_capture *cap, int folder)
+{
+	struct stat theirs, ours;
+	struct thump_err ignored = THUMP_ERR_INIT;
+	struct thump_status status;
+	auto_free char *text = NULL;
+
+	return thump_slurp(folder, "status", &text, NULL) == 0 &&
+	       thump_status_parse(text, &cap->model->arena, &status, &ignored) == 0 &&
+	       status.ns_tgid == cap->model->process.pid &&
+	       fstatat(folder, "ns/pid", &theirs, 0) == 0 &&
+	       fstatat(cap->target->proc_fd, "ns/pid", &ours, 0) == 0 &&
+	       theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev;
+}
+
+static bool is_own(const struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+		   uint64_t pid)
+{
+	auto_close int theirs = open_folder(cap, facts, "root/proc", pid);
+	auto_close int ours = open_folder(cap, facts, "..", pid);
+
+	return (theirs >= 0 && is_target(cap, theirs)) || (ours >= 0 && is_target(cap, ours));
+}
+
 static int own_proc_capture(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 			    struct thump_ofd *ofd, struct thump_buf *record, struct thump_err *err)
 {
@@ -52,9 +99,7 @@ static int own_proc_capture(struct thump_fd_capture *cap, const struct thump_fd_
 	uint64_t pid = 0;
 
 	(void)split(facts->link, &pid, &rest);
-	/* The number of the program's own /proc, or of one that is mounted further out. */
-	if (pid != (uint64_t)cap->model->process.pid &&
-	    pid != (uint64_t)cap->model->process.pid_host)
+	if (!is_own(cap, facts, pid))
 		thump_refuse_fd(cap, facts, "proc", "%s: a file of another process cannot be saved",
 				facts->link);
 	else if (facts->deleted)
