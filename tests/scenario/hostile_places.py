@@ -142,9 +142,15 @@ def runs(words):
     return False
 
 
+def on_full_disk(folder):
+    """The beginning of a command: files can be made in the folder, and not written."""
+    return ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=4k,mode=777 none "$0" && '
+            'head -c 4096 /dev/zero >"$0/full" && exec "$@"', folder]
+
+
 def pid_file_cannot_be_written(world):
-    """A folder in its place is found out when the program runs already, which has to end then; with
-    its own pid, and inside a pid namespace, as an ordinary user."""
+    """It is found out when the program runs already, which has to end then; with its own pid, and
+    inside a pid namespace, as an ordinary user."""
     words = ["sleep", f"1000.{os.getpid()}"]
     program = world.start(["sh", "-c", f"echo ready; exec {' '.join(words)}"], "unnamed")
     program.expect_line("ready")
@@ -152,13 +158,12 @@ def pid_file_cannot_be_written(world):
     world.checkpoint(program.pid, image)
     program.status()
     folder = world.path("folder")
-    (folder / "pid").mkdir(parents=True)
-    for path in (image, folder):
-        os.chown(path, worlds.USER_ID, worlds.USER_ID)
+    folder.mkdir()
+    os.chown(image, worlds.USER_ID, worlds.USER_ID)
     for prefix, name in (([], "root"), (worlds.AS_USER, "user")):
-        _, output = world.run([*prefix, world.thump_path, "restore", "--json", "--trust-any-owner",
-                               "--pid-file", folder / "pid", image], f"unnamed-{name}",
-                              statuses=(FAILED,))
+        _, output = world.run([*on_full_disk(folder), *prefix, world.thump_path, "restore",
+                               "--json", "--trust-any-owner", "--pid-file", folder / "pid", image],
+                              f"unnamed-{name}", statuses=(FAILED,))
         if "write the pid file" not in output or runs(words):
             raise Failure(f"restore as {name}: the program runs: {runs(words)}\n{output}")
 
