@@ -144,10 +144,11 @@ int thump_open(const char *path, const struct thump_open_options *options,
 
 	if (pack_coming_open(path, &coming, err) < 0)
 		return -1;
-	if (!coming.stream.seekable || pack_coming_is_packed(&coming))
+	/* Wherever it comes from: what has no signature is not the image that is asked for. */
+	if (!pack_coming_is_packed(&coming) && pack_signature_not_asked_for(options->keys, err) < 0)
+		failed = thump_add_context(err, "image %s", coming.name);
+	else if (!coming.stream.seekable || pack_coming_is_packed(&coming))
 		failed = open_in_memory(&coming, options, image_ret, &info, err);
-	else if (pack_signature_not_asked_for(options->keys, err) < 0)
-		failed = thump_add_context(err, "image %s", path);
 	else
 		failed = thump_image_open_fd(coming.fd, path, image_ret, err);
 	pack_coming_close(&coming);

@@ -24,9 +24,8 @@ OTHER_ETC = ["unshare", "--mount", "--", "sh", "-c",
              'mount --bind "$1" /etc && shift && exec "$@"', "sh"]
 
 
-def expect_nothing(world, name, text, inside, *arguments):
-    restored = world.start([*inside, world.thump_path, "restore", *arguments], name,
-                           stdin=subprocess.DEVNULL)
+def expect_nothing(world, name, text, inside, *arguments, stdin=subprocess.DEVNULL):
+    restored = world.start([*inside, world.thump_path, "restore", *arguments], name, stdin=stdin)
     if restored.status() != REFUSED or text not in restored.stderr_text():
         raise Failure(f"{name}: {restored.status()}: {restored.stderr_text()}")
 
@@ -63,6 +62,8 @@ def test(world, _options):
     world.thump("pack", image, "-o", packed, "--sign", caller)
 
     expect_nothing(world, "raw", "only packed images", inside, image)
+    for name, stdin in scenario.as_stdin(world, image):
+        expect_nothing(world, f"raw-{name}", "only packed images", inside, "-", stdin=stdin)
     expect_nothing(world, "unsigned", "not signed", inside, packed)
     expect_nothing(world, "callers-own", "not signed", inside, packed, "--require-signed-by",
                    caller_public)

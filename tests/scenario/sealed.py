@@ -47,9 +47,9 @@ def go_on(world, name, image, *options, **popen_options):
         raise Failure(f"{name}: {restored.stderr_text()}")
 
 
-def expect_nothing(world, name, status, text, image, *options):
-    restored = world.start([world.thump_path, "restore", image, *options], name,
-                           stdin=subprocess.DEVNULL)
+def expect_nothing(world, name, status, text, image, *options, stdin=subprocess.DEVNULL,
+                   verb="restore"):
+    restored = world.start([world.thump_path, verb, image, *options], name, stdin=stdin)
     if restored.status() != status or text not in restored.stderr_text():
         raise Failure(f"{name}: {restored.status()}: {restored.stderr_text()}")
 
@@ -60,6 +60,17 @@ def key(world, name, *options):
     public = world.path(f"{name}.pub")
     public.write_text(f"# {name}\n{said['public_key']}\n")
     return path, public
+
+
+def test_raw_from_stdin(world, image):
+    """What has no signature is refused wherever it comes from."""
+    _, signer = key(world, "of-nobody", "--sign")
+    for verb, option in (("restore", "--require-signed-by"), ("verify", "--key")):
+        expect_nothing(world, f"{verb}-raw", 3 if verb == "verify" else REFUSED, "only packed images",
+                       image, option, signer, verb=verb)
+        for name, stdin in scenario.as_stdin(world, image):
+            expect_nothing(world, f"{verb}-raw-{name}", 3 if verb == "verify" else REFUSED,
+                           "only packed images", "-", option, signer, verb=verb, stdin=stdin)
 
 
 def test_encrypted(world, image):
@@ -154,7 +165,9 @@ def test_failed_checkpoint(world):
 def test(world, _options):
     test_checkpoint(world)
     test_failed_checkpoint(world)
-    packed, alice = test_encrypted(world, saved(world))
+    image = saved(world)
+    test_raw_from_stdin(world, image)
+    packed, alice = test_encrypted(world, image)
     test_signed(world, packed, alice)
 
 

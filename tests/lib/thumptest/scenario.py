@@ -50,3 +50,10 @@ def end(process, pid=None):
     """Ends a service as a service manager would; its parent must end, too."""
     os.kill(pid or process.pid, signal.SIGTERM)
     return process.status()
+
+
+def as_stdin(world, path):
+    """Both kinds of standard input that a file can be: (name, stdin) of the file and of a pipe."""
+    with open(path, "rb") as file:
+        yield "file", file
+    yield "pipe", world.start(["cat", path], "cat").popen.stdout
