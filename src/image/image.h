@@ -90,6 +90,10 @@ THUMP_MUST_CHECK int thump_image_open_fd(int fd, const char *name, struct thump_
 THUMP_MUST_CHECK int thump_image_open_unpacked(int fd, const struct stat *origin, const char *name,
 					       struct thump_image **image_ret,
 					       struct thump_err *err);
+/* The first page of what comes in a pipe: DAMAGED unless it is that of an image, which then has no
+ * more than *max_bytes_ret bytes. */
+THUMP_MUST_CHECK int thump_image_check_header(const unsigned char page[THUMP_PAGE_SIZE],
+					      uint64_t *max_bytes_ret, struct thump_err *err);
 void thump_image_destroy(struct thump_image *image);
 
 const struct thump_model *thump_image_model(const struct thump_image *image);

@@ -55,6 +55,21 @@ static int check_elf_header(struct thump_image *image, const unsigned char *page
 	return 0;
 }
 
+int thump_image_check_header(const unsigned char page[THUMP_PAGE_SIZE], uint64_t *max_bytes_ret,
+			     struct thump_err *err)
+{
+	struct thump_image image = { 0 };
+	uint16_t machine;
+
+	if (check_elf_header(&image, page, &machine, err) < 0)
+		return -1;
+	if (image.meta_offset > INT64_MAX - IMG_MAX_META)
+		return thump_damaged(err, "program headers at %#" PRIx64 " fit no file",
+				     image.meta_offset);
+	*max_bytes_ret = image.meta_offset + IMG_MAX_META;
+	return 0;
+}
+
 static int read_meta(struct thump_image *image, struct thump_err *err)
 {
 	uint64_t size = image->size_bytes - image->meta_offset;

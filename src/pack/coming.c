@@ -78,6 +78,15 @@ int pack_coming_begin(const struct pack_coming *coming, struct thump_err *err)
 	return 0;
 }
 
+int pack_coming_read(int fd, void *buf, size_t size_bytes, struct thump_err *err)
+{
+	if (thump_read_full(fd, buf, size_bytes) == 0)
+		return 0;
+	if (errno == ENODATA)
+		return thump_damaged(err, "it ends early");
+	return thump_fail_errno(err, "read");
+}
+
 void pack_coming_close(struct pack_coming *coming)
 {
 	thump_close_fd(&coming->fd);

@@ -15,16 +15,6 @@
 /* Memory is had only for what has come, whatever HEAD says is still to come. */
 #define FIRST_STEP_BYTES ((size_t)1 << 20)
 
-static int read_bytes(struct pack_stream *stream, void *buf, size_t size_bytes,
-		      struct thump_err *err)
-{
-	if (thump_read_full(stream->fd, buf, size_bytes) == 0)
-		return 0;
-	if (errno == ENODATA)
-		return thump_damaged(err, "it ends early");
-	return thump_fail_errno(err, "read");
-}
-
 static int read_growing(struct pack_stream *stream, size_t size_bytes, unsigned char **bytes_ret,
 			struct thump_err *err)
 {
@@ -38,7 +28,7 @@ static int read_growing(struct pack_stream *stream, size_t size_bytes, unsigned 
 		if (!bigger)
 			return thump_fail_errno(err, "memory for the table of chunks");
 		bytes = bigger;
-		if (read_bytes(stream, bytes + have, want - have, err) < 0)
+		if (pack_coming_read(stream->fd, bytes + have, want - have, err) < 0)
 			return -1;
 		have = want;
 		step = have;
@@ -81,14 +71,15 @@ static int read_signatures(struct pack_stream *stream, struct pack_front *front,
 	unsigned char bytes[sizeof(uint32_t)];
 	struct thump_reader r;
 
-	if (read_bytes(stream, bytes, sizeof(bytes), err) < 0)
+	if (pack_coming_read(stream->fd, bytes, sizeof(bytes), err) < 0)
 		return -1;
 	r = thump_reader_of(bytes, sizeof(bytes));
 	front->nr_signatures = thump_get_u32(&r);
 	if (front->nr_signatures > PACK_MAX_SIGNED)
 		return thump_damaged(err, "%" PRIu32 " signatures", front->nr_signatures);
 	front->size_bytes += front->nr_signatures * (uint64_t)PACK_SIGN_SIZE;
-	return read_bytes(stream, front->signatures, front->nr_signatures * PACK_SIGN_SIZE, err);
+	return pack_coming_read(stream->fd, front->signatures,
+				front->nr_signatures * PACK_SIGN_SIZE, err);
 }
 
 /* HEAD is read and the place of DIGEST known; nothing of all else was looked at. */
@@ -118,8 +109,8 @@ static int read_front(struct pack_stream *stream, const struct thump_keys *keys,
 	unsigned char bytes[PACK_HEAD_SIZE];
 
 	memcpy(bytes, stream->ahead, sizeof(stream->ahead));
-	if (read_bytes(stream, bytes + sizeof(stream->ahead), sizeof(bytes) - sizeof(stream->ahead),
-		       err) < 0 ||
+	if (pack_coming_read(stream->fd, bytes + sizeof(stream->ahead),
+			     sizeof(bytes) - sizeof(stream->ahead), err) < 0 ||
 	    pack_head_decode(bytes, head, err) < 0 ||
 	    check_front(stream, bytes, keys, front, err) < 0)
 		return -1;
@@ -162,6 +153,13 @@ struct thump_packed_info pack_front_info(const struct pack_front *front)
 		.nr_signatures = front->nr_signatures,
 		.encrypted = front->head.flags & PACK_ENCRYPTED,
 	};
+}
+
+bool pack_front_wants(const struct pack_front *front, enum thump_open_extent extent,
+		      const struct pack_chunk *chunk)
+{
+	return extent == THUMP_OPEN_ALL || chunk->raw_offset < THUMP_PAGE_SIZE ||
+	       chunk->raw_offset + chunk->raw_size > front->head.raw_meta_offset;
 }
 
 void pack_front_deinit(struct pack_front *front)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening and unpacking images, packed or not. */
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
+#include "image/format.h"
 #include "image/tempfile.h"
 #include "pack/read.h"
 
@@ -23,37 +23,6 @@ static int seal(int fd, struct thump_err *err)
 	return 0;
 }
 
-/* What a machine has left: meminfo of proc(5). */
-static uint64_t available_bytes(void)
-{
-	static const char name[] = "MemAvailable:";
-	auto_free char *text = NULL;
-	const char *at;
-
-	if (thump_slurp(AT_FDCWD, "/proc/meminfo", &text, NULL) < 0)
-		return UINT64_MAX;
-	at = strstr(text, name);
-	return at ? strtoull(at + strlen(name), NULL, 10) << 10 : UINT64_MAX;
-}
-
-/* A table of a few KiB can tell of terabytes: that must not cost other programs their memory. */
-static int check_memory(const struct pack_front *front, const struct thump_open_options *options,
-			struct thump_err *err)
-{
-	uint64_t needed = 0, available = available_bytes();
-
-	if (options->extent == THUMP_OPEN_META)
-		return 0;
-	for (uint32_t i = 0; i < front->head.nr_chunks; i++)
-		if (front->chunks[i].form != PACK_ZEROS)
-			needed += front->chunks[i].raw_size;
-	if (needed <= available)
-		return 0;
-	return thump_fail(
-		err, "unpacked it takes %" PRIu64 " MB of memory, and %" PRIu64 " MB are available",
-		needed / 1000000, available / 1000000);
-}
-
 static int unpack_into(struct pack_coming *coming, const struct thump_open_options *options, int fd,
 		       bool in_memory, struct thump_packed_info *info_ret, struct thump_err *err)
 {
@@ -65,7 +34,9 @@ static int unpack_into(struct pack_coming *coming, const struct thump_open_optio
 	    pack_front_read(&coming->stream, options->keys, &front, err) < 0)
 		return -1;
 	info = pack_front_info(&front);
-	failed = in_memory ? check_memory(&front, options, err) : 0;
+	failed = in_memory ? pack_memory_check(pack_memory_needed(&front, options->extent),
+					       pack_memory_left(), err)
+			   : 0;
 	if (!failed)
 		failed = pack_front_unlock(&front, options->keys, err);
 	if (!failed)
@@ -77,22 +48,45 @@ static int unpack_into(struct pack_coming *coming, const struct thump_open_optio
 	return 0;
 }
 
+/* The first page says how long the rest may be, and is checked before that is read. */
+static int copy_header(const struct pack_coming *coming, int fd, uint64_t *max_bytes_ret,
+		       struct thump_err *err)
+{
+	const size_t nr_ahead = coming->nr_ahead;
+	unsigned char page[THUMP_PAGE_SIZE];
+
+	memcpy(page, coming->stream.ahead, nr_ahead);
+	if (pack_coming_read(coming->fd, page + nr_ahead, sizeof(page) - nr_ahead, err) < 0 ||
+	    thump_image_check_header(page, max_bytes_ret, err) < 0)
+		return -1;
+	if (thump_write_full(fd, page, sizeof(page)) < 0)
+		return thump_fail_errno(err, "write into memory");
+	return 0;
+}
+
 /* An image that is not packed, from a pipe. */
-static int copy_into(struct pack_coming *coming, int fd, struct thump_err *err)
+static int copy_into(const struct pack_coming *coming, int fd, struct thump_err *err)
 {
 	auto_free unsigned char *bytes = malloc(COPY_BYTES);
+	uint64_t have = THUMP_PAGE_SIZE, max_bytes, left = pack_memory_left();
 	ssize_t got;
 
 	if (!bytes)
 		return thump_fail_errno(err, "memory to read an image");
-	if (thump_write_full(fd, coming->stream.ahead, coming->nr_ahead) < 0)
-		return thump_fail_errno(err, "write into memory");
+	if (copy_header(coming, fd, &max_bytes, err) < 0 ||
+	    pack_memory_check(max_bytes - IMG_MAX_META, left, err) < 0)
+		return -1;
 	for (;;) {
 		got = read(coming->fd, bytes, COPY_BYTES);
 		if (got == 0)
 			return 0;
 		if (got < 0 && errno != EINTR)
 			return thump_fail_errno(err, "read");
+		have += got < 0 ? 0 : (uint64_t)got;
+		if (have > max_bytes)
+			return thump_damaged(err, "something follows behind its end");
+		if (pack_memory_check(have, left, err) < 0)
+			return -1;
 		if (got > 0 && thump_write_full(fd, bytes, (size_t)got) < 0)
 			return thump_fail_errno(err, "write into memory");
 	}

@@ -42,6 +42,9 @@ bool pack_coming_is_packed(const struct pack_coming *coming);
 /* Goes to where pack_front_read goes on. */
 THUMP_MUST_CHECK int pack_coming_begin(const struct pack_coming *coming, struct thump_err *err);
 
+/* All of it, or DAMAGED when it ends before. */
+THUMP_MUST_CHECK int pack_coming_read(int fd, void *buf, size_t size_bytes, struct thump_err *err);
+
 /* front.c: reads and checks all that stands in front of the data; the first bytes of it were read
  * into stream->ahead. Signatures first, those that `keys` (or NULL) asks for among them. */
 THUMP_MUST_CHECK int pack_front_read(struct pack_stream *stream, const struct thump_keys *keys,
@@ -51,6 +54,17 @@ THUMP_MUST_CHECK int pack_front_unlock(struct pack_front *front, const struct th
 				       struct thump_err *err);
 struct thump_packed_info pack_front_info(const struct pack_front *front);
 void pack_front_deinit(struct pack_front *front);
+
+/* Does it hold what `extent` tells of? */
+bool pack_front_wants(const struct pack_front *front, enum thump_open_extent extent,
+		      const struct pack_chunk *chunk);
+
+/* memory.c: what other programs leave us of the machine and of our control group. */
+uint64_t pack_memory_left(void);
+/* Refuses what takes more than `left` of memory. */
+THUMP_MUST_CHECK int pack_memory_check(uint64_t needed, uint64_t left, struct thump_err *err);
+/* The pages of memory that unpacking writes to. */
+uint64_t pack_memory_needed(const struct pack_front *front, enum thump_open_extent extent);
 
 /* unpack.c: reads the data and writes the raw image into `fd`, an empty file. With THUMP_OPEN_META
  * the rest becomes a hole. */

@@ -72,9 +72,8 @@ static int copy_data(const struct pack_coming *coming, const struct pack_front *
 
 		if (chunk->stored_size == 0)
 			continue;
-		if (thump_read_full(coming->fd, bytes, chunk->stored_size) < 0)
-			return errno == ENODATA ? thump_damaged(err, "it ends early")
-						: thump_fail_errno(err, "read");
+		if (pack_coming_read(coming->fd, bytes, chunk->stored_size, err) < 0)
+			return -1;
 		if (pack_check_hash(chunk, bytes, err) < 0)
 			return thump_add_context(err, "chunk %u", i);
 		if (thump_write_full(fd, bytes, chunk->stored_size) < 0)

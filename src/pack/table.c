@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "image/format.h"
+
 static const unsigned char magic[PACK_MAGIC_SIZE] = PACK_MAGIC;
 
 void pack_head_encode(struct thump_buf *buf, const struct pack_head *head)
@@ -83,6 +85,10 @@ int pack_head_check(const struct pack_head *head, struct thump_err *err)
 	    head->raw_meta_offset > head->raw_size)
 		return thump_damaged(err, "an image of %" PRIu64 " bytes in the head",
 				     head->raw_size);
+	/* All of these are unpacked by who wants to know only what the image says. */
+	if (head->raw_size - head->raw_meta_offset > IMG_MAX_META)
+		return thump_damaged(err, "%" PRIu64 " bytes of notes in the head",
+				     head->raw_size - head->raw_meta_offset);
 	return 0;
 }
 

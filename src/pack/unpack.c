@@ -50,9 +50,7 @@ static int bench_init(struct bench *bench, const struct pack_cipher *cipher, str
 
 static bool is_wanted(const struct unpacking *unpacking, const struct pack_chunk *chunk)
 {
-	return unpacking->options->extent == THUMP_OPEN_ALL ||
-	       chunk->raw_offset < THUMP_PAGE_SIZE ||
-	       chunk->raw_offset + chunk->raw_size > unpacking->front->head.raw_meta_offset;
+	return pack_front_wants(unpacking->front, unpacking->options->extent, chunk);
 }
 
 static int read_stored(struct unpacking *unpacking, const struct pack_chunk *chunk,
@@ -65,11 +63,7 @@ static int read_stored(struct unpacking *unpacking, const struct pack_chunk *chu
 			return thump_fail_errno(err, "seek");
 		return 0;
 	}
-	if (thump_read_full(stream->fd, stored, chunk->stored_size) == 0)
-		return 0;
-	if (errno == ENODATA)
-		return thump_damaged(err, "it ends early");
-	return thump_fail_errno(err, "read");
+	return pack_coming_read(stream->fd, stored, chunk->stored_size, err);
 }
 
 /* The next chunk that something is stored of: 1 with its bytes, 0 when there is none. */

@@ -92,6 +92,50 @@ static char *read_own(const char *groups, const char *controller, const char *fo
 	return text ? text : read_file(folder, "", file);
 }
 
+/* `name` of a file like memory.stat; 0: it is not there. */
+static uint64_t stat_value(const char *text, const char *name)
+{
+	const size_t len = strlen(name);
+
+	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n')
+		if (strncmp(line, name, len) == 0 && line[len] == ' ')
+			return strtoull(line + len + 1, NULL, 10);
+	return 0;
+}
+
+uint64_t thump_cgroup_memory_left(uint64_t limit, uint64_t usage, const char *stat)
+{
+	/* Version 1 has those of the groups below apart, and `usage` is with these. */
+	const char *of_all = strstr(stat, "\ntotal_") ? "total_" : "";
+	uint64_t pages = 0;
+	char name[32];
+
+	if (limit == UINT64_MAX)
+		return limit;
+	(void)snprintf(name, sizeof(name), "%sactive_file", of_all);
+	pages += stat_value(stat, name);
+	(void)snprintf(name, sizeof(name), "%sinactive_file", of_all);
+	pages += stat_value(stat, name);
+	usage -= pages < usage ? pages : usage;
+	return limit > usage ? limit - usage : 0;
+}
+
+uint64_t thump_cgroup_own_memory_left(void)
+{
+	auto_free char *groups = NULL, *stat = NULL;
+	uint64_t limit, usage;
+
+	limit = thump_cgroup_own_limit("memory", "memory.max", "memory.limit_in_bytes");
+	usage = thump_cgroup_own_limit("memory", "memory.current", "memory.usage_in_bytes");
+	if (limit == UINT64_MAX || usage == UINT64_MAX ||
+	    thump_slurp(AT_FDCWD, "/proc/self/cgroup", &groups, NULL) < 0)
+		return UINT64_MAX;
+	stat = read_own(groups, "", "", "memory.stat");
+	if (!stat)
+		stat = read_own(groups, "memory", "/memory", "memory.stat");
+	return thump_cgroup_memory_left(limit, usage, stat ? stat : "");
+}
+
 uint64_t thump_cgroup_own_limit(const char *controller, const char *file_v2, const char *file_v1)
 {
 	auto_free char *groups = NULL, *text = NULL;

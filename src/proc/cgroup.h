@@ -22,6 +22,12 @@ bool thump_cgroup_limit(const char *text, uint64_t *limit_ret);
  */
 uint64_t thump_cgroup_own_limit(const char *controller, const char *file_v2, const char *file_v1);
 
+/* What a limit leaves of which `usage` is used: pages of files, which are given back when others
+ * need them, do not count. `stat` is memory.stat of either version, or "". */
+uint64_t thump_cgroup_memory_left(uint64_t limit, uint64_t usage, const char *stat);
+/* The same of that group, UINT64_MAX: no limit. */
+uint64_t thump_cgroup_own_memory_left(void);
+
 /* How many processors' time that group may use (cpu.max, cpu.cfs_quota_us), rounded up; UINT64_MAX:
  * no limit. */
 uint64_t thump_cgroup_own_processors(void);

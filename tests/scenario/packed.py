@@ -13,7 +13,8 @@ import subprocess
 from thumptest import scenario
 from thumptest.events import Failure
 
-REFUSED, DAMAGED = 123, 124
+FAILED, REFUSED, DAMAGED = 121, 123, 124
+E_PHOFF = 32  # elf(5)
 METHODS = ("zstd", "zstd:9", "lz4", "none")
 # Some of its memory does not compress, some does, some is zero.
 PROGRAM = ["/usr/bin/python3", "-c",
@@ -92,6 +93,22 @@ def refuse_strangers(world, packed):
     go_on(world, world.start(restore, "trusted", stdin=subprocess.DEVNULL), "trusted")
 
 
+def refuse_endless(world, raw):
+    """Standard input is not read for longer than an image can be, nor into more memory than there is."""
+    with open("/dev/zero", "rb") as file:
+        expect_nothing(world, "zeros", DAMAGED, "not a thump image", ["-"], stdin=file)
+    endless, huge = world.path("endless"), world.path("huge")
+    endless.write_bytes(raw)
+    os.truncate(endless, len(raw) + (300 << 20))
+    with endless.open("rb") as file:
+        expect_nothing(world, "endless", DAMAGED, "follows behind its end", ["-"], stdin=file)
+    header = bytearray(raw[:4096])
+    header[E_PHOFF:E_PHOFF + 8] = (1 << 50).to_bytes(8, "little")
+    huge.write_bytes(header)
+    with huge.open("rb") as file:
+        expect_nothing(world, "huge", FAILED, "are available", ["-"], stdin=file)
+
+
 def test(world, _options):
     image = saved(world)
     raw = image.read_bytes()
@@ -113,6 +130,7 @@ def test(world, _options):
         raise Failure(f"inspect says {said['packed']} of {said['size_bytes']} bytes")
     refuse_damaged(world, world.path("packed-zstd"))
     refuse_strangers(world, world.path("packed-lz4"))
+    refuse_endless(world, raw)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ LAYERS = {
     "model": ("base",),
     "proc": ("base", "model"),
     "image": ("base", "model"),
-    "pack": ("base", "model", "image"),
+    "pack": ("base", "model", "proc", "image"),
     "trace": ("base", "model", "proc"),
     "kinds": ("base", "model", "proc", "image", "trace"),
     "capture": ("base", "model", "proc", "image", "trace", "kinds",

@@ -17,7 +17,7 @@
 
 #include "base/fd.h"
 #include "pack_fixture.h"
-#include "pack/table.h"
+#include "pack/read.h"
 
 static const struct {
 	struct thump_compression compression;
@@ -323,6 +323,7 @@ static void announced_chunks_cost_no_memory(void **state)
 	const struct pack_head lie = {
 		.version = 1,
 		.raw_size = PACK_MAX_RAW,
+		.raw_meta_offset = PACK_MAX_RAW,
 		.nr_chunks = PACK_MAX_CHUNKS,
 	};
 	const struct thump_open_options options = { .extent = THUMP_OPEN_ALL };
@@ -338,36 +339,95 @@ static void announced_chunks_cost_no_memory(void **state)
 	assert_non_null(strstr(err.text, "ends early"));
 }
 
-/* Nor does a small file that tells of more than there is. */
-static void bombs_are_not_unpacked_into_memory(void **state)
+/* Writes `head` and `chunks` with a digest, and room for the data: opening it must fail with a text
+ * that says `why`. */
+static void expect_bomb(const struct pack_fixture *f, const struct pack_head *head,
+			const struct pack_chunk *chunks, enum thump_open_extent extent,
+			const char *why)
 {
-	const uint32_t nr_chunks = 1u << 20;
-	struct pack_chunk *chunks = calloc(nr_chunks, sizeof(*chunks));
-	const struct pack_head head = { .version = PACK_VERSION,
-					.raw_size = (uint64_t)nr_chunks * PACK_CHUNK_BYTES,
-					.data_size = PACK_CHUNK_BYTES,
-					.nr_chunks = nr_chunks };
-	const struct thump_open_options options = { .extent = THUMP_OPEN_ALL };
+	const struct thump_open_options options = { .extent = extent };
 	auto_buf struct thump_buf buf = THUMP_BUF_INIT;
 	unsigned char digest[PACK_HASH_SIZE];
 	struct thump_err err = THUMP_ERR_INIT;
-	struct pack_fixture *f = *state;
 	struct thump_image *image;
 
-	assert_non_null(chunks);
-	for (uint32_t i = 0; i < nr_chunks; i++)
-		chunks[i] = (struct pack_chunk){ .raw_size = PACK_CHUNK_BYTES,
-						 .form = i ? PACK_SAME : PACK_PLAIN,
-						 .stored_size = i ? 0 : PACK_CHUNK_BYTES };
-	pack_head_encode(&buf, &head);
-	pack_table_encode(&buf, chunks, nr_chunks);
+	pack_head_encode(&buf, head);
+	pack_table_encode(&buf, chunks, head->nr_chunks);
 	(void)crypto_generichash(digest, sizeof(digest), buf.bytes, buf.size_bytes, NULL, 0);
 	thump_buf_put(&buf, digest, sizeof(digest));
 	thump_buf_put_u32(&buf, 0);
 	pack_fixture_write(f->unpacked, buf.bytes, buf.size_bytes);
-	assert_int_equal(truncate(f->unpacked, (off_t)(buf.size_bytes + head.data_size)), 0);
+	assert_int_equal(truncate(f->unpacked, (off_t)(buf.size_bytes + head->data_size)), 0);
 	assert_int_equal(thump_open(f->unpacked, &options, &image, NULL, &err), -1);
-	assert_non_null(strstr(err.text, "MB are available"));
+	if (!strstr(err.text, why))
+		fail_msg("%s", err.text);
+}
+
+static struct pack_chunk *chunks_alloc(uint32_t nr_chunks)
+{
+	struct pack_chunk *chunks = calloc(nr_chunks, sizeof(*chunks));
+
+	assert_non_null(chunks);
+	return chunks;
+}
+
+/* Nor does a small file that tells of more than there is. */
+static void bombs_are_not_unpacked_into_memory(void **state)
+{
+	const uint32_t nr_chunks = 1u << 20;
+	const uint64_t raw_size = (uint64_t)nr_chunks * PACK_CHUNK_BYTES;
+	struct pack_chunk *chunks = chunks_alloc(nr_chunks);
+	const struct pack_head head = { .version = PACK_VERSION,
+					.raw_size = raw_size,
+					.raw_meta_offset = raw_size - PACK_CHUNK_BYTES,
+					.data_size = PACK_CHUNK_BYTES,
+					.nr_chunks = nr_chunks };
+
+	for (uint32_t i = 0; i < nr_chunks; i++)
+		chunks[i] = (struct pack_chunk){ .raw_size = PACK_CHUNK_BYTES,
+						 .form = i ? PACK_SAME : PACK_PLAIN,
+						 .stored_size = i ? 0 : PACK_CHUNK_BYTES };
+	expect_bomb(*state, &head, chunks, THUMP_OPEN_ALL, "MB are available");
+	free(chunks);
+}
+
+/* What an image says is a small part of it: inspecting it takes no more, whatever HEAD says. */
+static void bombs_are_not_inspected(void **state)
+{
+	const uint32_t nr_chunks = 65536;
+	struct pack_chunk *chunks = chunks_alloc(nr_chunks);
+	struct pack_head head = { .version = PACK_VERSION,
+				  .raw_size = (uint64_t)nr_chunks * PACK_CHUNK_BYTES,
+				  .data_size = PACK_CHUNK_BYTES,
+				  .nr_chunks = nr_chunks };
+
+	for (uint32_t i = 0; i < nr_chunks; i++)
+		chunks[i] = (struct pack_chunk){ .raw_size = PACK_CHUNK_BYTES,
+						 .form = i ? PACK_SAME : PACK_PLAIN,
+						 .stored_size = i ? 0 : PACK_CHUNK_BYTES };
+	expect_bomb(*state, &head, chunks, THUMP_OPEN_META, "bytes of notes in the head");
+	free(chunks);
+}
+
+/* A byte takes a page: tables with a little in every page take all of them. */
+static void bombs_of_single_bytes_are_not_unpacked(void **state)
+{
+	const uint32_t nr_chunks = 1u << 21;
+	const uint64_t nr_pages = nr_chunks / 2;
+	struct pack_chunk *chunks = chunks_alloc(nr_chunks);
+	struct pack_front front = { .head = { .nr_chunks = nr_chunks }, .chunks = chunks };
+
+	(void)state;
+	for (uint32_t i = 0; i < nr_chunks; i++)
+		chunks[i] = (struct pack_chunk){
+			.raw_offset = i / 2 * (uint64_t)THUMP_PAGE_SIZE + i % 2,
+			.raw_size = i % 2 ? THUMP_PAGE_SIZE - 1 : 1,
+			.form = i % 2 ? PACK_ZEROS : PACK_PLAIN,
+		};
+	assert_int_equal(pack_memory_needed(&front, THUMP_OPEN_ALL), nr_pages * THUMP_PAGE_SIZE);
+	/* Two that share a page take it once. */
+	chunks[1].form = PACK_PLAIN;
+	assert_int_equal(pack_memory_needed(&front, THUMP_OPEN_ALL), nr_pages * THUMP_PAGE_SIZE);
 	free(chunks);
 }
 
@@ -385,6 +445,8 @@ int main(void)
 		cmocka_unit_test(another_version_is_refused),
 		cmocka_unit_test(announced_chunks_cost_no_memory),
 		cmocka_unit_test(bombs_are_not_unpacked_into_memory),
+		cmocka_unit_test(bombs_are_not_inspected),
+		cmocka_unit_test(bombs_of_single_bytes_are_not_unpacked),
 	};
 
 	return cmocka_run_group_tests(tests, pack_fixture_small, pack_fixture_tear_down);

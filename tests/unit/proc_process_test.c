@@ -288,6 +288,21 @@ static void cgroup_limits_and_none(void **state)
 	assert_false(thump_cgroup_limit("12 kB\n", &limit));
 }
 
+static void memory_left_of_a_group(void **state)
+{
+	static const char v2[] = "anon 50\nfile 40\ninactive_file 10\nactive_file 20\n";
+	static const char v1[] = "cache 40\ninactive_file 1\nactive_file 2\n"
+				 "total_inactive_file 10\ntotal_active_file 20\n";
+
+	(void)state;
+	assert_int_equal(thump_cgroup_memory_left(200, 100, ""), 100);
+	assert_int_equal(thump_cgroup_memory_left(200, 100, v2), 130);
+	assert_int_equal(thump_cgroup_memory_left(200, 100, v1), 130);
+	assert_int_equal(thump_cgroup_memory_left(200, 20, v2), 200);
+	assert_int_equal(thump_cgroup_memory_left(20, 100, v2), 0);
+	assert_true(thump_cgroup_memory_left(UINT64_MAX, 100, v2) == UINT64_MAX);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -307,6 +322,7 @@ int main(void)
 		test(timerfd_times),
 		test(cgroup_paths_of_both_versions),
 		test(cgroup_limits_and_none),
+		test(memory_left_of_a_group),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
