@@ -7,8 +7,9 @@
  * OpenSSL and libgcrypt look after themselves, if only they see that they are in a copy: they draw
  * from the kernel anew when getpid(2) is not what it was, for the sake of fork(2). A restored
  * process has the pid that it had. So the library has a getpid() of its own, which gives these two,
- * and nobody else, a number that is another one in every copy. There is no moment in which a
- * generator could be used before it is renewed, no lock is taken, and no thread is needed.
+ * and nobody else, a number that is another one in every copy, and in every child of a copy. There
+ * is no moment in which a generator could be used before it is renewed, no lock is taken, and no
+ * thread is needed.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -170,7 +171,8 @@ THUMP_EXPORT pid_t getpid(void)
 	number = __atomic_load_n(&generation.number, __ATOMIC_ACQUIRE);
 	if (number == 0 || !caller_asks_for_copies(__builtin_return_address(0)))
 		return pid;
-	return (pid_t)(((uint32_t)number & NO_PID_MASK) | NO_PID_BIT);
+	/* A child of fork(2) has the number of its parent, and must be seen, too. */
+	return (pid_t)((((uint32_t)number + (uint32_t)pid) & NO_PID_MASK) | NO_PID_BIT);
 }
 
 /* ---- the beginning ------------------------------------------------------------------------- */

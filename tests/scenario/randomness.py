@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Clones of one image draw random numbers, each many from each generator (apps/draws.*): none is
-drawn twice, neither by two clones nor by one that was cloned before. Without libthump some are."""
+drawn twice, neither by two clones nor by one that was cloned before, nor by a clone's children.
+Without libthump some are."""
 import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
@@ -100,6 +101,7 @@ def commands(world, options):
     apps = {suffix: world.reachable(scenario.APPS / f"draws.{suffix}") for suffix in ("py", "js")}
     yield "c", [draws, options.draws_each], {"RAND_bytes", "RAND_priv_bytes"}
     yield "c-hook", [draws, options.draws_each, "hook"], {"RAND_bytes", "RAND_priv_bytes"}
+    yield "c-fork", [draws, options.draws_each, "fork"], {"RAND_bytes", "RAND_priv_bytes"}
     yield "python3", ["/usr/bin/python3", apps["py"], options.draws_each], {"random", "ssl"}
     if shutil.which("node") is None:
         raise Skip("node is not installed")
@@ -113,10 +115,11 @@ def test(world, options):
     for name, command, shared in commands(world, options):
         image, drawn = image_of(world, name, command)
         twice, total = repeated(drawn, clones(world, image, options.clones))
-        if twice or total != options.clones * options.draws_each * len(drawn):
+        processes = options.clones * (3 if name == "c-fork" else 1)
+        if twice or total != processes * options.draws_each * len(drawn):
             raise Failure(f"{name}: of {total} numbers some were drawn twice, from {sorted(twice)}")
-        if name == "c-hook":
-            continue  # its hook is libthump's
+        if name in ("c-hook", "c-fork"):
+            continue  # its hook is libthump's; its clones are those of "c"
         image, drawn = image_of(world, f"{name}-plain", command, "--no-preload")
         twice, _ = repeated(drawn, clones(world, image, 2))
         if not shared <= twice:
