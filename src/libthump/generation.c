@@ -27,6 +27,8 @@
 #include "libthump/library.h"
 
 #define PAGE_SIZE 4096
+/* After which the watching thread tries again what could not be renewed. */
+#define AGAIN_MS 10
 /* No process has such a pid: PID_MAX_LIMIT is 2^22 (proc_sys_kernel(5)). */
 #define NO_PID_BIT  0x40000000
 #define NO_PID_MASK 0x3fffffff
@@ -180,13 +182,14 @@ THUMP_EXPORT pid_t getpid(void)
 /* Renews what only a thread of the process itself can reach. */
 static void *watch_main(void *arg)
 {
+	bool renewed = true;
 	uint64_t seen = 0;
 
 	(void)arg;
 	(void)pthread_setname_np(pthread_self(), "thump-watch");
-	while (thump_wait_generation(seen, -1) == 0) {
+	while (thump_wait_generation(seen, renewed ? -1 : AGAIN_MS) == 0 || errno == ETIMEDOUT) {
 		seen = thump_generation();
-		generators_renew();
+		renewed = generators_renew();
 	}
 	return NULL;
 }

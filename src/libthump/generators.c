@@ -41,6 +41,14 @@ static void *own_symbol(const char *name)
 	return dlsym(RTLD_DEFAULT, name);
 }
 
+/* Before Py_Initialize() and after Py_Finalize() there is none, and `random` is not loaded. */
+static bool has_interpreter(void)
+{
+	int (*is_initialized)(void) = (int (*)(void))own_symbol("Py_IsInitialized");
+
+	return is_initialized && is_initialized();
+}
+
 /* random.seed(), if somebody has imported that: what CPython itself does in a child of fork(2).
  * Objects of random.Random that the program has made stay as they are there, too. Called by the
  * interpreter, on its main thread. */
@@ -57,7 +65,7 @@ static int reseed_python(void *arg)
 	void *module, *result;
 
 	(void)arg;
-	if (!modules || !item || !call || !forget || !clear)
+	if (!modules || !item || !call || !forget || !clear || !has_interpreter())
 		return 0;
 	module = item(modules(), "random");
 	result = module ? call(module, "seed", NULL) : NULL;
@@ -68,16 +76,16 @@ static int reseed_python(void *arg)
 	return 0;
 }
 
-static void renew_python(void)
+/* False: the interpreter's queue of calls is full; its main thread empties it some time. */
+static bool renew_python(void)
 {
 	int (*add_pending)(int (*)(void *), void *) =
 		(int (*)(int (*)(void *), void *))own_symbol("Py_AddPendingCall");
 
-	if (add_pending)
-		(void)add_pending(reseed_python, NULL);
+	return !add_pending || !has_interpreter() || add_pending(reseed_python, NULL) == 0;
 }
 
-void generators_renew(void)
+bool generators_renew(void)
 {
 	int (*rand_poll)(void) = (int (*)(void))own_symbol("RAND_poll");
 
@@ -86,7 +94,7 @@ void generators_renew(void)
 	if (rand_poll)
 		(void)rand_poll();
 	renew_gcrypt();
-	renew_python();
+	return renew_python();
 }
 
 /* OpenSSL in a library of its own, and libgcrypt, need none. */

@@ -77,8 +77,8 @@ void generation_look(void);
 /* ---- generators.c -------------------------------------------------------------------------- */
 
 /* Gives new state to the random generators of the libraries that are there. It takes their locks.
- */
-void generators_renew(void);
+ * False: it is to be tried again. */
+bool generators_renew(void);
 /* Whether generators of the executable itself need a thread to be renewed. */
 bool generators_need_thread(void);
 

@@ -145,7 +145,7 @@ static void call_after(struct round *round, enum thump_outcome outcome)
 		park_release();
 	round->parked = false;
 	if (renew)
-		generators_renew();
+		(void)generators_renew();
 	hooks_after(round, 0, round->nr_concurrent, outcome);
 }
 

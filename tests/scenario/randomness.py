@@ -108,10 +108,27 @@ def commands(world, options):
     yield "node", ["node", apps["js"], options.draws_each], {"randomBytes"}
 
 
+def pending_calls(world, options):
+    """An interpreter's `random` is seeded once its queue of calls has room; none is left alone."""
+    program = world.reachable(options.interpreter)
+    for words, said in (((), ["seed", "end"]), (("none",), ["end"])):
+        name = "-".join(["interpreter", *words])
+        image, _ = image_of(world, name, [program, *words])
+        clone, report = world.restore(image, name=f"{name}-clone")
+        renewed(world, report["pid"])
+        for line in said:
+            if line == "end":
+                os.kill(report["pid"], signal.SIGUSR2)
+            clone.expect_line(line)
+        if clone.status() != 0:
+            raise Failure(f"{name} ended with {clone.status()}")
+
+
 def test(world, options):
     # The tree may lie where only root comes.
     if world.thump_path.parent == world.directory:
         shutil.copy(options.thump.parent / LIBRARY, world.path(LIBRARY))
+    pending_calls(world, options)
     for name, command, shared in commands(world, options):
         image, drawn = image_of(world, name, command)
         twice, total = repeated(drawn, clones(world, image, options.clones))
@@ -129,5 +146,6 @@ def test(world, options):
 
 if __name__ == "__main__":
     scenario.run("randomness", test, 1500, draws={"type": pathlib.Path, "required": True},
+                 interpreter={"type": pathlib.Path, "required": True},
                  clones={"type": int, "default": 10}, **{"draws-each": {"type": int,
                                                                        "default": 2000}})
