@@ -194,7 +194,9 @@ static void *watch_main(void *arg)
 	return NULL;
 }
 
-/* The page is zero in the child; but a child is no copy that somebody has to be told of. */
+/* The page is zero in the child; but a child is no copy that somebody has to be told of. It gets no
+ * thread: most children have little time to live, and pthread_create(3) is not safe before
+ * execve(2) where the parent has threads (fork(2)). */
 static void after_fork_in_child(void)
 {
 	*generation.alive = generation.changes + 1;

@@ -6,7 +6,8 @@
  * Rules for editing:
  * - The library may be preloaded into any program (`thump run`): until the program calls it there
  *   is no thread of it, no descriptor and no signal handler, but for generation.c's thread in
- *   programs whose generators cannot be reached otherwise.
+ *   programs whose generators cannot be reached otherwise. Nothing in such a program need call the
+ *   library after a restore, so this thread cannot wait for one to be started.
  * - Nothing is printed. Reasons travel as text to who asked.
  * - While others are held (park.c) nothing here may allocate or take a lock that a program's thread
  *   could hold.
