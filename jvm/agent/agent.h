@@ -52,14 +52,16 @@ struct agent {
 	struct changes *changes; /* what a restore changes, found before the capture */
 	struct port_move *ports; /* where sockets are bound instead; see ports.c */
 	size_t nr_ports;
-	uint64_t trigger_entries;  /* of the trigger method so far, by any thread; atomic */
-	jclass coordinator;	   /* global reference */
-	jmethodID request;	   /* static String request(boolean dryRun) */
-	jmethodID look;		   /* static String look() */
-	struct server *server;	   /* NULL when there is none */
-	int cpu_level;		   /* that is kept; 0: none is */
-	uint64_t stand_limit_ns;   /* another engine saves us: stand so long; 0: thump does */
-	struct refusals *refusals; /* of the last checkpoint that failed, or NULL */
+	struct image_parts *image_parts; /* of malloc's memory; see given_back.c; atomic */
+	bool looks_for_parts;		 /* when a library is loaded; atomic */
+	uint64_t trigger_entries;	 /* of the trigger method so far, by any thread; atomic */
+	jclass coordinator;		 /* global reference */
+	jmethodID request;		 /* static String request(boolean dryRun) */
+	jmethodID look;			 /* static String look() */
+	struct server *server;		 /* NULL when there is none */
+	int cpu_level;			 /* that is kept; 0: none is */
+	uint64_t stand_limit_ns;	 /* another engine saves us: stand so long; 0: thump does */
+	struct refusals *refusals;	 /* of the last checkpoint that failed, or NULL */
 	struct suspended_threads *suspended; /* NULL: nobody is */
 	struct watchdog *watchdog;	     /* during a checkpoint */
 	struct critical *critical;	     /* see critical.c; NULL: not learnt yet */
@@ -232,6 +234,16 @@ void slots_point_everywhere(const struct slot *slots, size_t count);
 struct dl_phdr_info;
 bool slots_lead_to(const struct dl_phdr_info *info, const char *const *names, size_t count);
 
+/* Has libraries that the JVM loads from now on come to the functions with _loaded; see newcomers.c.
+ * False: it is not to be known when it loads one. */
+bool newcomers_watch(const struct agent *agent);
+
+/* In the restored process: what malloc(3) has may be mapped from the image, if it was promised that
+ * nobody else gives it back; see given_back.c. */
+void given_back_restored(struct agent *agent, bool promised);
+/* A library was loaded: if it gives such memory back, it finds zeros there. */
+void given_back_loaded(struct agent *agent);
+
 /* Lets the JVM remove no file of another clone when it ends; see leftovers.c. */
 void leftovers_take_over(const struct agent *agent);
 
@@ -250,6 +262,8 @@ char *parameters_next(const struct agent *agent, const char *prefix, const char 
 void parameters_forget(struct agent *agent);
 /* Lets sockets that are opened from now on have the ports that the restore says; see ports.c. */
 void ports_apply(struct agent *agent);
+/* The same for libraries that have been loaded since. */
+void ports_loaded(const struct agent *agent);
 
 /* String[] of the arguments. */
 jobjectArray parameters_arguments(const struct agent *agent, JNIEnv *jni);

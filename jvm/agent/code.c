@@ -3,7 +3,8 @@
  * Whose code runs in this process. What is promised of malloc's memory (coord/abi.h) holds for the
  * JDK's libraries and those of the system that it needs: libjvm calls madvise(2) on the Java heap
  * only, libnio on mapped files, the others not at all. Any other library is as good if it calls
- * nothing that could give memory back. A system call instruction of its own would not be seen.
+ * nothing that could give memory back. Calls that no relocation shows are not seen: of what
+ * dlsym(3) found, and system call instructions of its own. Those that come later: given_back.c.
  */
 #include <dlfcn.h>
 #include <link.h>

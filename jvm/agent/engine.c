@@ -119,7 +119,7 @@ static void begin_page(const struct agent *agent, bool dry_run, const char *refu
 	if (agent->has_clock)
 		page->clock_addr = (uintptr_t)&agent->clock_ahead_ns;
 	page->tid_from_self = tids_from_self(agent);
-	if (code_keeps_malloc(agent))
+	if (code_keeps_malloc(agent) && newcomers_watch(agent))
 		page->promises = THUMP_COORD_PLAIN_MALLOC;
 	if (agent->long_text) {
 		page->text_addr = (uintptr_t)agent->long_text;
@@ -226,8 +226,11 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 		.task = dry_run ? TASK_DRY_RUN : TASK_CAPTURE,
 		.asked = server_is_serving(agent),
 	};
+	bool keeps_malloc;
 
 	begin_page(agent, dry_run, refused);
+	/* In a restored process the page has only its state. */
+	keeps_malloc = page->promises & THUMP_COORD_PLAIN_MALLOC;
 	refusals_forget(agent);
 	server_suspend(agent);
 	if (!dry_run) {
@@ -245,6 +248,7 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	forbid_tracing(agent);
 	if (thump_coord_state(page) == THUMP_COORD_RESTORED) {
 		agent->restored = true;
+		given_back_restored(agent, keeps_malloc);
 		random_renew(agent, jni);
 		changes_apply(agent, jni);
 		ports_apply(agent);

@@ -7,7 +7,6 @@
  * the process lives, as a server that is closed and opened once more is to come back there, too.
  * Without the option no slot is touched.
  */
-#include <dlfcn.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,22 +70,12 @@ static int own_bind(int fd, const struct sockaddr *wanted, socklen_t size)
 	return bind(fd, &address.any, size);
 }
 
-static void point_slots(void)
+void ports_loaded(const struct agent *agent)
 {
 	const struct slot slot = { "bind", (uintptr_t)own_bind };
 
-	slots_point_everywhere(&slot, 1);
-}
-
-/* The JVM loads a library when a class first needs it, and names it by its whole path: who calls
- * dlopen(3) makes no difference. */
-static void *own_dlopen(const char *file, int mode)
-{
-	void *library = dlopen(file, mode);
-
-	if (library)
-		point_slots();
-	return library;
+	if (agent->nr_ports > 0)
+		slots_point_everywhere(&slot, 1);
 }
 
 /* The next that the restore says, after *at (NULL: from the start). False: no more. */
@@ -135,7 +124,6 @@ static void add(struct agent *agent, const struct port_move *move)
 
 void ports_apply(struct agent *agent)
 {
-	const struct slot slot = { "dlopen", (uintptr_t)own_dlopen };
 	struct port_move move;
 	const char *at = NULL;
 
@@ -145,6 +133,6 @@ void ports_apply(struct agent *agent)
 		add(agent, &move);
 	if (agent->nr_ports == 0)
 		return;
-	(void)slots_point(agent, &slot, 1);
-	point_slots();
+	(void)newcomers_watch(agent);
+	ports_loaded(agent);
 }
