@@ -563,6 +563,7 @@ static int begin_again(struct run *run, struct thump_outcome *outcome, struct th
 				  run->image_path);
 	thump_restoring_init(&restoring, run->image_path);
 	restoring.words.on_failure = run->words.on_failure;
+	restoring.key_words = &run->key_words;
 	result = restore_image(run, &restoring, outcome, err);
 	if (result > 0)
 		thump_print_problems(&run->common, &restoring.problems);

@@ -146,6 +146,26 @@ def test_checkpoint(world):
         raise Failure(f"--compress made {said['packed']}")
 
 
+def test_run_again(world):
+    """--then restore demands of an image what --image does."""
+    alice, alice_pub = key(world, "again")
+    carol, carol_pub = key(world, "again-signer", "--sign")
+    image = world.path("again.thump")
+    program = world.start([world.thump_path, "run", "--json", "--image", image, "--then", "restore",
+                           "--require-signed-by", carol_pub, "--decrypt-with", alice, "--", *PROGRAM],
+                          "run-again", stdin=subprocess.DEVNULL)
+    pid = program.json()["pid"]
+    program.expect_line("ready")
+    world.thump("checkpoint", pid, "-o", image, "--encrypt-to", alice_pub, "--sign", carol)
+    restored = program.json()
+    if restored["action"] != "restored":
+        raise Failure(f"run --then restore: {restored}: {program.stderr_text()}")
+    world.thump("checkpoint", restored["pid"], "-o", image)
+    if program.status() != REFUSED or "only packed images" not in program.stderr_text():
+        raise Failure(f"run --then restore: {program.status()}: {program.stderr_text()}")
+    image.unlink()
+
+
 def test_failed_checkpoint(world):
     """What comes of keys that are none is known before the process is stopped; it goes on."""
     program = world.start(PROGRAM, "unharmed", stdin=subprocess.DEVNULL)
@@ -165,6 +185,7 @@ def test_failed_checkpoint(world):
 def test(world, _options):
     test_checkpoint(world)
     test_failed_checkpoint(world)
+    test_run_again(world)
     image = saved(world)
     test_raw_from_stdin(world, image)
     packed, alice = test_encrypted(world, image)
