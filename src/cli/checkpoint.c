@@ -491,6 +491,7 @@ static int run_detached(struct checkpoint *checkpoint)
 	pid_t pid;
 
 	if (prepare_rules(checkpoint, &err) == 0 &&
+	    thump_keys_load(&checkpoint->key_words, &checkpoint->options.keys, &err) == 0 &&
 	    thump_worker_start(&checkpoint->options, &socket_fd, &pid, &err) == 0)
 		return THUMP_OK;
 	thump_print_error(&checkpoint->common, &err);
@@ -581,6 +582,7 @@ static int run(int argc, char **argv)
 	}
 	if (checkpoint.options.detached) {
 		status = run_detached(&checkpoint);
+		thump_keys_destroy(checkpoint.options.keys);
 		thump_arena_deinit(&checkpoint.arena);
 		return status;
 	}

@@ -32,10 +32,10 @@ def called(hooks, outcome=None):
     return [f"after {name}: {outcome}" for name in reversed(hooks)]
 
 
-def start(world, options, *words, name="program"):
+def start(world, options, *words, name="program", engine=None):
     program = world.start([options.hooks, world.path("own.image"), *words], name,
                           env={**os.environ, "LD_LIBRARY_PATH": str(world.directory),
-                               "THUMP": str(world.thump_path)})
+                               "THUMP": str(engine or world.thump_path)})
     program.expect_line("ready")
     return program
 
@@ -83,6 +83,21 @@ def by_itself(world, options):
         scenario.end(clone, report["pid"])
     if len(generations) != 3:
         raise Failure(f"generations {generations}")
+    scenario.end(program)
+
+
+def by_itself_encrypted(world, options):
+    """$THUMP may add options: what the program makes by itself is sealed as by anybody else."""
+    secret, engine = world.path("own.key"), world.path("engine")
+    public = world.thump_json("keygen", "-o", secret)[1]["public_key"]
+    engine.write_text(f'#!/bin/sh\nexec "{world.thump_path}" "$@" --encrypt-to {public}\n')
+    engine.chmod(0o755)
+    program = start(world, options, name="encrypted", engine=engine)
+    os.kill(program.pid, signal.SIGUSR1)
+    expect(program, *called(BEFORE), *called(BEFORE, "saved"), "checkpoint: 1")
+    packed = world.thump_json("inspect", world.path("own.image"), "--decrypt-with", secret)[1]["packed"]
+    if not packed or not packed["encrypted"]:
+        raise Failure(f"--encrypt-to made an image that is {packed}")
     scenario.end(program)
 
 
@@ -176,7 +191,7 @@ def test(world, options):
     options.hooks = world.reachable(options.hooks)
     # The tree may lie where only root comes.
     shutil.copy(options.thump.parent / LIBRARY, world.path(LIBRARY))
-    for case in (from_outside, by_itself, refused, hopeless, cannot_be_held, hangs, another_engine):
+    for case in (from_outside, by_itself, by_itself_encrypted, refused, hopeless, cannot_be_held, hangs, another_engine):
         case(world, options)
 
 
