@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/fd.h"
 
@@ -123,22 +123,31 @@ int thump_policy_apply(const char *text, const char *path, struct thump_keys *ke
 	return 0;
 }
 
+/* Who checks a file and then reads what has its name may read another one. */
+static int read_checked(int fd, char **text_ret, struct thump_err *err)
+{
+	char opened[32];
+
+	if (thump_keys_check_policy_file(fd, POLICY_PATH, err) < 0)
+		return -1;
+	(void)snprintf(opened, sizeof(opened), "/proc/self/fd/%d", fd);
+	if (thump_slurp(AT_FDCWD, opened, text_ret, NULL) < 0)
+		return thump_fail_errno(err, "%s", POLICY_PATH);
+	return 0;
+}
+
 /* A file that others may write is nobody's policy, and one that cannot be read might demand
  * anything: both keep us from restoring. */
 static int read_policy(char **text_ret, struct thump_err *err)
 {
-	struct stat st;
+	auto_close int fd = open(POLICY_PATH, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
-	if (stat(POLICY_PATH, &st) < 0) {
-		if (errno == ENOENT || errno == ENOTDIR)
-			return 0;
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return 0;
+	if (fd < 0)
 		return thump_fail_errno(err, "policy %s", POLICY_PATH);
-	}
-	if (st.st_mode & (S_IWGRP | S_IWOTH))
-		return thump_refuse(err, "policy %s: others may write it (mode %04o)", POLICY_PATH,
-				    st.st_mode & 07777);
-	if (thump_slurp(AT_FDCWD, POLICY_PATH, text_ret, NULL) < 0)
-		return thump_fail_errno(err, "policy %s", POLICY_PATH);
+	if (read_checked(fd, text_ret, err) < 0)
+		return thump_add_context(err, "policy");
 	return 0;
 }
 

@@ -108,6 +108,22 @@ static int check_secrecy(int fd, const char *path, struct thump_err *err)
 	return 0;
 }
 
+int thump_keys_check_policy_file(int fd, const char *path, struct thump_err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return thump_fail_errno(err, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return thump_refuse(err, "%s is no regular file", path);
+	if (st.st_uid != 0)
+		return thump_refuse(err, "%s belongs to user %u, not to root", path, st.st_uid);
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return thump_refuse(err, "%s: others may write it (mode %04o)", path,
+				    st.st_mode & 07777);
+	return 0;
+}
+
 /* ---- keys ----------------------------------------------------------------------------------- */
 
 static int add_word(struct thump_keys *keys, enum thump_key_kind kind, const char *word, size_t len,
@@ -148,20 +164,46 @@ static int add_lines(struct thump_keys *keys, enum thump_key_kind kind, const ch
 	return 0;
 }
 
+/* 1: it is a key of this kind; 0: it is a path. What is a key is not printed as a path would be. */
+static int classify_word(enum thump_key_kind kind, const char *word, struct thump_err *err)
+{
+	for (enum thump_key_kind other = 0; other < THUMP_KEY_KINDS; other++) {
+		if (!has_prefix(word, other))
+			continue;
+		/* Arguments are for everybody to see: /proc/PID/cmdline. */
+		if (kinds[other].secret)
+			return thump_fail(err, "a secret key must be in a file");
+		if (strcmp(kinds[other].prefix, kinds[kind].prefix) != 0)
+			return thump_fail(err, "the %s is wanted, not the %s", kinds[kind].name,
+					  kinds[other].name);
+		return 1;
+	}
+	return 0;
+}
+
+static int check_key_file(int fd, enum thump_key_kind kind, const char *path, struct thump_err *err)
+{
+	if (kinds[kind].secret)
+		return check_secrecy(fd, path, err);
+	return kind == THUMP_KEY_POLICY_SIGNER ? thump_keys_check_policy_file(fd, path, err) : 0;
+}
+
 int thump_keys_add(struct thump_keys *keys, enum thump_key_kind kind, const char *path_or_word,
 		   struct thump_err *err)
 {
 	auto_secret char *text = NULL;
 	auto_close int fd = -1;
+	int is_word = classify_word(kind, path_or_word, err);
 
-	if (has_prefix(path_or_word, kind)) {
-		/* Arguments are for everybody to see: /proc/PID/cmdline. */
-		if (kinds[kind].secret)
-			return thump_fail(err, "a secret key must be in a file");
+	if (is_word < 0)
+		return -1;
+	if (is_word)
 		return add_word(keys, kind, path_or_word, strlen(path_or_word), err);
-	}
+	if (kind == THUMP_KEY_POLICY_SIGNER && path_or_word[0] != '/')
+		return thump_refuse(err, "%s is neither a %s nor an absolute path", path_or_word,
+				    kinds[kind].name);
 	if (open_key_file(path_or_word, &fd, err) < 0 ||
-	    (kinds[kind].secret && check_secrecy(fd, path_or_word, err) < 0) ||
+	    check_key_file(fd, kind, path_or_word, err) < 0 ||
 	    read_secret(fd, path_or_word, &text, err) < 0)
 		return -1;
 	return add_lines(keys, kind, text, path_or_word, err);

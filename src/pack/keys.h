@@ -38,6 +38,8 @@ void thump_keys_lock_again(struct thump_keys *keys);
 THUMP_MUST_CHECK int thump_keys_add(struct thump_keys *keys, enum thump_key_kind kind,
 				    const char *path_or_word, struct thump_err *err);
 
+/* What the policy of a system is read from is root's alone to write: else REFUSED. */
+THUMP_MUST_CHECK int thump_keys_check_policy_file(int fd, const char *path, struct thump_err *err);
 /* The first line, without its end. The descriptor is read to its end, and not closed. */
 THUMP_MUST_CHECK int thump_keys_passphrase_file(struct thump_keys *keys, const char *path,
 						struct thump_err *err);

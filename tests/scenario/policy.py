@@ -5,11 +5,13 @@ import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
+import os
 import shutil
 import signal
 import subprocess
 
 from thumptest import scenario
+from thumptest import world as worlds
 from thumptest.events import Failure
 
 REFUSED = 123
@@ -44,6 +46,23 @@ def key(world, name):
     return path, world.thump_json("keygen", "-o", path, "--sign")[1]["public_key"]
 
 
+def of_anybody(world, inside, policy, admin_public, packed):
+    """What a policy names is as trusted as itself, and the same from every directory."""
+    keys = world.path("keys")
+    keys.write_text(f"{admin_public}\n")
+    policy.write_text("require-signed-by keys\n")
+    expect_nothing(world, "relative", "absolute path", inside, packed)
+    policy.write_text(f"require-signed-by {keys}\n")
+    keys.chmod(0o644)
+    expect_restored(world, "by-file", inside, packed)
+    keys.chmod(0o664)
+    expect_nothing(world, "keys-of-a-group", "others may write it", inside, packed)
+    keys.chmod(0o644)
+    os.chown(keys, worlds.USER_ID, 0)
+    expect_nothing(world, "keys-of-a-user", "not to root", inside, packed)
+    policy.write_text(f"require-signed-by {admin_public}\n")
+
+
 def test(world, _options):
     etc = world.path("etc")
     shutil.copytree("/etc", etc, symlinks=True, ignore_dangling_symlinks=True)
@@ -71,10 +90,14 @@ def test(world, _options):
     world.thump("sign", packed, "--key", admin)
     expect_restored(world, "signed", inside, packed)
     expect_restored(world, "both", inside, packed, "--require-signed-by", caller_public)
+    of_anybody(world, inside, policy, admin_public, packed)
     policy.write_text("demand-something-new\n")
     expect_nothing(world, "not-understood", "line 1", inside, packed)
     policy.chmod(0o666)
     expect_nothing(world, "of-everybody", "others may write it", inside, packed)
+    policy.chmod(0o644)
+    os.chown(policy, worlds.USER_ID, 0)
+    expect_nothing(world, "of-a-user", "not to root", inside, packed)
 
 
 if __name__ == "__main__":

@@ -352,6 +352,7 @@ static void policies_that_are_not_understood_are_refused(void **state)
 		"require-signed-by\n",
 		"require-signed-by a b\n",
 		"require-signed-by /nonexistent\n",
+		"require-signed-by relative\n",
 		"require-signed-by thump-signer-1:AAAA\n",
 		"\n\nrequire\n",
 	};
@@ -363,6 +364,32 @@ static void policies_that_are_not_understood_are_refused(void **state)
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(wrong); i++)
 		assert_int_equal(thump_policy_apply(wrong[i], "policy", keys, &err), -1);
 	assert_non_null(strstr(err.text, "line 3"));
+	thump_keys_destroy(keys);
+}
+
+/* In the option of another kind it would be taken for a path, and printed. */
+static void secret_keys_are_never_printed(void **state)
+{
+	struct pack_fixture *f = *state;
+	struct thump_err err = THUMP_ERR_INIT;
+	const char *const files[] = { f->secret, f->signing };
+	struct thump_keys *keys;
+
+	assert_int_equal(thump_keys_create(&keys, &err), 0);
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(files); i++) {
+		size_t size;
+		char *word = (char *)pack_fixture_read(files[i], &size);
+
+		word[strcspn(word, "\n")] = '\0';
+		for (enum thump_key_kind kind = 0; kind < THUMP_KEY_KINDS; kind++) {
+			assert_int_equal(thump_keys_add(keys, kind, word, &err), -1);
+			assert_null(strstr(err.text, word));
+			assert_non_null(strstr(err.text, "must be in a file"));
+		}
+		free(word);
+	}
+	assert_int_equal(thump_keys_add(keys, THUMP_KEY_SIGNER, f->recipient, &err), -1);
+	assert_non_null(strstr(err.text, "key of a signer is wanted"));
 	thump_keys_destroy(keys);
 }
 
@@ -424,6 +451,7 @@ int main(void)
 		cmocka_unit_test(only_what_is_signed_is_opened),
 		cmocka_unit_test(policies_hold_besides_options),
 		cmocka_unit_test(policies_that_are_not_understood_are_refused),
+		cmocka_unit_test(secret_keys_are_never_printed),
 		cmocka_unit_test(signatures_of_another_image_are_damage),
 		cmocka_unit_test(damage_is_not_signed),
 	};
