@@ -180,17 +180,49 @@ static int unwrap_by_passphrase(const struct thump_keys *keys, const unsigned ch
 							  nonce, cipher->wrapping) == 0;
 }
 
-static int unwrap(const struct thump_keys *keys, uint32_t type, const unsigned char *entry,
-		  size_t size, struct pack_cipher *cipher, struct thump_err *err)
+struct entry {
+	uint32_t type;
+	const unsigned char *bytes;
+	size_t size;
+};
+
+/* 1: the next one; 0: there is none. */
+static int next_entry(struct thump_reader *r, struct entry *entry_ret, struct thump_err *err)
 {
-	if (type == ENTRY_RECIPIENT && size != RECIPIENT_SIZE)
-		return thump_damaged(err, "a recipient of %zu bytes", size);
-	if (type == ENTRY_PASSPHRASE && size != PASSPHRASE_SIZE)
-		return thump_damaged(err, "a passphrase of %zu bytes", size);
-	if (type == ENTRY_RECIPIENT)
-		return unwrap_as_recipient(keys, entry, cipher);
-	if (type == ENTRY_PASSPHRASE && keys->passphrase_len)
-		return unwrap_by_passphrase(keys, entry, cipher, err);
+	if (r->at == r->end)
+		return 0;
+	entry_ret->type = thump_get_u32(r);
+	entry_ret->bytes = thump_get_blob(r, PACK_MAX_KEYS, &entry_ret->size);
+	if (r->failed)
+		return thump_damaged(err, "KEYS ends inside of an entry");
+	if (entry_ret->type == ENTRY_RECIPIENT && entry_ret->size != RECIPIENT_SIZE)
+		return thump_damaged(err, "a recipient of %zu bytes", entry_ret->size);
+	if (entry_ret->type == ENTRY_PASSPHRASE && entry_ret->size != PASSPHRASE_SIZE)
+		return thump_damaged(err, "a passphrase of %zu bytes", entry_ret->size);
+	return 1;
+}
+
+/* Before any is tried: each passphrase may take a minute, and there is room for hundreds. */
+static int check_entries(struct thump_reader r, struct thump_err *err)
+{
+	unsigned nr_passphrases = 0;
+	struct entry entry;
+	int got;
+
+	while ((got = next_entry(&r, &entry, err)) > 0)
+		nr_passphrases += entry.type == ENTRY_PASSPHRASE;
+	if (got < 0)
+		return -1;
+	return nr_passphrases <= 1 ? 0 : thump_damaged(err, "%u passphrases", nr_passphrases);
+}
+
+static int unwrap(const struct thump_keys *keys, const struct entry *entry,
+		  struct pack_cipher *cipher, struct thump_err *err)
+{
+	if (entry->type == ENTRY_RECIPIENT)
+		return unwrap_as_recipient(keys, entry->bytes, cipher);
+	if (entry->type == ENTRY_PASSPHRASE && keys->passphrase_len)
+		return unwrap_by_passphrase(keys, entry->bytes, cipher, err);
 	return 0;
 }
 
@@ -198,23 +230,23 @@ static int find_key(const struct thump_keys *keys, const struct pack_head *head,
 		    const unsigned char *section, struct pack_cipher *cipher, struct thump_err *err)
 {
 	struct thump_reader r = thump_reader_of(section, head->keys_size);
+	struct entry entry;
+	int got;
 
-	while (r.at < r.end) {
-		uint32_t type = thump_get_u32(&r);
-		size_t size = 0;
-		const unsigned char *entry = thump_get_blob(&r, PACK_MAX_KEYS, &size);
-		int got;
+	if (check_entries(r, err) < 0)
+		return -1;
+	while ((got = next_entry(&r, &entry, err)) > 0) {
+		int fits = unwrap(keys, &entry, cipher, err);
 
-		if (r.failed)
-			return thump_damaged(err, "KEYS ends inside of an entry");
-		got = unwrap(keys, type, entry, size, cipher, err);
-		if (got < 0)
+		if (fits < 0)
 			return -1;
-		if (got && !is_right(cipher, head))
+		if (fits && !is_right(cipher, head))
 			return thump_damaged(err, "the data key is not the one that HEAD tells of");
-		if (got)
+		if (fits)
 			return 0;
 	}
+	if (got < 0)
+		return -1;
 	return thump_refuse(err, "it is encrypted, and no key or passphrase fits");
 }
 

@@ -258,6 +258,35 @@ static void passphrases_do_not_take_all_memory(void **state)
 	free(packed.bytes);
 }
 
+/* Nor how many there are to be tried. */
+static void one_passphrase_is_enough(void **state)
+{
+	struct pack_fixture *f = *state;
+	struct packed packed;
+	struct thump_err err = THUMP_ERR_INIT;
+	unsigned char *bytes;
+	uint32_t keys_size;
+
+	pack_with(f, passphrase_of(f, "x"));
+	packed.bytes = pack_fixture_read(f->packed, &packed.size);
+	assert_int_equal(pack_head_decode(packed.bytes, &packed.head, &err), 0);
+	keys_size = packed.head.keys_size;
+	bytes = malloc(packed.size + keys_size);
+	assert_non_null(bytes);
+	memcpy(bytes, packed.bytes, PACK_HEAD_SIZE + keys_size);
+	memcpy(bytes + PACK_HEAD_SIZE + keys_size, packed.bytes + PACK_HEAD_SIZE,
+	       packed.size - PACK_HEAD_SIZE);
+	free(packed.bytes);
+	packed.bytes = bytes;
+	packed.size += keys_size;
+	packed.head.keys_size = 2 * keys_size;
+	memcpy(bytes + 44, &packed.head.keys_size, sizeof(packed.head.keys_size));
+	make_digest(&packed);
+	pack_fixture_write(f->packed, packed.bytes, packed.size);
+	assert_int_equal(code_of(f->packed, passphrase_of(f, "x")), THUMP_DAMAGED);
+	free(packed.bytes);
+}
+
 static void secrets_of_others_are_no_secrets(void **state)
 {
 	struct pack_fixture *f = *state;
@@ -447,6 +476,7 @@ int main(void)
 		cmocka_unit_test(chunks_open_only_at_their_place),
 		cmocka_unit_test(keys_of_another_image_do_not_open_it),
 		cmocka_unit_test(passphrases_do_not_take_all_memory),
+		cmocka_unit_test(one_passphrase_is_enough),
 		cmocka_unit_test(secrets_of_others_are_no_secrets),
 		cmocka_unit_test(only_what_is_signed_is_opened),
 		cmocka_unit_test(policies_hold_besides_options),
