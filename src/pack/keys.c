@@ -126,6 +126,16 @@ int thump_keys_check_policy_file(int fd, const char *path, struct thump_err *err
 
 /* ---- keys ----------------------------------------------------------------------------------- */
 
+/* Is the key behind the last one there already? */
+static bool is_repeated(const struct thump_keys *keys, enum thump_key_kind kind)
+{
+	for (uint32_t i = 0; i < keys->count[kind]; i++)
+		if (sodium_memcmp(keys->keys[kind][i], keys->keys[kind][keys->count[kind]],
+				  THUMP_KEY_BYTES) == 0)
+			return true;
+	return false;
+}
+
 static int add_word(struct thump_keys *keys, enum thump_key_kind kind, const char *word, size_t len,
 		    struct thump_err *err)
 {
@@ -138,7 +148,7 @@ static int add_word(struct thump_keys *keys, enum thump_key_kind kind, const cha
 			      len - prefix, NULL, &size, NULL, TEXT_VARIANT) != 0 ||
 	    size != THUMP_KEY_BYTES)
 		return thump_fail(err, "a broken %s", kinds[kind].name);
-	keys->count[kind]++;
+	keys->count[kind] += !is_repeated(keys, kind);
 	return 0;
 }
 
@@ -150,15 +160,18 @@ static bool has_prefix(const char *text, enum thump_key_kind kind)
 static int add_lines(struct thump_keys *keys, enum thump_key_kind kind, const char *text,
 		     const char *path, struct thump_err *err)
 {
-	const uint32_t before = keys->count[kind];
+	bool found = false;
 
 	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
 		size_t len = strcspn(line, " \t\r\n");
 
-		if (has_prefix(line, kind) && add_word(keys, kind, line, len, err) < 0)
+		if (!has_prefix(line, kind))
+			continue;
+		if (add_word(keys, kind, line, len, err) < 0)
 			return thump_add_context(err, "%s", path);
+		found = true;
 	}
-	if (keys->count[kind] == before)
+	if (!found)
 		return thump_fail(err, "%s has no %s (a line that begins with %s)", path,
 				  kinds[kind].name, kinds[kind].prefix);
 	return 0;

@@ -422,6 +422,22 @@ static void secret_keys_are_never_printed(void **state)
 	thump_keys_destroy(keys);
 }
 
+static void a_key_signs_once(void **state)
+{
+	struct pack_fixture *f = *state;
+	const struct thump_open_options options = { .extent = THUMP_OPEN_META };
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_keys *keys = keys_of(THUMP_KEY_SIGN, f->signing);
+	struct thump_packed_info info;
+	struct thump_image *image;
+
+	assert_int_equal(thump_keys_add(keys, THUMP_KEY_SIGN, f->signing, &err), 0);
+	pack_with(f, keys);
+	assert_int_equal(thump_open(f->packed, &options, &image, &info, &err), 0);
+	assert_int_equal(info.nr_signatures, 1);
+	thump_image_destroy(image);
+}
+
 /* A signature is for one image. */
 static void signatures_of_another_image_are_damage(void **state)
 {
@@ -482,6 +498,7 @@ int main(void)
 		cmocka_unit_test(policies_hold_besides_options),
 		cmocka_unit_test(policies_that_are_not_understood_are_refused),
 		cmocka_unit_test(secret_keys_are_never_printed),
+		cmocka_unit_test(a_key_signs_once),
 		cmocka_unit_test(signatures_of_another_image_are_damage),
 		cmocka_unit_test(damage_is_not_signed),
 	};
