@@ -63,6 +63,25 @@ void pack_coder_destroy(struct pack_coder *coder)
 	free(coder);
 }
 
+int pack_bench_init(struct pack_bench *bench, struct pack_coder *coder, struct thump_err *err)
+{
+	*bench = (struct pack_bench){ .coder = coder,
+				      .raw = malloc(PACK_CHUNK_BYTES),
+				      .stored = malloc(PACK_STORED_ROOM) };
+	if (bench->raw && bench->stored)
+		return 0;
+	(void)thump_fail_errno(err, "memory for chunks");
+	pack_bench_deinit(bench);
+	return -1;
+}
+
+void pack_bench_deinit(struct pack_bench *bench)
+{
+	pack_coder_destroy(bench->coder);
+	free(bench->raw);
+	free(bench->stored);
+}
+
 static bool is_zero(const unsigned char *raw, size_t size)
 {
 	return raw[0] == 0 && memcmp(raw, raw + 1, size - 1) == 0;

@@ -20,6 +20,16 @@ THUMP_MUST_CHECK int pack_decoder_create(const struct pack_cipher *cipher,
 					 struct pack_coder **coder_ret, struct thump_err *err);
 void pack_coder_destroy(struct pack_coder *coder);
 
+/* What one thread packs or unpacks with. */
+struct pack_bench {
+	struct pack_coder *coder;
+	unsigned char *raw, *stored;
+};
+/* Takes coder, on failure too. */
+THUMP_MUST_CHECK int pack_bench_init(struct pack_bench *bench, struct pack_coder *coder,
+				     struct thump_err *err);
+void pack_bench_deinit(struct pack_bench *bench);
+
 /*
  * Takes chunk->raw_size bytes; sets form, stored_size and hash. What is stored is in `stored`, or
  * is `raw` itself (PACK_PLAIN); *stored_ret says where.

@@ -23,31 +23,6 @@ struct unpacking {
 	uint32_t next; /* under its lock, which is held while reading, too */
 };
 
-/* Buffers of one thread. */
-struct bench {
-	struct pack_coder *coder;
-	unsigned char *stored, *raw;
-};
-
-static void bench_deinit(struct bench *bench)
-{
-	pack_coder_destroy(bench->coder);
-	free(bench->stored);
-	free(bench->raw);
-}
-
-static int bench_init(struct bench *bench, const struct pack_cipher *cipher, struct thump_err *err)
-{
-	*bench = (struct bench){ .stored = malloc(PACK_STORED_ROOM),
-				 .raw = malloc(PACK_CHUNK_BYTES) };
-	if (!bench->stored || !bench->raw)
-		(void)thump_fail_errno(err, "memory for chunks");
-	else if (pack_decoder_create(cipher, &bench->coder, err) == 0)
-		return 0;
-	bench_deinit(bench);
-	return -1;
-}
-
 static bool is_wanted(const struct unpacking *unpacking, const struct pack_chunk *chunk)
 {
 	return pack_front_wants(unpacking->front, unpacking->options->extent, chunk);
@@ -90,7 +65,7 @@ static int take(struct unpacking *unpacking, unsigned char *stored, uint32_t *in
 	return got;
 }
 
-static int unpack_chunk(struct unpacking *unpacking, struct bench *bench, uint32_t index,
+static int unpack_chunk(struct unpacking *unpacking, struct pack_bench *bench, uint32_t index,
 			struct thump_err *err)
 {
 	const struct pack_chunk *chunk = &unpacking->front->chunks[index];
@@ -108,11 +83,13 @@ static int unpack_chunks(void *ctx, struct thump_err *err)
 {
 	struct unpacking *unpacking = ctx;
 	const struct thump_open_options *options = unpacking->options;
-	struct bench bench;
+	struct pack_coder *coder;
+	struct pack_bench bench;
 	uint32_t index = 0;
 	int got;
 
-	if (bench_init(&bench, unpacking->front->cipher, err) < 0)
+	if (pack_decoder_create(unpacking->front->cipher, &coder, err) < 0 ||
+	    pack_bench_init(&bench, coder, err) < 0)
 		return -1;
 	while ((got = take(unpacking, bench.stored, &index, err)) > 0) {
 		got = unpack_chunk(unpacking, &bench, index, err);
@@ -123,7 +100,7 @@ static int unpack_chunks(void *ctx, struct thump_err *err)
 					  unpacking->front->chunks[index].raw_offset,
 					  unpacking->front->head.raw_size);
 	}
-	bench_deinit(&bench);
+	pack_bench_deinit(&bench);
 	return got;
 }
 

@@ -36,32 +36,6 @@ struct packing {
 	uint64_t data_size;
 };
 
-/* Buffers of one thread. */
-struct bench {
-	struct pack_coder *coder;
-	unsigned char *raw, *stored;
-};
-
-static void bench_deinit(struct bench *bench)
-{
-	pack_coder_destroy(bench->coder);
-	free(bench->raw);
-	free(bench->stored);
-}
-
-static int bench_init(struct bench *bench, const struct packing *packing, struct thump_err *err)
-{
-	*bench = (struct bench){ .raw = malloc(PACK_CHUNK_BYTES),
-				 .stored = malloc(PACK_STORED_ROOM) };
-	if (!bench->raw || !bench->stored)
-		(void)thump_fail_errno(err, "memory for chunks");
-	else if (pack_coder_create(&packing->options->compression, packing->cipher, &bench->coder,
-				   err) == 0)
-		return 0;
-	bench_deinit(bench);
-	return -1;
-}
-
 /* ---- in the order of the table ----------------------------------------------------------- */
 
 /* Stored alike: the first chunk that is; else this one becomes known. */
@@ -150,7 +124,7 @@ static int read_chunk(struct packing *packing, const struct pack_chunk *chunk, u
 	return 0;
 }
 
-static int pack_chunk(struct packing *packing, struct bench *bench, uint32_t index,
+static int pack_chunk(struct packing *packing, struct pack_bench *bench, uint32_t index,
 		      struct thump_err *err)
 {
 	struct pack_chunk *chunk = &packing->chunks[index];
@@ -172,11 +146,13 @@ static int pack_chunks(void *ctx, struct thump_err *err)
 {
 	struct packing *packing = ctx;
 	const struct thump_pack_options *options = packing->options;
-	struct bench bench;
+	struct pack_bench bench;
 	uint32_t index;
-	int failed = bench_init(&bench, packing, err);
+	struct pack_coder *coder;
+	int failed = 0;
 
-	if (failed)
+	if (pack_coder_create(&options->compression, packing->cipher, &coder, err) < 0 ||
+	    pack_bench_init(&bench, coder, err) < 0)
 		return -1;
 	while (!failed && take(packing, &index)) {
 		failed = pack_chunk(packing, &bench, index, err);
@@ -184,7 +160,7 @@ static int pack_chunks(void *ctx, struct thump_err *err)
 			options->progress(options->progress_ctx, packing->chunks[index].raw_offset,
 					  thump_image_size(packing->image));
 	}
-	bench_deinit(&bench);
+	pack_bench_deinit(&bench);
 	return failed;
 }
 
