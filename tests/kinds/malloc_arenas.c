@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * usage: malloc_arenas: a program with blocks in several arenas of glibc's malloc, which promises
- * that nobody but malloc gives their memory back (coord/abi.h). It says "page ADDRESS" and waits
- * for a checkpoint with that page; in the original it says "is saved" then. There, and when it was
- * restored:
+ * usage: malloc_arenas [FILE]: a program with blocks in several arenas of glibc's malloc, which
+ * promises that nobody but malloc gives their memory back (coord/abi.h). It says "page ADDRESS" and
+ * the address of one block in each arena, and waits for a checkpoint with that page; in the
+ * original it says "is saved" then. If there is FILE, it writes to these blocks. There, and when it
+ * was restored:
  *
  *     SIGHUP            the same once more
  *     SIGUSR1, SIGUSR2  verify: blocks keep their content, calloc(3) gives zeros, whatever was
@@ -132,13 +133,20 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static void wait_for_checkpoint(void)
+/* What a training finds: in a page that is touched by nobody else. */
+static unsigned char *hot_byte(uint32_t arena)
+{
+	return arenas[arena].list[1];
+}
+
+static void wait_for_checkpoint(const char *touch_file)
 {
 	memset(&page, 0, sizeof(page));
 	memcpy(page.magic, THUMP_COORD_MAGIC, sizeof(page.magic));
 	page.promises = THUMP_COORD_PLAIN_MALLOC;
 	__atomic_store_n(&page.state, THUMP_COORD_WAITING, __ATOMIC_RELEASE);
-	workload_tell("page", "%p", (void *)&page);
+	workload_tell("page", "%p %p %p %p", (void *)&page, (void *)hot_byte(0),
+		      (void *)hot_byte(1), (void *)hot_byte(2));
 	while (__atomic_load_n(&page.state, __ATOMIC_ACQUIRE) == THUMP_COORD_WAITING)
 		(void)syscall(SYS_futex, &page.state, FUTEX_WAIT_PRIVATE, THUMP_COORD_WAITING, NULL,
 			      NULL, 0);
@@ -146,12 +154,11 @@ static void wait_for_checkpoint(void)
 		FAIL("checkpoint: %s", page.text);
 	if (page.state == THUMP_COORD_SAVED)
 		workload_tell("is", "saved");
-	/* What a training finds. */
-	for (uint32_t i = 0; i < NR_ARENAS; i++)
-		*(volatile unsigned char *)arenas[i].list[0] = arenas[i].list[0][0];
+	for (uint32_t i = 0; touch_file && access(touch_file, F_OK) == 0 && i < NR_ARENAS; i++)
+		*(volatile unsigned char *)hot_byte(i) = *hot_byte(i);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	sigset_t wanted;
 	int signo;
@@ -171,7 +178,7 @@ int main(void)
 	}
 	(void)pthread_barrier_wait(&filled);
 	do {
-		wait_for_checkpoint();
+		wait_for_checkpoint(argc > 1 ? argv[1] : NULL);
 		MUST_PTHREAD(sigwait(&wanted, &signo));
 	} while (signo == SIGHUP);
 	(void)pthread_barrier_wait(&verified);

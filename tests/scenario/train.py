@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """`thump train` notes what a restored program touches, and changes nothing else: the trained image
-is whole, is restored as before, can be trained again. tests/kinds/malloc_arenas.c is the program;
-when it has been restored it writes to one page of each arena."""
+is whole, is restored as before, but with these pages ready, and can be trained again.
+tests/kinds/malloc_arenas.c is the program; when it has been restored for training it writes to one
+page of each arena, and else to none."""
 import pathlib
 import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
 import os
 import signal
+import struct
 
 from thumptest import scenario
 from thumptest.events import Failure
@@ -18,15 +20,18 @@ ARENAS = 3
 PAGE = 4096
 REFUSED = 3
 USAGE = 2
+PRESENT, OF_A_FILE = 1 << 63, 1 << 61  # proc_pid_pagemap(5)
 
 
 def save(world, workload, image):
-    original = world.start([workload], "original")
-    page = original.line("the address of its page").split()[1]
+    """Returns the addresses of what it writes to."""
+    original = world.start([workload, world.path("touch")], "original")
+    page, *blocks = original.line("the address of its page").split()[1:]
     world.thump("checkpoint", original.pid, "-o", image, "--leave-running", "--coord", page)
     original.expect_line("is saved")
     os.kill(original.pid, signal.SIGUSR2)
     expect_pass(original, "original")
+    return [int(block, 16) for block in blocks]
 
 
 def save_eager(world, workload, image):
@@ -38,10 +43,30 @@ def save_eager(world, workload, image):
 
 
 def train(world, image, *words, statuses=(0,)):
-    return world.thump_json("train", image, *words, statuses=statuses)[1]
+    world.path("touch").touch()
+    report = world.thump_json("train", image, *words, statuses=statuses)[1]
+    world.path("touch").unlink()
+    return report
 
 
-def expect_trained(world, image, report):
+def is_made(pid, address):
+    """Whether the page is the process's own, and no longer that of the image."""
+    with open(f"/proc/{pid}/pagemap", "rb") as pagemap:
+        pagemap.seek(address // PAGE * 8)
+        entry, = struct.unpack("=Q", pagemap.read(8))
+    return entry & PRESENT and not entry & OF_A_FILE
+
+
+def expect_restored(world, image, name, blocks, made):
+    process, restored = world.restore(image, name=name)
+    seen = [bool(is_made(restored["pid"], block)) for block in blocks]
+    if seen != [made] * ARENAS:
+        raise Failure(f"{name}: what is written to in training is made at once: {seen}")
+    os.kill(restored["pid"], signal.SIGUSR2)
+    expect_pass(process, name)
+
+
+def expect_trained(world, image, report, blocks):
     world.thump("verify", image)
     memory = world.thump_json("inspect", image)[1]["memory"]
     if not ARENAS * PAGE <= report["written_bytes"] < 1 << 20 or report["error"]:
@@ -49,9 +74,7 @@ def expect_trained(world, image, report):
     if (memory["hot_written_bytes"], memory["hot_read_bytes"]) != \
             (report["written_bytes"], report["read_bytes"]):
         raise Failure(f"the image says {memory}, the training {report}")
-    process, restored = world.restore(image, name="trained")
-    os.kill(restored["pid"], signal.SIGUSR2)
-    expect_pass(process, "trained")
+    expect_restored(world, image, "trained", blocks, made=True)
 
 
 def expect_no_process_of(image):
@@ -67,15 +90,16 @@ def expect_no_process_of(image):
 def test(world, options):
     workload = world.reachable(options.workload)
     image, trained, eager = (world.path(name) for name in ("image", "trained", "eager"))
-    save(world, workload, image)
+    blocks = save(world, workload, image)
     save_eager(world, workload, eager)
     before = image.read_bytes()
+    expect_restored(world, image, "untrained", blocks, made=False)
 
     report = train(world, image, "--for", "200ms", "--runs", "2", "-o", trained)
     if report["image"] != str(trained) or report["runs"] != 2 or image.read_bytes() != before:
         raise Failure(f"the training said {report}")
     expect_no_process_of(image)
-    expect_trained(world, trained, report)
+    expect_trained(world, trained, report, blocks)
     mode = trained.stat().st_mode & 0o777
     if mode != image.stat().st_mode & 0o777:
         raise Failure(f"the trained image has mode {mode:o}")
@@ -83,7 +107,7 @@ def test(world, options):
     # In its place, once more.
     report = train(world, trained, "--until-exec", "echo said; exit 0", "--runs", "1", "--mode",
                    "440")
-    expect_trained(world, trained, report)
+    expect_trained(world, trained, report, blocks)
     if trained.stat().st_mode & 0o777 != 0o440:
         raise Failure("--mode is not kept")
     if abs(trained.stat().st_size - len(before)) > 1 << 16:
