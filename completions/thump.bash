@@ -114,9 +114,10 @@ _thump()
 		--passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--sign) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--decrypt-passphrase-file|--decrypt-passphrase-fd) compopt -o default; return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="-o --output --compress --encrypt-to --passphrase-file --passphrase-fd --sign --decrypt-with --mode --json -v --verbose -h --help --version"
+		options="-o --output --compress --encrypt-to --passphrase-file --passphrase-fd --sign --decrypt-with --decrypt-passphrase-file --decrypt-passphrase-fd --mode --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	unpack)

@@ -122,6 +122,7 @@ complete -c thump -n '__fish_seen_subcommand_from pack' -l passphrase-file -r -F
 complete -c thump -n '__fish_seen_subcommand_from pack' -l passphrase-fd -x -d 'The same, read from descriptor N, which is closed then'
 complete -c thump -n '__fish_seen_subcommand_from pack' -l sign -x -d 'Sign OUT with the secret key in the file KEY (thump-keygen(1), --sign)'
 complete -c thump -n '__fish_seen_subcommand_from pack' -l decrypt-with -x -d 'Open an encrypted image with the secret key in the file KEY (thump-keygen(1))'
+complete -c thump -n '__fish_seen_subcommand_from pack' -l decrypt-passphrase-file -r -F -d 'Open an encrypted image with the passphrase that is the first line there, and with nothing else'
 complete -c thump -n '__fish_seen_subcommand_from pack' -l mode -x -d 'Permissions of OUT, octal'
 complete -c thump -n '__fish_seen_subcommand_from pack' -l json -d 'Print one JSON object on standard output'
 complete -c thump -n '__fish_seen_subcommand_from pack' -s v -l verbose -d 'Say on standard error how small it became, and how fast'

@@ -25,6 +25,8 @@ static const char pack_usage[] =
 	"      --sign FILE      sign OUT with the secret key in FILE; may be repeated\n"
 	"      --decrypt-with FILE\n"
 	"                       the secret key in FILE opens an encrypted image; may be repeated\n"
+	"      --decrypt-passphrase-file FILE, --decrypt-passphrase-fd N\n"
+	"                       the passphrase that is the first line there opens it, and not OUT\n"
 	"      --mode MODE      permissions of OUT, octal (default 0400)\n"
 	"      --json           print one JSON object on stdout\n"
 	"  -v, --verbose        say on stderr how small it became, and how fast\n"
@@ -53,7 +55,7 @@ static const char unpack_usage[] =
 	"Exit codes: 0 done; 1 failed; 2 usage; 3 made for another thump or machine;\n"
 	"4 FILE is damaged.\n";
 
-enum { OPT_COMPRESS = THUMP_OPT_VERB, OPT_MODE };
+enum { OPT_COMPRESS = THUMP_OPT_VERB, OPT_MODE, OPT_OPENING_FILE, OPT_OPENING_FD };
 
 struct packing {
 	struct thump_common common;
@@ -61,6 +63,7 @@ struct packing {
 	mode_t mode;
 	struct thump_compression compression;
 	struct thump_key_words key_words;
+	struct thump_key_words opening_words; /* what opens `from`, if it is not these */
 	struct thump_progress progress;
 	uint64_t start_ns;
 };
@@ -77,6 +80,12 @@ static int take_option(void *ctx, int opt)
 		return thump_mode_option(&packing->common, optarg, &packing->mode);
 	case OPT_COMPRESS:
 		return thump_compression_option(&packing->common, optarg, &packing->compression);
+	case OPT_OPENING_FILE:
+		(void)thump_key_option(&packing->opening_words, THUMP_OPT_PASSPHRASE_FILE, optarg);
+		return -1;
+	case OPT_OPENING_FD:
+		(void)thump_key_option(&packing->opening_words, THUMP_OPT_PASSPHRASE_FD, optarg);
+		return -1;
 	default:
 		if (thump_key_option(&packing->key_words, opt, optarg))
 			return -1;
@@ -150,10 +159,13 @@ static int do_pack(struct packing *packing, struct thump_pack_stats *stats_ret,
 		.progress_ctx = &packing->progress,
 	};
 	struct thump_image *image = NULL;
-	struct thump_keys *keys = NULL;
+	struct thump_keys *keys = NULL, *opening = NULL;
 	int failed = thump_keys_load(&packing->key_words, &keys, err);
 
-	open_options.keys = options.keys = keys;
+	if (!failed)
+		failed = thump_keys_load(&packing->opening_words, &opening, err);
+	options.keys = keys;
+	open_options.keys = opening ? opening : keys;
 	if (!failed)
 		failed = thump_open(packing->from, &open_options, &image, &info, err);
 	if (!failed)
@@ -161,6 +173,7 @@ static int do_pack(struct packing *packing, struct thump_pack_stats *stats_ret,
 	if (!failed)
 		failed = thump_pack(image, &options, stats_ret, err);
 	thump_image_destroy(image);
+	thump_keys_destroy(opening);
 	thump_keys_destroy(keys);
 	return failed;
 }
@@ -170,6 +183,8 @@ static int verb_pack(int argc, char **argv)
 	static const struct option options[] = {
 		{ "output", required_argument, NULL, 'o' },
 		{ "compress", required_argument, NULL, OPT_COMPRESS },
+		{ "decrypt-passphrase-file", required_argument, NULL, OPT_OPENING_FILE },
+		{ "decrypt-passphrase-fd", required_argument, NULL, OPT_OPENING_FD },
 		{ "mode", required_argument, NULL, OPT_MODE },
 		THUMP_SEAL_OPTIONS,
 		THUMP_DECRYPT_OPTIONS,

@@ -73,6 +73,19 @@ def test_raw_from_stdin(world, image):
                            "only packed images", "-", option, signer, verb=verb, stdin=stdin)
 
 
+def test_new_passphrase(world, packed, old):
+    """Packed anew, an image need not keep the passphrase that it was opened with."""
+    new, anew = world.path("new-passphrase"), world.path("anew")
+    new.write_text("another passphrase\n")
+    new.chmod(0o600)
+    os.chown(new, old.stat().st_uid, old.stat().st_gid)
+    opening = ("--decrypt-passphrase-file", old)
+    world.thump("pack", packed, "-o", anew, *opening, statuses=(3,))
+    world.thump("pack", packed, "-o", anew, *opening, "--passphrase-file", new)
+    expect_nothing(world, "by-old", REFUSED, "no key or passphrase fits", anew, "--passphrase-file", old)
+    world.thump("verify", anew, "--passphrase-file", new)
+
+
 def test_encrypted(world, image):
     (alice, alice_pub), (_, bob_pub), (eve, _) = (key(world, n) for n in ("alice", "bob", "eve"))
     passphrase = world.path("passphrase")
@@ -97,6 +110,7 @@ def test_encrypted(world, image):
     expect_nothing(world, "by-eve", REFUSED, "no key or passphrase fits", packed, "--decrypt-with", eve)
     expect_nothing(world, "by-nobody", REFUSED, "is encrypted", packed)
     world.thump("pack", packed, "-o", world.path("plain"), "--decrypt-with", alice, statuses=(3,))
+    test_new_passphrase(world, packed, passphrase)
     return packed, alice
 
 
