@@ -114,7 +114,8 @@ _thump()
 		--passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--sign) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
-		--decrypt-passphrase-file|--decrypt-passphrase-fd) compopt -o default; return ;;
+		--decrypt-passphrase-file) compopt -o default; return ;;
+		--decrypt-passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
 		options="-o --output --compress --encrypt-to --passphrase-file --passphrase-fd --sign --decrypt-with --decrypt-passphrase-file --decrypt-passphrase-fd --mode --json -v --verbose -h --help --version"
