@@ -13,14 +13,26 @@ struct libraries {
 	size_t count;
 };
 
+bool thump_openssl_is(const char *path)
+{
+	static const char stem[] = "libcrypto";
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+
+	if (strcmp(name, "fips.so") == 0)
+		return true;
+	/* Not libcryptopp.so, which is Crypto++. */
+	return strncmp(name, stem, strlen(stem)) == 0 && name[strlen(stem)] != '\0' &&
+	       strchr(".-_0123456789", name[strlen(stem)]) && strstr(name, ".so");
+}
+
 /* Inside of dl_iterate_phdr(3) no library may be opened. */
 static int note_library(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct libraries *libraries = arg;
-	const char *slash = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
 
 	(void)size;
-	if (slash && strncmp(slash + 1, "libcrypto", strlen("libcrypto")) == 0 &&
+	if (info->dlpi_name && thump_openssl_is(info->dlpi_name) &&
 	    libraries->count < MAX_LIBRARIES)
 		libraries->paths[libraries->count++] = strdup(info->dlpi_name);
 	return 0;

@@ -11,6 +11,12 @@
 #ifndef THUMP_COORD_OPENSSL_H
 #define THUMP_COORD_OPENSSL_H
 
+#include <stdbool.h>
+
+/* Whether the library at this path has generators of OpenSSL's, by its name: libcrypto.so.3, as
+ * renamed by a Python wheel (libcrypto-1a2b3c4d.so.3), or the provider fips.so. */
+bool thump_openssl_is(const char *path);
+
 void thump_openssl_renew(void);
 
 #endif

@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "coord/openssl.h"
 #include "libthump/library.h"
 
 #define PAGE_SIZE 4096
@@ -141,17 +142,13 @@ THUMP_EXPORT int thump_wait_generation(uint64_t seen, int timeout_ms)
 
 /* ---- getpid(2) ----------------------------------------------------------------------------- */
 
-/* Names of the libraries that take another pid for "I am a copy", and use it for nothing else. */
+/* Libraries that take another pid for "I am a copy", and use it for nothing else. */
 static bool asks_for_copies(const char *path)
 {
-	static const char *const names[] = { "libcrypto.so", "libgcrypt.so" };
 	const char *slash = strrchr(path, '/');
-	const char *name = slash ? slash + 1 : path;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strncmp(name, names[i], strlen(names[i])) == 0)
-			return true;
-	return false;
+	return thump_openssl_is(path) ||
+	       strncmp(slash ? slash + 1 : path, "libgcrypt", strlen("libgcrypt")) == 0;
 }
 
 /* Found without a lock, unlike by dladdr(3). */

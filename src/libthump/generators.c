@@ -85,12 +85,23 @@ static bool renew_python(void)
 	return !add_pending || !has_interpreter() || add_pending(reseed_python, NULL) == 0;
 }
 
+/* RAND_poll() of an OpenSSL that is linked into the executable, as in Node.js; else NULL. */
+static void *own_openssl(void)
+{
+	void *rand_poll = own_symbol("RAND_poll");
+	Dl_info info;
+
+	if (rand_poll && dladdr(rand_poll, &info) && info.dli_fname &&
+	    !thump_openssl_is(info.dli_fname))
+		return rand_poll;
+	return NULL;
+}
+
 bool generators_renew(void)
 {
-	int (*rand_poll)(void) = (int (*)(void))own_symbol("RAND_poll");
+	int (*rand_poll)(void) = (int (*)(void))own_openssl();
 
 	thump_openssl_renew();
-	/* Linked into the executable, as in Node.js. */
 	if (rand_poll)
 		(void)rand_poll();
 	renew_gcrypt();
@@ -100,15 +111,5 @@ bool generators_renew(void)
 /* OpenSSL in a library of its own, and libgcrypt, need none. */
 bool generators_need_thread(void)
 {
-	void *executable = dlopen(NULL, RTLD_NOW);
-	bool needs = own_symbol("Py_AddPendingCall");
-	Dl_info info;
-	void *rand_poll = own_symbol("RAND_poll");
-
-	if (rand_poll && dladdr(rand_poll, &info) && info.dli_fname &&
-	    !strstr(info.dli_fname, "libcrypto"))
-		needs = true;
-	if (executable)
-		(void)dlclose(executable);
-	return needs;
+	return own_symbol("Py_AddPendingCall") || own_openssl();
 }

@@ -16,6 +16,7 @@ from thumptest.events import Failure, Skip, poll_until
 from thumptest.snapshot import read
 
 LIBRARY = "libthump.so.0"
+OPENSSL = pathlib.Path("/usr/lib/x86_64-linux-gnu/libcrypto.so.3")
 AT_ONCE = 5
 
 
@@ -65,9 +66,10 @@ def clones(world, image, count):
             process.close()
 
 
-def image_of(world, name, command, *words):
+def image_of(world, name, command, *words, **env):
     """The image of a program that has drawn one of each, and these."""
-    program = world.start([world.thump_path, "run", *words, "--", *command], name)
+    program = world.start([world.thump_path, "run", *words, "--", *command], name,
+                          env={**os.environ, **env})
     drawn = {}
     while (line := program.line("'ready'")) != "ready":
         if line is None:
@@ -124,11 +126,23 @@ def pending_calls(world, options):
             raise Failure(f"{name} ended with {clone.status()}")
 
 
+def renamed(world, options):
+    """OpenSSL under the name that a Python wheel gives it."""
+    library = world.path("libcrypto-1a2b3c4d.so.3")
+    shutil.copy(OPENSSL, library)
+    image, drawn = image_of(world, "c-renamed", [world.reachable(options.draws), 20],
+                            LD_PRELOAD=str(library))
+    twice, _ = repeated(drawn, clones(world, image, 2))
+    if twice:
+        raise Failure(f"c-renamed: some were drawn twice, from {sorted(twice)}")
+
+
 def test(world, options):
     # The tree may lie where only root comes.
     if world.thump_path.parent == world.directory:
         shutil.copy(options.thump.parent / LIBRARY, world.path(LIBRARY))
     pending_calls(world, options)
+    renamed(world, options)
     for name, command, shared in commands(world, options):
         image, drawn = image_of(world, name, command)
         twice, total = repeated(drawn, clones(world, image, options.clones))
