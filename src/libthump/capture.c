@@ -43,7 +43,7 @@ static bool find_beside(char *path, size_t size_bytes)
 
 static bool find_in_path(char *path, size_t size_bytes)
 {
-	const char *rest = getenv("PATH");
+	const char *rest = secure_getenv("PATH");
 
 	while (rest && *rest) {
 		size_t len = strcspn(rest, ":");
@@ -57,10 +57,12 @@ static bool find_in_path(char *path, size_t size_bytes)
 	return false;
 }
 
+/* In a set-user-ID program the environment is somebody else's: it does not choose what is executed.
+ */
 bool engine_find(const char *wanted, char *path, size_t size_bytes)
 {
 	if (!wanted)
-		wanted = getenv("THUMP");
+		wanted = secure_getenv("THUMP");
 	if (wanted) {
 		(void)snprintf(path, size_bytes, "%s", wanted);
 		return is_there(path);

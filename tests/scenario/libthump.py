@@ -17,6 +17,7 @@ from thumptest.scenario import REFUSED
 
 BEFORE = ("c-high", "c-medium-2", "c-medium-1", "c-low", "s-high", "s-low")
 LIBRARY = "libthump.so.0"
+NOBODY = 65534
 SINGLE = 4  # of them are concurrent
 
 
@@ -187,11 +188,33 @@ def another_engine(world, options):
     scenario.end(program)
 
 
+def set_user_id(world, options):
+    """THUMP does not choose what a set-user-ID program executes: it is whoever's who starts it."""
+    if world.user != "root":
+        return  # only root can give a program to somebody else
+    program, engine = map(world.path, ("set-user-id", "engine"))
+    shutil.copy(options.hooks, program)
+    os.chown(program, NOBODY, NOBODY)
+    program.chmod(0o4755)
+    engine.write_text("#!/bin/sh\nexit 1\n")
+    engine.chmod(0o755)
+    process = world.start([program, world.path("none")], "set-user-id",
+                          env={**os.environ, "THUMP": str(engine)})
+    process.expect_line("ready")
+    os.kill(process.pid, signal.SIGUSR1)
+    while not (said := process.line("an outcome") or "checkpoint: none").startswith("checkpoint: "):
+        pass
+    if str(engine) in said:
+        raise Failure(f"a set-user-ID program has executed what THUMP names: {said}")
+    scenario.end(process)
+
+
 def test(world, options):
     options.hooks = world.reachable(options.hooks)
     # The tree may lie where only root comes.
     shutil.copy(options.thump.parent / LIBRARY, world.path(LIBRARY))
-    for case in (from_outside, by_itself, by_itself_encrypted, refused, hopeless, cannot_be_held, hangs, another_engine):
+    for case in (from_outside, by_itself, by_itself_encrypted, refused, hopeless, cannot_be_held,
+                 hangs, another_engine, set_user_id):
         case(world, options)
 
 
