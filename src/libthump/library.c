@@ -268,6 +268,7 @@ void library_forget_in_child(void)
 
 	if (lib->page && lib->listener.fd >= 0)
 		(void)close(lib->listener.fd);
+	park_forget_in_child();
 	*lib = (struct library){
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.idle = PTHREAD_COND_INITIALIZER,

@@ -92,6 +92,8 @@ int park_prepare(void);
 bool park_all(const pid_t *but, size_t nr_but, char *why, size_t why_size_bytes);
 /* Lets them go. */
 void park_release(void);
+/* In a child of fork(2): whoever is held is held in the parent. */
+void park_forget_in_child(void);
 
 /* ---- round.c ------------------------------------------------------------------------------- */
 

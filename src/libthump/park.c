@@ -153,6 +153,13 @@ void park_release(void)
 		(void)futex(&park.nr_held, FUTEX_WAIT_PRIVATE, nr_held, NULL);
 }
 
+void park_forget_in_child(void)
+{
+	park.holding = 0;
+	park.nr_held = 0;
+	park.nr_called = 0;
+}
+
 bool park_all(const pid_t *but, size_t nr_but, char *why, size_t why_size_bytes)
 {
 	int task_fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC), nr_new;

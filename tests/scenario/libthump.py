@@ -188,6 +188,17 @@ def another_engine(world, options):
     scenario.end(program)
 
 
+def forks(world, options):
+    """A child of a hook's has hooks and checkpoints of its own: nobody is held there, and it has no
+    connection of its parent's."""
+    program = start(world, options, "fork", "s-high")
+    os.kill(program.pid, signal.SIGUSR1)
+    expect(program, *called(BEFORE[:-1]), "child: 0 ", "before s-low", *called(BEFORE, "saved"),
+           "checkpoint: 1")
+    generation_of(program, wiped=False)
+    scenario.end(program)
+
+
 def set_user_id(world, options):
     """THUMP does not choose what a set-user-ID program executes: it is whoever's who starts it."""
     if world.user != "root":
@@ -214,7 +225,7 @@ def test(world, options):
     # The tree may lie where only root comes.
     shutil.copy(options.thump.parent / LIBRARY, world.path(LIBRARY))
     for case in (from_outside, by_itself, by_itself_encrypted, refused, hopeless, cannot_be_held,
-                 hangs, another_engine, set_user_id):
+                 hangs, another_engine, forks, set_user_id):
         case(world, options)
 
 

@@ -2,8 +2,9 @@
 /*
  * A program with hooks of libthump that say what they are called for:
  *
- *     hooks [IMAGE [refuse NAME | hang NAME | blocked]...]
+ *     hooks [IMAGE [refuse NAME | hang NAME | fork NAME | blocked]...]
  *
+ * fork: a child of the hook's asks for a dry run of itself, with a single-threaded hook of its own.
  * SIGUSR1: thump_checkpoint() of itself into IMAGE; SIGUSR2: a hook that hangs returns.
  */
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <thump/thump.h>
 #include <unistd.h>
 
@@ -29,7 +31,7 @@ struct hook {
 	const char *name;
 	enum thump_mode mode;
 	enum thump_priority priority;
-	bool refuses, hangs;
+	bool refuses, hangs, forks;
 };
 
 /* In the order in which they are registered. */
@@ -68,6 +70,35 @@ static bool is_alone(void)
 	return turns == before;
 }
 
+_Noreturn static void child_main(void)
+{
+	const struct thump_hook own = {
+		.size_bytes = sizeof(own),
+		.mode = THUMP_SINGLE_THREADED,
+	};
+	char why[4096] = "";
+	const struct thump_request request = {
+		.size_bytes = sizeof(request),
+		.dry_run = 1,
+		.why = why,
+		.why_size_bytes = sizeof(why),
+	};
+
+	if (!thump_register(&own))
+		_exit(1);
+	say("child: %d %s", thump_checkpoint(&request), why);
+	_exit(0);
+}
+
+static void wait_for_child(void)
+{
+	const pid_t child = fork();
+
+	if (child == 0)
+		child_main();
+	(void)waitpid(child, NULL, 0);
+}
+
 static int before(void *ctx, char *why, size_t why_size_bytes)
 {
 	const struct hook *hook = ctx;
@@ -75,6 +106,8 @@ static int before(void *ctx, char *why, size_t why_size_bytes)
 	if (hook->mode == THUMP_SINGLE_THREADED && !is_alone())
 		say("%s is not alone", hook->name);
 	say("before %s", hook->name);
+	if (hook->forks)
+		wait_for_child();
 	while (hook->hangs && sem_wait(&released) != 0)
 		;
 	if (hook->refuses)
@@ -130,6 +163,7 @@ static void take_words(char **words)
 				continue;
 			hooks[i].refuses |= strcmp(words[0], "refuse") == 0;
 			hooks[i].hangs |= strcmp(words[0], "hang") == 0;
+			hooks[i].forks |= strcmp(words[0], "fork") == 0;
 		}
 	}
 }
