@@ -115,7 +115,7 @@ static void begin_page(struct library *lib, const struct round *round)
 	__atomic_store_n(&page->state, THUMP_COORD_WAITING, __ATOMIC_RELEASE);
 }
 
-static pid_t call_engine(const struct library *lib, struct round *round, bool looks)
+static pid_t call_engine(struct library *lib, struct round *round, bool looks)
 {
 	char line[64];
 	int rc;
@@ -132,7 +132,7 @@ static pid_t call_engine(const struct library *lib, struct round *round, bool lo
 	if (!thump_coord_send(round->client_fd, line))
 		thump_coord_fail(lib->page, "thump checkpoint",
 				 "it ended before the process was ready");
-	(void)close(round->client_fd);
+	library_hang_up(lib, round->client_fd);
 	round->client_fd = -1;
 	return round->client_pid;
 }
@@ -143,7 +143,7 @@ static void set_state(const struct library *lib, uint32_t state)
 }
 
 /* Somebody else saves us. Both the original and a copy go on as copies do. */
-static void stand(const struct library *lib, struct round *round)
+static void stand(struct library *lib, struct round *round)
 {
 	struct thump_coord_post post;
 	uint32_t state;
@@ -159,9 +159,10 @@ static void stand(const struct library *lib, struct round *round)
 	}
 	round->stood = thump_coord_send(round->client_fd, THUMP_COORD_SAY_STANDING "\n");
 	if (round->stood) {
-		(void)close(round->client_fd);
+		library_hang_up(lib, round->client_fd);
 		round->client_fd = -1;
 		state = thump_coord_post_stand(&post, round->stand_limit_ns, &round->client_fd);
+		lib->client_fd = round->client_fd;
 		set_state(lib, state == THUMP_COORD_WAITING ? THUMP_COORD_RESTORED : state);
 	} else {
 		thump_coord_fail(lib->page, "the process was not saved",

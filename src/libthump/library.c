@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 static struct library the_library = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.idle = PTHREAD_COND_INITIALIZER,
+	.client_fd = -1,
 };
 
 struct library *library(void)
@@ -171,8 +173,8 @@ THUMP_EXPORT void thump_unregister(struct thump_registration *registration)
 		place = &(*place)->next;
 	if (*place)
 		*place = registration->next;
-	/* The round that calls us has it in its list, and frees it. */
-	in_round = lib->busy;
+	/* The round that calls us frees what it has in its list. */
+	in_round = registration->in_round;
 	registration->removed = true;
 	(void)pthread_mutex_unlock(&lib->lock);
 	if (!in_round)
@@ -260,6 +262,13 @@ THUMP_EXPORT void thump_forget(void *addr, size_t size_bytes)
 
 /* ---- fork ---------------------------------------------------------------------------------- */
 
+void library_hang_up(struct library *lib, int fd)
+{
+	lib->client_fd = -1;
+	(void)shutdown(fd, SHUT_RDWR);
+	(void)close(fd);
+}
+
 /* The child has neither the threads nor the socket; hooks are its parent's. What they lie in is
  * left where it is: the locks of malloc(3) may be taken. */
 void library_forget_in_child(void)
@@ -268,9 +277,12 @@ void library_forget_in_child(void)
 
 	if (lib->page && lib->listener.fd >= 0)
 		(void)close(lib->listener.fd);
+	if (lib->client_fd >= 0)
+		(void)close(lib->client_fd);
 	park_forget_in_child();
 	*lib = (struct library){
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.idle = PTHREAD_COND_INITIALIZER,
+		.client_fd = -1,
 	};
 }

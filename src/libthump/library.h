@@ -37,8 +37,9 @@ struct thump_registration {
 	enum thump_priority priority;
 	enum thump_mode mode;
 	uint32_t limit_ms;
-	bool called;  /* in this checkpoint, so that `after` is due */
-	bool removed; /* by a hook; the round frees it */
+	bool called;   /* in this checkpoint, so that `after` is due */
+	bool in_round; /* that is under way: it has this in its list */
+	bool removed;  /* by a hook; the round frees it */
 };
 
 struct library {
@@ -53,6 +54,7 @@ struct library {
 	size_t nr_ranges;
 	struct thump_coord_page *page; /* NULL: the library does not serve yet */
 	struct thump_coord_listener listener;
+	int client_fd;			       /* the connection that the server answers, or -1 */
 	pid_t server_tid, watch_tid, hook_tid; /* of our threads; 0: there is none */
 };
 
@@ -65,6 +67,8 @@ int library_start_thread(pthread_t *thread_ret, pid_t *tid_ret, void *(*run)(voi
 /* Starts the server, if there is none. 0 or an errno. With the lock held. */
 int library_serve_locked(struct library *lib);
 bool library_is_hook_thread_locked(const struct library *lib);
+/* Ends a connection also where a child of fork(2) has it, too: thump waits for the end. */
+void library_hang_up(struct library *lib, int fd);
 /* In a child of fork(2), on its only thread. */
 void library_forget_in_child(void);
 

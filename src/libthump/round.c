@@ -24,9 +24,11 @@ void round_end(struct library *lib, struct thump_registration **hooks, size_t nr
 	lib->busy = false;
 	lib->has_hook_thread = false;
 	lib->hook_tid = 0;
-	for (size_t i = 0; i < nr_hooks; i++)
+	for (size_t i = 0; i < nr_hooks; i++) {
+		hooks[i]->in_round = false;
 		if (hooks[i]->removed)
 			free(hooks[i]);
+	}
 	(void)pthread_cond_broadcast(&lib->idle);
 	(void)pthread_mutex_unlock(&lib->lock);
 	free(hooks);
@@ -81,6 +83,8 @@ static int begin_locked(struct library *lib, struct round *round)
 		round->hooks = NULL;
 		return error;
 	}
+	for (size_t i = 0; i < round->nr_hooks; i++)
+		round->hooks[i]->in_round = true;
 	lib->busy = true;
 	lib->hook_thread = hook_caller_thread(round->caller);
 	lib->has_hook_thread = true;

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "coord/socket.h"
 #include "coord/wait.h"
@@ -103,10 +102,11 @@ void *server_main(void *arg)
 
 	(void)pthread_setname_np(pthread_self(), THUMP_COORD_THREAD);
 	while ((fd = thump_coord_listener_accept(&lib->listener)) >= 0) {
+		lib->client_fd = fd;
 		if (thump_coord_read_request(fd, &pid, line, sizeof(line)))
 			fd = obey_line(lib, fd, pid, line);
 		if (fd >= 0)
-			(void)close(fd);
+			library_hang_up(lib, fd);
 	}
 	return NULL; /* no socket is to be had: thump_checkpoint() still works */
 }

@@ -196,6 +196,8 @@ def forks(world, options):
     expect(program, *called(BEFORE[:-1]), "child: 0 ", "before s-low", *called(BEFORE, "saved"),
            "checkpoint: 1")
     generation_of(program, wiped=False)
+    world.dry_run(program.pid)
+    expect(program, *called(BEFORE[:-1]), "child: 0 ", "before s-low", *called(BEFORE, "not saved"))
     scenario.end(program)
 
 
