@@ -27,7 +27,6 @@
 #include "coord/openssl.h"
 #include "libthump/library.h"
 
-#define PAGE_SIZE 4096
 /* After which the watching thread tries again what could not be renewed. */
 #define AGAIN_MS 10
 /* No process has such a pid: PID_MAX_LIMIT is 2^22 (proc_sys_kernel(5)). */
@@ -44,11 +43,6 @@ struct generation {
 };
 
 static struct generation generation;
-
-static long futex(uint32_t *word, int op, uint32_t value, const struct timespec *timeout)
-{
-	return syscall(SYS_futex, word, op, value, timeout, NULL, 0);
-}
 
 static int64_t now_ns(clockid_t clock)
 {
@@ -83,7 +77,7 @@ void generation_renew(void)
 	if (!generation.alive)
 		return;
 	__atomic_store_n(generation.alive, alive, __ATOMIC_RELEASE);
-	(void)futex(generation.alive, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
+	(void)library_futex(generation.alive, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
 }
 
 void generation_look(void)
@@ -112,7 +106,8 @@ static void sleep_while_alive(uint32_t alive, int64_t timeout_ns)
 		.tv_nsec = timeout_ns % 1000000000,
 	};
 
-	(void)futex(generation.alive, FUTEX_WAIT_PRIVATE, alive, timeout_ns < 0 ? NULL : &timeout);
+	(void)library_futex(generation.alive, FUTEX_WAIT_PRIVATE, alive,
+			    timeout_ns < 0 ? NULL : &timeout);
 }
 
 THUMP_EXPORT int thump_wait_generation(uint64_t seen, int timeout_ms)

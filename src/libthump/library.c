@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #define DEFAULT_LIMIT_MS 30000
-#define PAGE_SIZE	 4096
 
 /* The one piece of state: a process has one registry, whoever asks for it. */
 static struct library the_library = {

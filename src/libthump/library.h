@@ -19,11 +19,16 @@
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "coord/abi.h"
 #include "coord/listener.h"
 #include "thump/thump.h"
+
+#define PAGE_SIZE 4096
 
 #define THUMP_EXPORT __attribute__((visibility("default")))
 
@@ -59,6 +64,12 @@ struct library {
 };
 
 struct library *library(void);
+
+static inline long library_futex(uint32_t *word, int op, uint32_t value,
+				 const struct timespec *timeout)
+{
+	return syscall(SYS_futex, word, op, value, timeout, NULL, 0);
+}
 
 /* With all signals blocked: those of the process are for the program's threads. 0 or an errno. The
  * tid is there before anybody needs it to leave the thread alone (park.c). */

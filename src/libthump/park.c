@@ -31,11 +31,6 @@ struct park {
 
 static struct park park;
 
-static long futex(uint32_t *word, int op, uint32_t value, const struct timespec *timeout)
-{
-	return syscall(SYS_futex, word, op, value, timeout, NULL, 0);
-}
-
 static size_t place_of(pid_t tid)
 {
 	size_t i = 0;
@@ -58,11 +53,11 @@ static void hold(int signo)
 		return; /* somebody else's signal */
 	park.held[place] = true;
 	(void)__atomic_add_fetch(&park.nr_held, 1, __ATOMIC_ACQ_REL);
-	(void)futex(&park.nr_held, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
+	(void)library_futex(&park.nr_held, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
 	while (__atomic_load_n(&park.holding, __ATOMIC_ACQUIRE))
-		(void)futex(&park.holding, FUTEX_WAIT_PRIVATE, 1, NULL);
+		(void)library_futex(&park.holding, FUTEX_WAIT_PRIVATE, 1, NULL);
 	(void)__atomic_sub_fetch(&park.nr_held, 1, __ATOMIC_ACQ_REL);
-	(void)futex(&park.nr_held, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
+	(void)library_futex(&park.nr_held, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
 	errno = saved_errno;
 }
 
@@ -137,7 +132,7 @@ static pid_t wait_for_held(void)
 
 		missing = still_there();
 		if (missing)
-			(void)futex(&park.nr_held, FUTEX_WAIT_PRIVATE, nr_held, &pause);
+			(void)library_futex(&park.nr_held, FUTEX_WAIT_PRIVATE, nr_held, &pause);
 	}
 	return missing ? still_there() : 0;
 }
@@ -147,10 +142,10 @@ void park_release(void)
 	uint32_t nr_held;
 
 	__atomic_store_n(&park.holding, 0, __ATOMIC_RELEASE);
-	(void)futex(&park.holding, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
+	(void)library_futex(&park.holding, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
 	/* Not before all have left may others be called: they look at the same list. */
 	while ((nr_held = __atomic_load_n(&park.nr_held, __ATOMIC_ACQUIRE)) > 0)
-		(void)futex(&park.nr_held, FUTEX_WAIT_PRIVATE, nr_held, NULL);
+		(void)library_futex(&park.nr_held, FUTEX_WAIT_PRIVATE, nr_held, NULL);
 }
 
 void park_forget_in_child(void)
