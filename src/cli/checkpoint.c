@@ -13,7 +13,8 @@
  *   "image_bytes", "memory_bytes", "zero_bytes"       size of the image, of the content in it, and
  *                                                     of pages of zeros that were left out
  *   "times_ms"      object of numbers:
- *        "hooks"    of the program, before all else, with the garbage collection of a JVM
+ *        "look"     for what hooks cannot help against, before they run
+ *        "hooks"    of the program, with the garbage collection of a JVM
  *        "before"   reading before the stop      "stop"    until every thread stood still
  *        "state"    /proc and our own calls      "remote"  calls made by the target for us
  *        "fds"      descriptors                  "maps"    smaps, files, shared memory
@@ -99,6 +100,7 @@ struct checkpoint {
 	bool hooks_first;
 	struct thump_key_words key_words;
 	uint64_t drain_ns;
+	uint64_t look_ns;     /* how long it was looked at before that */
 	uint64_t hooks_ns;    /* how long the program prepared itself */
 	const char *policies; /* path, or NULL */
 	struct thump_fd_rules rules;
@@ -355,13 +357,13 @@ static json_t *json_times(const struct checkpoint *checkpoint)
 	const struct thump_worker_result *result = &checkpoint->result;
 	const struct thump_capture_times *times = &result->times;
 
-	return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "hooks",
-			 ms(checkpoint->hooks_ns), "before", ms(times->before_ns), "stop",
-			 ms(times->stop_ns), "state", ms(times->state_ns), "remote",
-			 ms(times->remote_ns), "fds", ms(times->fds_ns), "maps", ms(times->maps_ns),
-			 "scan", ms(times->scan_ns), "write", ms(result->write_ns), "sync",
-			 ms(result->stats.sync_ns), "freeze", ms(result->freeze_ns), "total",
-			 ms(result->total_ns));
+	return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
+			 "look", ms(checkpoint->look_ns), "hooks", ms(checkpoint->hooks_ns),
+			 "before", ms(times->before_ns), "stop", ms(times->stop_ns), "state",
+			 ms(times->state_ns), "remote", ms(times->remote_ns), "fds",
+			 ms(times->fds_ns), "maps", ms(times->maps_ns), "scan", ms(times->scan_ns),
+			 "write", ms(result->write_ns), "sync", ms(result->stats.sync_ns), "freeze",
+			 ms(result->freeze_ns), "total", ms(result->total_ns));
 }
 
 static int print_json(struct checkpoint *checkpoint, int status)
@@ -394,13 +396,14 @@ static void print_verbose(const struct checkpoint *checkpoint)
 		result->nr_threads, result->nr_vmas, result->nr_fds,
 		(double)result->stats.memory_bytes / 1e6, (double)result->stats.zero_bytes / 1e6);
 	fprintf(stderr,
-		"thump checkpoint: ms: hooks %.3f, before %.3f, stop %.3f, state %.3f, remote "
+		"thump checkpoint: ms: look %.3f, hooks %.3f, before %.3f, stop %.3f, state %.3f, "
+		"remote "
 		"calls %.3f, "
 		"descriptors %.3f, mappings %.3f, scan %.3f, write %.3f (sync %.3f); frozen %.3f\n",
-		ms(checkpoint->hooks_ns), ms(times->before_ns), ms(times->stop_ns),
-		ms(times->state_ns), ms(times->remote_ns), ms(times->fds_ns), ms(times->maps_ns),
-		ms(times->scan_ns), ms(result->write_ns), ms(result->stats.sync_ns),
-		ms(result->freeze_ns));
+		ms(checkpoint->look_ns), ms(checkpoint->hooks_ns), ms(times->before_ns),
+		ms(times->stop_ns), ms(times->state_ns), ms(times->remote_ns), ms(times->fds_ns),
+		ms(times->maps_ns), ms(times->scan_ns), ms(result->write_ns),
+		ms(result->stats.sync_ns), ms(result->freeze_ns));
 }
 
 /* Its other end is outside of the process: the restored program may find it closed. */
@@ -522,6 +525,7 @@ static int ask_program(struct checkpoint *checkpoint, struct thump_err *err)
 static int look_before_hooks(struct checkpoint *checkpoint, struct thump_err *err)
 {
 	const struct thump_worker_options wanted = checkpoint->options;
+	const uint64_t start_ns = thump_now_ns();
 	int asked, status;
 
 	if (checkpoint->no_hooks || checkpoint->hooks_first)
@@ -535,6 +539,7 @@ static int look_before_hooks(struct checkpoint *checkpoint, struct thump_err *er
 	checkpoint->options.capture.before_hooks = true;
 	status = run_worker(checkpoint, err);
 	checkpoint->options = wanted;
+	checkpoint->look_ns = thump_now_ns() - start_ns;
 	return status;
 }
 
