@@ -19,21 +19,21 @@ _thump()
 		--on-restore-failure) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--checkpoint-when) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--drain) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
-		--resource-policies) compopt -o default; return ;;
+		--policy) compopt -o default; return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--require-signed-by) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--passphrase-file) compopt -o default; return ;;
 		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
 		esac
-		options="--image --then --on-restore-failure --checkpoint-when --drain --hooks-first --resource-policies --mode --require-signed-by --decrypt-with --passphrase-file --cpu --no-preload --json -v --verbose -h --help --version"
+		options="--image --then --on-restore-failure --checkpoint-when --drain --hooks-first --policy --mode --require-signed-by --decrypt-with --passphrase-file --cpu --no-preload --json -v --verbose -h --help --version"
 		positional=command
 		;;
 	checkpoint)
 		case $previous in
 		-o|--output) compopt -o default; return ;;
 		--drain) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
-		--resource-policies) compopt -o default; return ;;
+		--policy) compopt -o default; return ;;
 		--close-fd|--ignore-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--compress) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--encrypt-to) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
@@ -42,14 +42,14 @@ _thump()
 		--sign) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="-o --output --leave-running --drain --resource-policies --close-fd --ignore-fd --hooks-first --no-hooks --dry-run --compress --encrypt-to --passphrase-file --passphrase-fd --sign --mode --json -v --verbose -h --help --version"
+		options="-o --output --leave-running --drain --policy --close-fd --ignore-fd --hooks-first --no-hooks --dry-run --compress --encrypt-to --passphrase-file --passphrase-fd --sign --mode --json -v --verbose -h --help --version"
 		positional=pid
 		;;
 	restore)
 		case $previous in
 		--pid-file) compopt -o default; return ;;
 		--port) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
-		--resource-policies) compopt -o default; return ;;
+		--policy) compopt -o default; return ;;
 		--close-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--memory) COMPREPLY=($(compgen -W "auto eager lazy-unsafe" -- "$current")); return ;;
 		--on-restore-failure) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
@@ -62,7 +62,7 @@ _thump()
 		--spin-limit) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
 		esac
-		options="--dry-run --detach --pid-file --keep-stdio --port --resource-policies --close-fd --memory --verify --on-restore-failure --env --clock --allow-clock-jump --require-signed-by --decrypt-with --passphrase-file --passphrase-fd --trust-any-owner --spin-limit --cpu --json -v --verbose -h --help --version"
+		options="--dry-run --detach --pid-file --keep-stdio --port --policy --close-fd --memory --verify --on-restore-failure --env --clock --allow-clock-jump --require-signed-by --decrypt-with --passphrase-file --passphrase-fd --trust-any-owner --spin-limit --cpu --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	hooks)

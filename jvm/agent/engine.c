@@ -48,9 +48,9 @@ static int start_engine(const struct agent *agent, enum engine_task task)
 		argv[argc++] = (char *)"--drain";
 		argv[argc++] = agent->options.drain;
 	}
-	if (agent->options.policies) {
-		argv[argc++] = (char *)"--resource-policies";
-		argv[argc++] = agent->options.policies;
+	if (agent->options.policy) {
+		argv[argc++] = (char *)"--policy";
+		argv[argc++] = agent->options.policy;
 	}
 	if (agent->options.mode) {
 		argv[argc++] = (char *)"--mode";

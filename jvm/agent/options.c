@@ -65,8 +65,8 @@ static bool set_option(char *key, const char *value, struct agent_options *optio
 		return (options->thump = strdup(value)) != NULL;
 	if (strcmp(key, "drain") == 0)
 		return (options->drain = strdup(value)) != NULL;
-	if (strcmp(key, "policies") == 0)
-		return (options->policies = strdup(value)) != NULL;
+	if (strcmp(key, "policy") == 0)
+		return (options->policy = strdup(value)) != NULL;
 	if (strcmp(key, "mode") == 0)
 		return (options->mode = strdup(value)) != NULL;
 	if (strcmp(key, "look") == 0)

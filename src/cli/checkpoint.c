@@ -51,8 +51,7 @@ static const char usage[] =
 	"      --leave-running    let the process go on after the image is written\n"
 	"      --drain TIME       wait so long (5s, 500ms) until the connections that the process\n"
 	"                         has accepted are idle, then end them in the image\n"
-	"      --resource-policies FILE\n"
-	"                         what is to become of open files, pipes and sockets\n"
+	"      --policy FILE      what is to become of open files, pipes and sockets\n"
 	"      --close-fd N       descriptor N is closed in the image; may be given again\n"
 	"      --ignore-fd N      no policy counts for descriptor N; may be given again\n"
 	"      --hooks-first      look at a JVM only after its hooks, when they end its children\n"
@@ -79,7 +78,7 @@ enum {
 	OPT_DRY_RUN,
 	OPT_MODE,
 	OPT_DRAIN,
-	OPT_POLICIES,
+	OPT_POLICY,
 	OPT_CLOSE_FD,
 	OPT_IGNORE_FD,
 	OPT_HOOKS_FIRST,
@@ -100,9 +99,9 @@ struct checkpoint {
 	bool hooks_first;
 	struct thump_key_words key_words;
 	uint64_t drain_ns;
-	uint64_t look_ns;     /* how long it was looked at before that */
-	uint64_t hooks_ns;    /* how long the program prepared itself */
-	const char *policies; /* path, or NULL */
+	uint64_t look_ns;   /* how long it was looked at before that */
+	uint64_t hooks_ns;  /* how long the program prepared itself */
+	const char *policy; /* path, or NULL */
 	struct thump_fd_rules rules;
 	struct thump_arena arena; /* of the rules */
 	/* what came from the worker */
@@ -156,8 +155,8 @@ static int take_option(void *ctx, int opt)
 			return thump_usage_error(&checkpoint->common,
 						 "--drain %s: a time like 5s or 500ms", optarg);
 		return -1;
-	case OPT_POLICIES:
-		checkpoint->policies = optarg;
+	case OPT_POLICY:
+		checkpoint->policy = optarg;
 		return -1;
 	case OPT_CLOSE_FD:
 		return add_fd_rule(checkpoint, THUMP_RULE_CLOSE, "--close-fd");
@@ -210,7 +209,7 @@ static int parse(struct checkpoint *checkpoint, int argc, char **argv)
 		{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 		{ "mode", required_argument, NULL, OPT_MODE },
 		{ "drain", required_argument, NULL, OPT_DRAIN },
-		{ "resource-policies", required_argument, NULL, OPT_POLICIES },
+		{ "policy", required_argument, NULL, OPT_POLICY },
 		{ "close-fd", required_argument, NULL, OPT_CLOSE_FD },
 		{ "ignore-fd", required_argument, NULL, OPT_IGNORE_FD },
 		{ "hooks-first", no_argument, NULL, OPT_HOOKS_FIRST },
@@ -425,7 +424,7 @@ static void print_remedy(const struct checkpoint *checkpoint)
 			continue;
 		fprintf(stderr,
 			"thump checkpoint: what reaches out of the process can be closed in the "
-			"image: --close-fd %d (or by rules: --resource-policies)\n",
+			"image: --close-fd %d (or by rules: --policy)\n",
 			problems->list[i].fd);
 		return;
 	}
@@ -476,11 +475,12 @@ static int report(struct checkpoint *checkpoint)
 /* Before the process notices anything: a wrong file is the user's to mend. */
 static int prepare_rules(struct checkpoint *checkpoint, struct thump_err *err)
 {
-	const char *path = checkpoint->policies;
+	const char *path = checkpoint->policy;
+	int status = path ? thump_policies_read(path, &checkpoint->arena, &checkpoint->rules, err)
+			  : thump_policies_read_of_jvm(checkpoint->options.capture.pid,
+						       &checkpoint->arena, &checkpoint->rules, err);
 
-	if (!path)
-		path = thump_policies_of_jvm(checkpoint->options.capture.pid, &checkpoint->arena);
-	if (path && thump_policies_read(path, &checkpoint->arena, &checkpoint->rules, err) < 0)
+	if (status < 0)
 		return -1;
 	checkpoint->options.capture.rules = &checkpoint->rules;
 	return 0;

@@ -145,7 +145,7 @@ static const char *agent_argument(struct java_parse *parse,
 		parse->trigger ? ",trigger=" : "", parse->trigger ? parse->trigger : "",
 		parse->hit ? ",hit=" : "", parse->hit ? parse->hit : "",
 		options->drain ? ",drain=" : "", options->drain ? options->drain : "",
-		options->policies ? ",policies=" : "", options->policies ? options->policies : "",
+		options->policy ? ",policy=" : "", options->policy ? options->policy : "",
 		options->mode ? ",mode=" : "", options->mode ? options->mode : "",
 		options->hooks_first ? ",look=no" : "",
 		options->then_continue ? ",then=continue" : "", cpu_words[options->cpu_level]);
@@ -161,11 +161,11 @@ static int check_commas(const struct thump_java_command *command,
 			const struct thump_java_options *options, struct thump_err *err)
 {
 	if ((command->image && strchr(command->image, ',')) ||
-	    (options->policies && strchr(options->policies, ',')) ||
+	    (options->policy && strchr(options->policy, ',')) ||
 	    (options->agent && strchr(options->thump, ',')))
 		return thump_refuse(
 			err,
-			"%s: a comma in the path of the image, the policies or thump cannot be "
+			"%s: a comma in the path of the image, the policy or thump cannot be "
 			"handed to the JVM's agent; rename it",
 			command->image ? command->image : options->thump);
 	return 0;

@@ -28,10 +28,10 @@ struct thump_java_options {
 	const char *image; /* of `thump run --image`, or NULL */
 	const char *thump; /* path of this executable */
 	const char *agent; /* path of libthump-jvm.so, or NULL when it is not installed */
-	const char *drain, *policies, *mode; /* for thump checkpoint; NULL: none */
-	bool hooks_first;		     /* the same */
-	bool then_continue;		     /* the program goes on after a checkpoint */
-	int cpu_level;			     /* keep within it (proc/arch/cpu.h); 0: no need */
+	const char *drain, *policy, *mode; /* for thump checkpoint; NULL: none */
+	bool hooks_first;		   /* the same */
+	bool then_continue;		   /* the program goes on after a checkpoint */
+	int cpu_level;			   /* keep within it (proc/arch/cpu.h); 0: no need */
 };
 
 /* Rewrites argv. Refuses options of CRaC that thump cannot honour, by name. */

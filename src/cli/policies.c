@@ -2,280 +2,213 @@
 #include "cli/policies.h"
 
 #include <fcntl.h>
-#include <regex.h>
-#include <stdio.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/socket.h>
+#include <yaml.h>
 
 #include "base/fd.h"
+#include "cli/policy_keys.h"
 #include "cli/report.h"
-#include "kinds/kind.h"
 
-#define JVM_PROPERTY "-Djdk.crac.resource-policies="
+/* ---- YAML ------------------------------------------------------------------------------ */
 
-struct parse {
-	const char *path;
-	unsigned line, rule_line; /* rule_line: where the rule that is being read begins */
-	struct thump_arena *arena;
-	struct thump_fd_rule *list;
-	size_t count;
-	struct thump_fd_rule rule; /* that is being read */
-	bool any_key;
-	struct thump_err *err;
-};
-
-struct word {
+struct yaml_reader {
+	struct thump_policy_reader keys;
+	yaml_parser_t *yaml;
 	const char *text;
-	int value;
+	const char **seen; /* keys of the rule that is being read */
+	size_t nr_seen;
 };
 
-static const struct word types[] = {
-	{ "file", THUMP_RULE_FILE },
-	{ "pipe", THUMP_RULE_PIPE },
-	{ "socket", THUMP_RULE_SOCKET },
-	{ "filedescriptor", THUMP_RULE_DESCRIPTOR },
-	{ NULL, 0 },
-};
-static const struct word actions[] = {
-	{ "error", THUMP_RULE_ERROR }, { "ignore", THUMP_RULE_IGNORE },
-	{ "close", THUMP_RULE_CLOSE }, { "reopen", THUMP_RULE_REOPEN },
-	{ "warn", THUMP_RULE_WARN },   { NULL, 0 },
-};
-static const struct word families[] = {
-	{ "ipv4", AF_INET },	     { "inet4", AF_INET },
-	{ "ipv6", AF_INET6 },	     { "inet6", AF_INET6 },
-	{ "ip", THUMP_RULE_ANY_IP }, { "inet", THUMP_RULE_ANY_IP },
-	{ "unix", AF_UNIX },	     { NULL, 0 },
-};
-static const struct word truths[] = { { "true", 1 }, { "false", 0 }, { NULL, 0 } };
-
-#define refuse(parse, fmt, ...)                                                                    \
-	thump_refuse((parse)->err, "%s:%u: " fmt, (parse)->path, (parse)->line, ##__VA_ARGS__)
-
-static struct thump_fd_rule empty_rule(void)
+static void delete_event(yaml_event_t *event)
 {
-	return (struct thump_fd_rule){
-		.fd = -1,
-		.family = THUMP_RULE_ANY_FAMILY,
-		.listening = -1,
-		.port = { -1, -1 },
+	yaml_event_delete(event);
+}
+#define auto_event __attribute__((cleanup(delete_event)))
+
+/* Bytes that are no UTF-8 have an offset, but no line. */
+static unsigned line_of_error(const struct yaml_reader *reader)
+{
+	const yaml_parser_t *yaml = reader->yaml;
+	unsigned line = 1;
+
+	if (yaml->error != YAML_READER_ERROR)
+		return (unsigned)yaml->problem_mark.line + 1;
+	for (size_t i = 0; i < yaml->problem_offset; i++)
+		line += reader->text[i] == '\n';
+	return line;
+}
+
+static int next_event(struct yaml_reader *reader, yaml_event_t *event)
+{
+	const yaml_parser_t *yaml = reader->yaml;
+
+	if (yaml_parser_parse(reader->yaml, event)) {
+		reader->keys.line = (unsigned)event->start_mark.line + 1;
+		return 0;
+	}
+	if (yaml->error == YAML_MEMORY_ERROR)
+		return thump_fail(reader->keys.err, "out of memory");
+	reader->keys.line = line_of_error(reader);
+	return thump_policy_wrong(&reader->keys, "no YAML: %s%s%s%s",
+				  yaml->context ? yaml->context : "", yaml->context ? ", " : "",
+				  yaml->problem,
+				  yaml->context && strstr(yaml->context, "alias")
+					  ? " (a value that begins with * needs quotes)"
+					  : "");
+}
+
+static int expected(struct yaml_reader *reader, const char *what)
+{
+	return thump_policy_wrong(&reader->keys, "%s is expected here", what);
+}
+
+static int next_of_type(struct yaml_reader *reader, yaml_event_type_t type, const char *what)
+{
+	auto_event yaml_event_t event = { 0 };
+
+	if (next_event(reader, &event) < 0)
+		return -1;
+	return event.type == type ? 0 : expected(reader, what);
+}
+
+/* NULL, refused: it is more than one value, or has a NUL in it, and would be cut. */
+static const char *scalar_text(struct yaml_reader *reader, const yaml_event_t *event,
+			       const char *what)
+{
+	if (event->type == YAML_SCALAR_EVENT &&
+	    strlen((const char *)event->data.scalar.value) == event->data.scalar.length)
+		return (const char *)event->data.scalar.value;
+	return (void)!expected(reader, what), NULL;
+}
+
+/* YAML demands of a mapping that its keys differ; libyaml leaves that to its user. */
+static int check_is_new(struct yaml_reader *reader, const char *key)
+{
+	for (size_t i = 0; i < reader->nr_seen; i++)
+		if (strcmp(reader->seen[i], key) == 0)
+			return thump_policy_wrong(&reader->keys, "%s is there twice", key);
+	return 0;
+}
+
+static int note_key(struct yaml_reader *reader, const char *key)
+{
+	const char **seen = thump_arena_grow(reader->keys.arena, reader->seen, reader->nr_seen,
+					     sizeof(*reader->seen));
+	const char *copy = thump_arena_strdup(reader->keys.arena, key);
+
+	if (!seen || !copy)
+		return thump_fail(reader->keys.err, "out of memory");
+	reader->seen = seen;
+	seen[reader->nr_seen++] = copy;
+	return 0;
+}
+
+static int parse_pair(struct yaml_reader *reader, const yaml_event_t *key_event)
+{
+	auto_event yaml_event_t value_event = { 0 };
+	const char *key = scalar_text(reader, key_event, "a key"), *value;
+
+	if (!key || check_is_new(reader, key) < 0 || note_key(reader, key) < 0 ||
+	    next_event(reader, &value_event) < 0)
+		return -1;
+	value = scalar_text(reader, &value_event, "a single value");
+	return value ? thump_policy_take(&reader->keys, key, value) : -1;
+}
+
+/* From behind the start of its mapping. */
+static int parse_rule(struct yaml_reader *reader)
+{
+	thump_policy_begin_rule(&reader->keys);
+	reader->nr_seen = 0;
+	for (;;) {
+		auto_event yaml_event_t event = { 0 };
+
+		if (next_event(reader, &event) < 0)
+			return -1;
+		if (event.type == YAML_MAPPING_END_EVENT)
+			return thump_policy_end_rule(&reader->keys);
+		if (parse_pair(reader, &event) < 0)
+			return -1;
+	}
+}
+
+static int parse_list(struct yaml_reader *reader)
+{
+	if (next_of_type(reader, YAML_SEQUENCE_START_EVENT, "a list of rules (\"- type: ...\")") <
+	    0)
+		return -1;
+	for (;;) {
+		auto_event yaml_event_t event = { 0 };
+
+		if (next_event(reader, &event) < 0)
+			return -1;
+		if (event.type == YAML_SEQUENCE_END_EVENT)
+			return next_of_type(reader, YAML_DOCUMENT_END_EVENT, "the end");
+		if (event.type != YAML_MAPPING_START_EVENT)
+			return expected(reader, "a rule of keys and values");
+		if (parse_rule(reader) < 0)
+			return -1;
+	}
+}
+
+/* A file of nothing but comments has no document, and no rules. */
+static int parse_stream(struct yaml_reader *reader)
+{
+	auto_event yaml_event_t event = { 0 };
+
+	if (next_of_type(reader, YAML_STREAM_START_EVENT, "text") < 0 ||
+	    next_event(reader, &event) < 0)
+		return -1;
+	if (event.type == YAML_STREAM_END_EVENT)
+		return 0;
+	if (parse_list(reader) < 0)
+		return -1;
+	return next_of_type(reader, YAML_STREAM_END_EVENT, "one list of rules, and no more,");
+}
+
+int thump_policies_parse(const char *text, size_t size, const char *path, struct thump_arena *arena,
+			 struct thump_fd_rules *rules_ret, struct thump_err *err)
+{
+	yaml_parser_t yaml;
+	struct yaml_reader reader = {
+		.keys = { .path = path,
+			  .line = 1,
+			  .arena = arena,
+			  .rules = *rules_ret,
+			  .err = err },
+		.yaml = &yaml,
+		.text = text,
 	};
-}
+	int status;
 
-/* ---- values ---------------------------------------------------------------------------- */
-
-static int take_word(struct parse *parse, const char *key, const struct word *words,
-		     const char *value, int *value_ret)
-{
-	for (; words->text; words++) {
-		if (strcasecmp(words->text, value) == 0) {
-			*value_ret = words->value;
-			return 0;
-		}
-	}
-	return refuse(parse, "%s: %s is not known", key, value);
-}
-
-static int take_text(struct parse *parse, const char *value, const char **value_ret)
-{
-	*value_ret = thump_arena_strdup(parse->arena, value);
-	return *value_ret ? 0 : thump_fail(parse->err, "out of memory");
-}
-
-static int take_number(struct parse *parse, const char *key, const char *value, long max,
-		       int32_t *value_ret)
-{
-	char *end;
-	long number = strtol(value, &end, 10);
-
-	if (*value < '0' || *value > '9' || *end || number > max)
-		return refuse(parse, "%s: %s is no number up to %ld", key, value, max);
-	*value_ret = (int32_t)number;
-	return 0;
-}
-
-static int take_port(struct parse *parse, const char *key, const char *value, int32_t *value_ret)
-{
-	if (strcmp(value, "*") != 0)
-		return take_number(parse, key, value, UINT16_MAX, value_ret);
-	*value_ret = 0;
-	return 0;
-}
-
-static int take_regex(struct parse *parse, const char *value)
-{
-	regex_t regex;
-	int rc = regcomp(&regex, value, REG_EXTENDED | REG_NOSUB);
-
-	if (rc != 0)
-		return refuse(parse, "regex: %s is no regular expression", value);
-	regfree(&regex);
-	return take_text(parse, value, &parse->rule.regex);
-}
-
-static int take_kind(struct parse *parse, const char *value)
-{
-	const struct thump_kind *const *kinds = thump_kinds();
-
-	for (size_t i = 0; kinds[i]; i++) {
-		if (strcmp(kinds[i]->name, value) == 0) {
-			parse->rule.kind = kinds[i]->name;
-			return 0;
-		}
-	}
-	return refuse(parse, "kind: %s is not known", value);
-}
-
-/* Of sockets: localPort, remoteAddress and so on. 1: it is none of these. */
-static int take_end(struct parse *parse, const char *key, const char *value)
-{
-	struct thump_fd_rule *rule = &parse->rule;
-	int which = strncmp(key, "remote", strlen("remote")) == 0;
-	const char *rest = key + (which ? strlen("remote") : strlen("local"));
-
-	if (!which && strncmp(key, "local", strlen("local")) != 0)
-		return 1;
-	if (strcmp(rest, "Address") == 0)
-		return take_text(parse, value, &rule->address[which]);
-	if (strcmp(rest, "Port") == 0)
-		return take_port(parse, key, value, &rule->port[which]);
-	if (strcmp(rest, "Path") == 0)
-		return take_text(parse, value, &rule->unix_path[which]);
-	return 1;
-}
-
-static int take_pair(struct parse *parse, const char *key, const char *value)
-{
-	struct thump_fd_rule *rule = &parse->rule;
-	int number = 0, status;
-
-	if (strcmp(key, "type") == 0) {
-		status = take_word(parse, key, types, value, &number);
-		rule->type = (enum thump_rule_type)number;
-	} else if (strcmp(key, "action") == 0) {
-		status = take_word(parse, key, actions, value, &number);
-		rule->action = (enum thump_rule_action)number;
-	} else if (strcmp(key, "family") == 0) {
-		status = take_word(parse, key, families, value, &rule->family);
-	} else if (strcmp(key, "warn") == 0) {
-		status = take_word(parse, key, truths, value, &number);
-		rule->quiet = number == 0;
-	} else if (strcmp(key, "listening") == 0) {
-		status = take_word(parse, key, truths, value, &rule->listening);
-	} else if (strcmp(key, "kind") == 0) {
-		status = take_kind(parse, value);
-	} else if (strcmp(key, "path") == 0) {
-		status = take_text(parse, value, &rule->path);
-	} else if (strcmp(key, "regex") == 0) {
-		status = take_regex(parse, value);
-	} else if (strcmp(key, "value") == 0) {
-		status = take_number(parse, key, value, INT32_MAX, &rule->fd);
-	} else {
-		status = take_end(parse, key, value);
-		if (status > 0)
-			status = refuse(parse, "%s is not known", key);
-	}
+	if (!yaml_parser_initialize(&yaml))
+		return thump_fail(err, "out of memory");
+	yaml_parser_set_input_string(&yaml, (const unsigned char *)text, size);
+	status = parse_stream(&reader);
+	yaml_parser_delete(&yaml);
+	if (status == 0)
+		*rules_ret = reader.keys.rules;
 	return status;
 }
 
-/* ---- lines ----------------------------------------------------------------------------- */
-
-static char *trim(char *text)
-{
-	size_t len;
-
-	text += strspn(text, " \t\r");
-	len = strlen(text);
-	while (len > 0 && strchr(" \t\r", text[len - 1]))
-		text[--len] = '\0';
-	if (len >= 2 && (text[0] == '"' || text[0] == '\'') && text[len - 1] == text[0]) {
-		text[len - 1] = '\0';
-		text++;
-	}
-	return text;
-}
-
-static int end_rule(struct parse *parse)
-{
-	struct thump_fd_rule *list;
-
-	if (!parse->any_key)
-		return 0;
-	if (!parse->rule.type || !parse->rule.action)
-		return refuse(parse, "the rule that ends here has no %s",
-			      parse->rule.type ? "action" : "type");
-	list = thump_arena_grow(parse->arena, parse->list, parse->count, sizeof(*list));
-	parse->rule.source =
-		thump_arena_printf(parse->arena, "%s:%u", parse->path, parse->rule_line);
-	if (!list || !parse->rule.source)
-		return thump_fail(parse->err, "out of memory");
-	parse->list = list;
-	list[parse->count++] = parse->rule;
-	parse->rule = empty_rule();
-	parse->any_key = false;
-	return 0;
-}
-
-static int take_line(struct parse *parse, char *line)
-{
-	char *colon;
-
-	line = trim(line);
-	if (*line == '\0' || *line == '#')
-		return 0;
-	if (strcmp(line, "---") == 0)
-		return end_rule(parse);
-	colon = strchr(line, ':');
-	if (!colon)
-		return refuse(parse, "\"key: value\" is expected, not \"%s\"", line);
-	*colon = '\0';
-	if (!parse->any_key)
-		parse->rule_line = parse->line;
-	parse->any_key = true;
-	return take_pair(parse, trim(line), trim(colon + 1));
-}
-
-int thump_policies_parse(const char *text, const char *path, struct thump_arena *arena,
-			 struct thump_fd_rules *rules_ret, struct thump_err *err)
-{
-	struct parse parse = { .path = path,
-			       .arena = arena,
-			       .list = rules_ret->list,
-			       .count = rules_ret->count,
-			       .rule = empty_rule(),
-			       .err = err };
-	char *copy = thump_arena_strdup(arena, text), *line;
-
-	if (!copy)
-		return thump_fail(err, "out of memory");
-	while ((line = strsep(&copy, "\n"))) {
-		parse.line++;
-		if (take_line(&parse, line) < 0)
-			return -1;
-	}
-	if (end_rule(&parse) < 0)
-		return -1;
-	rules_ret->list = parse.list;
-	rules_ret->count = parse.count;
-	return 0;
-}
+/* ---- files and options ------------------------------------------------------------------- */
 
 int thump_policies_read(const char *path, struct thump_arena *arena,
 			struct thump_fd_rules *rules_ret, struct thump_err *err)
 {
 	auto_free char *text = NULL;
+	size_t size;
 
-	if (thump_slurp(AT_FDCWD, path, &text, NULL) < 0)
-		return thump_refuse(err, "resource policies %s: %s", path, strerror(errno));
-	return thump_policies_parse(text, path, arena, rules_ret, err);
+	if (thump_slurp(AT_FDCWD, path, &text, &size) < 0)
+		return thump_refuse(err, "policy %s: %s", path, strerror(errno));
+	return thump_policies_parse(text, size, path, arena, rules_ret, err);
 }
 
 int thump_policies_add_fd(struct thump_arena *arena, enum thump_rule_action action,
 			  const char *option, const char *text, struct thump_fd_rules *rules,
 			  struct thump_err *err)
 {
-	struct thump_fd_rule rule = empty_rule(), *list;
+	struct thump_fd_rule rule = thump_policy_empty_rule(), *list;
 	uint64_t fd;
 
 	if (thump_parse_number(text, INT32_MAX, &fd) < 0)
@@ -291,24 +224,4 @@ int thump_policies_add_fd(struct thump_arena *arena, enum thump_rule_action acti
 	rules->list = list;
 	list[rules->count++] = rule;
 	return 0;
-}
-
-const char *thump_policies_of_jvm(pid_t pid, struct thump_arena *arena)
-{
-	auto_free char *text = NULL;
-	const char *value = NULL;
-	char path[40];
-	size_t size;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-	if (thump_slurp(AT_FDCWD, path, &text, &size) < 0)
-		return NULL;
-	/* The last one counts, as in the JVM. */
-	for (const char *at = text; at < text + size; at += strlen(at) + 1)
-		if (strncmp(at, JVM_PROPERTY, strlen(JVM_PROPERTY)) == 0)
-			value = at + strlen(JVM_PROPERTY);
-	if (!value || !*value)
-		return NULL;
-	return thump_arena_printf(arena, "/proc/%d/%s/%s", pid, *value == '/' ? "root" : "cwd",
-				  value);
 }

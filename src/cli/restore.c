@@ -30,8 +30,7 @@ static const char usage[] =
 	"      --pid-file FILE      write the program's pid, as seen here, to FILE\n"
 	"      --keep-stdio         do not give the program our stdin, stdout and stderr\n"
 	"      --port OLD:NEW       listen on port NEW instead of OLD; may be repeated\n"
-	"      --resource-policies FILE\n"
-	"                           what is to become of files, pipes and sockets of the image\n"
+	"      --policy FILE        what is to become of files, pipes and sockets of the image\n"
 	"      --close-fd N         descriptor N comes back closed; may be repeated\n"
 	"      --memory MODE        auto (default), eager, or lazy-unsafe: mapped from FILE\n"
 	"      --verify             check all memory before the program runs, again if need be\n"
@@ -77,7 +76,7 @@ enum {
 	OPT_CLOCK_JUMP,
 	OPT_ANY_OWNER,
 	OPT_SPIN_LIMIT,
-	OPT_POLICIES,
+	OPT_POLICY,
 	OPT_CLOSE_FD,
 	OPT_CPU,
 };
@@ -93,7 +92,7 @@ struct restore {
 	struct thump_port_map ports[MAX_PORTS];
 	struct thump_arena arena; /* of the rules */
 	struct thump_fd_rules rules;
-	const char *policies; /* path, or NULL */
+	const char *policy; /* path, or NULL */
 	struct thump_restore_words words;
 	struct thump_key_words key_words;
 	struct thump_supervise sup;
@@ -236,8 +235,8 @@ static int take_option(void *ctx, int opt)
 		return -1;
 	case OPT_SPIN_LIMIT:
 		return parse_spin_limit(restore, optarg);
-	case OPT_POLICIES:
-		restore->policies = optarg;
+	case OPT_POLICY:
+		restore->policy = optarg;
 		return -1;
 	case OPT_CLOSE_FD:
 		return close_fd(restore);
@@ -278,7 +277,7 @@ static int parse(struct restore *restore, int argc, char **argv)
 		{ "allow-clock-jump", no_argument, NULL, OPT_CLOCK_JUMP },
 		{ "trust-any-owner", no_argument, NULL, OPT_ANY_OWNER },
 		{ "spin-limit", required_argument, NULL, OPT_SPIN_LIMIT },
-		{ "resource-policies", required_argument, NULL, OPT_POLICIES },
+		{ "policy", required_argument, NULL, OPT_POLICY },
 		{ "close-fd", required_argument, NULL, OPT_CLOSE_FD },
 		{ "cpu", required_argument, NULL, OPT_CPU },
 		{ "require-signed-by", required_argument, NULL, THUMP_OPT_SIGNED_BY },
@@ -398,8 +397,8 @@ static void end_program(struct thump_restoring *restoring)
 
 static int start(struct restore *restore, struct thump_restoring *restoring, struct thump_err *err)
 {
-	if (restore->policies &&
-	    thump_policies_read(restore->policies, &restore->arena, &restore->rules, err) < 0)
+	if (restore->policy &&
+	    thump_policies_read(restore->policy, &restore->arena, &restore->rules, err) < 0)
 		return -1;
 	restore->options.rules = restore->rules.count ? &restore->rules : NULL;
 	restore->options.assume_namespaces = !restore->dry_run;

@@ -52,8 +52,7 @@ static const char usage[] =
 	"  --drain TIME     before a checkpoint, wait so long (5s) until accepted connections are\n"
 	"                   idle, then end them in the image; 5s with --checkpoint-when\n"
 	"  --hooks-first    look at a JVM only after its hooks, when they end its children\n"
-	"  --resource-policies FILE\n"
-	"                   what is to become of open files, pipes and sockets\n"
+	"  --policy FILE    what is to become of open files, pipes and sockets\n"
 	"  --mode MODE      permissions of the image that is made, octal (default 0400)\n"
 	"  --on-restore-failure ACTION\n"
 	"                   when hooks of the program fail after a restore and nobody in it can\n"
@@ -96,12 +95,12 @@ struct run {
 	const char *why_plainly; /* why there is no `preload`; NULL: there is, or need be none */
 	struct thump_restore_words words;
 	struct thump_key_words key_words;
-	bool restored;			     /* what runs, or has run, came from the image */
-	struct stat old_image;		     /* at the path of the image when the program began */
-	bool said;			     /* the object of --json */
-	bool watches;			     /* --checkpoint-when */
-	const char *drain, *policies, *mode; /* for thump checkpoint, or NULL */
-	bool hooks_first;		     /* the same */
+	bool restored;			   /* what runs, or has run, came from the image */
+	struct stat old_image;		   /* at the path of the image when the program began */
+	bool said;			   /* the object of --json */
+	bool watches;			   /* --checkpoint-when */
+	const char *drain, *policy, *mode; /* for thump checkpoint, or NULL */
+	bool hooks_first;		   /* the same */
 	struct thump_watch watch;
 	struct thump_arena arena; /* of a rewritten command */
 	struct thump_supervise sup;
@@ -113,7 +112,7 @@ enum {
 	OPT_CHECKPOINT_WHEN,
 	OPT_DRAIN,
 	OPT_HOOKS_FIRST,
-	OPT_POLICIES,
+	OPT_POLICY,
 	OPT_MODE,
 	OPT_ON_FAILURE,
 	OPT_CPU,
@@ -187,8 +186,8 @@ static int take_option(void *ctx, int opt)
 	case OPT_HOOKS_FIRST:
 		run->hooks_first = true;
 		return -1;
-	case OPT_POLICIES:
-		run->policies = optarg;
+	case OPT_POLICY:
+		run->policy = optarg;
 		return -1;
 	case OPT_MODE:
 		return parse_mode(run, optarg);
@@ -215,7 +214,7 @@ static int parse(struct run *run, int argc, char **argv)
 		{ "checkpoint-when", required_argument, NULL, OPT_CHECKPOINT_WHEN },
 		{ "drain", required_argument, NULL, OPT_DRAIN },
 		{ "hooks-first", no_argument, NULL, OPT_HOOKS_FIRST },
-		{ "resource-policies", required_argument, NULL, OPT_POLICIES },
+		{ "policy", required_argument, NULL, OPT_POLICY },
 		{ "mode", required_argument, NULL, OPT_MODE },
 		{ "on-restore-failure", required_argument, NULL, OPT_ON_FAILURE },
 		{ "cpu", required_argument, NULL, OPT_CPU },
@@ -272,7 +271,7 @@ static int rewrite_java(struct run *run, struct thump_err *err)
 		.thump = thump,
 		.agent = thump ? thump_java_find_agent(&run->arena, thump) : NULL,
 		.drain = run->drain,
-		.policies = run->policies,
+		.policy = run->policy,
 		.mode = run->mode,
 		.hooks_first = run->hooks_first,
 		.then_continue = run->then == THEN_CONTINUE,
@@ -399,7 +398,7 @@ static void start_watcher(struct run *run, pid_t pid)
 		return;
 	run->watch.image = run->image_path;
 	run->watch.drain = run->drain ? run->drain : DEFAULT_DRAIN;
-	run->watch.policies = run->policies;
+	run->watch.policy = run->policy;
 	run->watch.mode = run->mode;
 	run->watch.hooks_first = run->hooks_first;
 	run->watch.end_program = run->then == THEN_EXIT;

@@ -63,9 +63,9 @@ static int make_image(const struct thump_watch *watch, pid_t program)
 	};
 	int argc = 6;
 
-	if (watch->policies) {
-		argv[argc++] = (char *)"--resource-policies";
-		argv[argc++] = (char *)watch->policies;
+	if (watch->policy) {
+		argv[argc++] = (char *)"--policy";
+		argv[argc++] = (char *)watch->policy;
 	}
 	if (watch->mode) {
 		argv[argc++] = (char *)"--mode";

@@ -19,7 +19,7 @@ struct thump_watch {
 	struct thump_when when;
 	const char *image;
 	const char *drain;
-	const char *policies, *mode; /* NULL: none */
+	const char *policy, *mode; /* NULL: none */
 	bool hooks_first;
 	bool end_program; /* without an image there is no use for it (--then exit) */
 	/* Shared with the watcher: the code with which it gave up, so that it ended the program. */

@@ -49,34 +49,30 @@ for line in sys.stdin:
 """
 
 POLICIES = """# what this program has open
-type: SOCKET
-family: inet
-remotePort: {one}
-action: close
-warn: false
----
-type: socket
-remoteAddress: 127.0.0.1
-remotePort: *
-action: reopen
----
-type: socket
-remotePath: **/server.{{sock,socket}}
-action: close
----
-type: file
-path: **/*.txt
-action: {file}
----
-type: pipe
-action: close
+- type: SOCKET
+  family: inet
+  remotePort: {one}
+  action: close
+  warn: false
+- type: socket
+  remoteAddress: 127.0.0.1
+  remotePort: "*"
+  action: reopen
+- type: socket
+  remotePath: "**/server.{{sock,socket}}"
+  action: close
+- type: file
+  path: "**/*.txt"
+  action: {file}
+- type: pipe
+  action: close
 """
 
 
 def refused(world, pid, policies, *wanted):
     path = world.path("wrong.yaml")
     path.write_text(policies)
-    report = world.thump_json("checkpoint", pid, "--dry-run", "--resource-policies", path,
+    report = world.thump_json("checkpoint", pid, "--dry-run", "--policy", path,
                               statuses=(REFUSED,))[1]
     texts = [problem["text"] for problem in report["problems"]] + [report["error"]["text"]]
     for text in wanted:
@@ -85,16 +81,14 @@ def refused(world, pid, policies, *wanted):
 
 
 # What can be saved is: the file, and the UDP socket.
-WARN = """type: socket
-listening: false
-action: warn
----
-type: pipe
-action: warn
----
-type: filedescriptor
-kind: file
-action: warn
+WARN = """- type: socket
+  listening: false
+  action: warn
+- type: pipe
+  action: warn
+- type: filedescriptor
+  kind: file
+  action: warn
 """
 
 
@@ -102,10 +96,10 @@ def warned(world, pid, numbers):
     """What cannot be saved is closed instead of refused, and why is said."""
     path, image = world.path("warn.yaml"), world.path("with-warnings")
     path.write_text(WARN.replace("listening: false", "listening: true"))
-    world.thump_json("checkpoint", pid, "--dry-run", "--resource-policies", path,
+    world.thump_json("checkpoint", pid, "--dry-run", "--policy", path,
                      statuses=(REFUSED,))
     path.write_text(WARN)
-    report = world.checkpoint(pid, image, "--leave-running", "--resource-policies", path)
+    report = world.checkpoint(pid, image, "--leave-running", "--policy", path)
     closed = {problem["fd"] for problem in report["problems"] if f"{path}:" in problem["text"]}
     wanted = {int(numbers[i]) for i in (0, 1, 3, 5)}
     if closed != wanted or any(problem["fatal"] for problem in report["problems"]):
@@ -117,15 +111,32 @@ def warned(world, pid, numbers):
     scenario.end(process, report["pid"])
 
 
+# Only CRaC's syntax has values that begin with an asterisk.
+CRAC = """# of CRaC
+type: file
+path: **/data.txt
+action: error
+"""
+
+
+def crac_of_command_line(world, pid):
+    """A JVM names its file itself; an own policy counts instead of it."""
+    texts = [problem["text"] for problem in world.thump_json(
+        "checkpoint", pid, "--dry-run", statuses=(REFUSED,))[1]["problems"]]
+    if not any("refused by the policy of" in text and "crac.yaml:2" in text for text in texts):
+        raise Failure(f"the file of the command line is not asked: {texts}")
+    refused(world, pid, CRAC, "wrong.yaml:2: a list of rules")
+
+
 def remedy_is_told(world, pid):
     """To people, once, with a number that was refused; not where policies have refused, themselves."""
-    for policies, wanted in (("type: file\naction: ignore\n", 1),
-                             ("type: file\npath: **/data.txt\naction: error\n---\n"
-                              "type: socket\naction: close\n---\ntype: pipe\naction: close\n", 0)):
+    for policies, wanted in (("- {type: file, action: ignore}\n", 1),
+                             ("- {type: file, path: '**/data.txt', action: error}\n"
+                              "- {type: socket, action: close}\n- {type: pipe, action: close}\n", 0)):
         path = world.path("remedy.yaml")
         path.write_text(policies)
         name = f"remedy-{wanted}"
-        world.thump("checkpoint", pid, "--dry-run", "--resource-policies", path, name=name,
+        world.thump("checkpoint", pid, "--dry-run", "--policy", path, name=name,
                     statuses=(REFUSED,))
         lines = world.log(name).read_text().splitlines()
         told = [line for line in lines if "--close-fd" in line]
@@ -142,15 +153,15 @@ def restore_by_policies(world, image, numbers):
     refusal = world.thump_json("restore", image, "--dry-run", statuses=(REFUSED,))[1]
     if [problem["kind"] for problem in refusal["problems"]] != ["changed-file"]:
         raise Failure(f"without policies: {refusal['problems']}")
-    path.write_text("type: file\npath: **/data.txt\naction: error\n")
+    path.write_text("- type: file\n  path: '**/data.txt'\n  action: error\n")
     texts = [problem["text"] for problem in world.thump_json(
-        "restore", image, "--dry-run", "--resource-policies", path, statuses=(REFUSED,))[1]["problems"]]
+        "restore", image, "--dry-run", "--policy", path, statuses=(REFUSED,))[1]["problems"]]
     if not any(f"refused by the policy of {path}:1" in text for text in texts):
         raise Failure(f"the rule that refuses is not named: {texts}")
     for action, wanted in (("reopen", "end end end end data end"),
                            ("close", "end end end end EBADF end")):
-        path.write_text(f"# comment\ntype: file\npath: **/data.txt\naction: {action}\n")
-        process, report = world.restore(image, "--resource-policies", path,
+        path.write_text(f"# comment\n- type: file\n  path: '**/data.txt'\n  action: {action}\n")
+        process, report = world.restore(image, "--policy", path,
                                         name=f"with-{action}", stdin=subprocess.PIPE)
         expect_states(process, wanted)
         texts = [problem["text"] for problem in report["problems"]]
@@ -187,25 +198,28 @@ def test(world, _options):
     world.path("server.sock").chmod(0o777)
     world.path("data.txt").write_text("data")
     other_end = subprocess.Popen(["sleep", "1000"], stdout=subprocess.PIPE)
+    world.path("crac.yaml").write_text(CRAC)
     process = world.start(["/usr/bin/python3", "-c", PROGRAM, one, two, world.path("data.txt"),
-                           local_path, other_end.stdout.fileno()], "program",
+                           local_path, other_end.stdout.fileno(),
+                           f"-Djdk.crac.resource-policies={world.path('crac.yaml')}"], "program",
                           stdin=subprocess.PIPE, pass_fds=(other_end.stdout.fileno(),))
     numbers = process.line("its descriptors").split()[1:]
 
     refused(world, process.pid, POLICIES.format(one=one, file="error"),
             "refused by the policy of")
-    refused(world, process.pid, "type: file\n", "wrong.yaml:2: the rule that ends here has no action")
-    refused(world, process.pid, "type: file\naction: explode\n", "wrong.yaml:2: action: explode")
-    refused(world, process.pid, "sort: file\n", "wrong.yaml:1: sort is not known")
+    refused(world, process.pid, "- type: file\n", "wrong.yaml:1: this rule has no action")
+    refused(world, process.pid, "- type: file\n  action: explode\n", "wrong.yaml:2: action: explode")
+    refused(world, process.pid, "- sort: file\n", "wrong.yaml:1: sort is not known")
+    crac_of_command_line(world, process.pid)
     remedy_is_told(world, process.pid)
     warned(world, process.pid, numbers)
     path = world.path("policies.yaml")
     path.write_text(POLICIES.format(one=one, file="close"))
     image = world.path("image")
-    world.checkpoint(process.pid, image, "--leave-running", "--resource-policies", path)
+    world.checkpoint(process.pid, image, "--leave-running", "--policy", path)
     # The file is closed in the one image by a file of policies, kept in the other by its number.
     with_file = world.path("with-file")
-    report = world.checkpoint(process.pid, with_file, "--leave-running", "--resource-policies", path,
+    report = world.checkpoint(process.pid, with_file, "--leave-running", "--policy", path,
                               "--ignore-fd", numbers[4], "--close-fd", numbers[0],
                               "--ignore-fd", MISSING, "--close-fd", MISSING)
     expect_missing(report, "--ignore-fd", "--close-fd")
