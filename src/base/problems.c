@@ -17,38 +17,52 @@ void thump_problems_deinit(struct thump_problems *problems)
 	*problems = (struct thump_problems){ 0 };
 }
 
+static void add(struct thump_problems *problems, struct thump_problem problem, const char *fmt,
+		va_list args) THUMP_PRINTF(3, 0);
+
+static void add(struct thump_problems *problems, struct thump_problem problem, const char *fmt,
+		va_list args)
+{
+	struct thump_problem *list =
+		thump_arena_grow(&problems->arena, problems->list, problems->count, sizeof(*list));
+	char *text = NULL;
+
+	if (vasprintf(&text, fmt, args) < 0)
+		text = NULL;
+	problems->nr_fatal += !problem.warning;
+	problem.text = text ? thump_arena_strdup(&problems->arena, text) : NULL;
+	free(text);
+	if (!list || !problem.text)
+		problems->incomplete = true;
+	if (!list)
+		return;
+	if (!problem.text)
+		problem.text = "(out of memory)";
+	problems->list = list;
+	list[problems->count++] = problem;
+}
+
 void thump_problem_add(struct thump_problems *problems, bool warning, int fd, const char *kind,
 		       const char *fmt, ...)
 {
-	struct thump_problem *list;
-	char *text = NULL;
 	va_list args;
-	int len;
 
 	va_start(args, fmt);
-	len = vasprintf(&text, fmt, args);
+	add(problems, (struct thump_problem){ .warning = warning, .fd = fd, .kind = kind }, fmt,
+	    args);
 	va_end(args);
-	list = thump_arena_grow(&problems->arena, problems->list, problems->count, sizeof(*list));
-	if (!warning)
-		problems->nr_fatal++;
-	if (len < 0 || !list) {
-		problems->incomplete = true;
-		if (len >= 0)
-			free(text);
-		return;
-	}
-	problems->list = list;
-	list[problems->count++] = (struct thump_problem){
-		.warning = warning,
-		.fd = fd,
-		.kind = kind,
-		.text = thump_arena_strdup(&problems->arena, text),
-	};
-	free(text);
-	if (!list[problems->count - 1].text) {
-		list[problems->count - 1].text = "(out of memory)";
-		problems->incomplete = true;
-	}
+}
+
+void thump_problem_note(struct thump_problems *problems, int fd, const char *kind, const char *fmt,
+			...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	add(problems,
+	    (struct thump_problem){ .warning = true, .note = true, .fd = fd, .kind = kind }, fmt,
+	    args);
+	va_end(args);
 }
 
 void thump_problems_soften(struct thump_problems *problems, size_t from)

@@ -11,6 +11,7 @@
 
 struct thump_problem {
 	bool warning;	  /* said, but no reason to stop */
+	bool note;	  /* a warning that warns of nothing */
 	int fd;		  /* the descriptor it is about, or -1 */
 	const char *kind; /* a short stable word for scripts: "tcp-connection", "io_uring" */
 	const char *text; /* what, on what, why, what to do */
@@ -29,6 +30,10 @@ void thump_problems_deinit(struct thump_problems *problems);
 
 void thump_problem_add(struct thump_problems *problems, bool warning, int fd, const char *kind,
 		       const char *fmt, ...) THUMP_PRINTF(5, 6);
+
+/* A warning that warns of nothing: what was done as the user wished. */
+void thump_problem_note(struct thump_problems *problems, int fd, const char *kind, const char *fmt,
+			...) THUMP_PRINTF(4, 5);
 
 /* What is listed from number `from` on is no reason to stop any more. */
 void thump_problems_soften(struct thump_problems *problems, size_t from);

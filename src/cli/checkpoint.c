@@ -7,7 +7,7 @@
  *   "image"         string: path of the image, or null (--dry-run, or no image was made)
  *   "dry_run"       boolean
  *   "ended"         boolean: the process was ended; false: it runs on
- *   "problems"      list of {"fatal", "kind", "fd", "text"}: what cannot be saved, and warnings
+ *   "problems"      list of {"fatal", "note", "kind", "fd", "text"}: what is in the way, and more
  *   "error"         null, or {"code", "word", "errno", "text"}
  *   "threads", "mappings", "descriptors"              numbers, 0 when it did not come that far
  *   "image_bytes", "memory_bytes", "zero_bytes"       size of the image, of the content in it, and
@@ -230,9 +230,22 @@ static int parse(struct checkpoint *checkpoint, int argc, char **argv)
 
 /* ---- listening ----------------------------------------------------------------------------- */
 
+static void take_problem(struct checkpoint *checkpoint, const struct thump_worker_message *message)
+{
+	struct thump_problems *problems = &checkpoint->problems;
+	const char *text = message->problem.text, *said = text + strlen(text) + 1;
+	/* A constant elsewhere; here it needs a home. */
+	const char *kind = thump_arena_strdup(&problems->arena, text);
+
+	if (message->problem.note)
+		thump_problem_note(problems, message->problem.fd, kind, "%s", said);
+	else
+		thump_problem_add(problems, message->problem.warning, message->problem.fd, kind,
+				  "%s", said);
+}
+
 static void take_message(struct checkpoint *checkpoint, const struct thump_worker_message *message)
 {
-	const char *text = message->problem.text;
 
 	switch ((enum thump_worker_message_type)message->type) {
 	case THUMP_WORKER_PROGRESS:
@@ -241,11 +254,7 @@ static void take_message(struct checkpoint *checkpoint, const struct thump_worke
 					    message->progress.total_bytes);
 		break;
 	case THUMP_WORKER_PROBLEM:
-		/* `kind` of a listed problem is a constant elsewhere; here it needs a home. */
-		thump_problem_add(&checkpoint->problems, message->problem.warning,
-				  message->problem.fd,
-				  thump_arena_strdup(&checkpoint->problems.arena, text), "%s",
-				  text + strlen(text) + 1);
+		take_problem(checkpoint, message);
 		break;
 	case THUMP_WORKER_RESULT:
 		checkpoint->result = message->result;

@@ -6,7 +6,7 @@
  *   "pid"       number: the process
  *   "action"    string: "before", "after" or "abort"
  *   "standing"  boolean: it stands at a safe point now
- *   "problems"  list of {"fatal", "kind", "fd", "text"}: what hooks refused or threw
+ *   "problems"  list of {"fatal", "note", "kind", "fd", "text"}: what hooks refused or threw
  *   "error"     null, or {"code", "word", "errno", "text"}
  */
 #include <stdio.h>

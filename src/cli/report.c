@@ -159,11 +159,18 @@ void thump_print_error(const struct thump_common *common, const struct thump_err
 		fprintf(stderr, "thump %s: %s\n", common->verb, err->text);
 }
 
+static const char *problem_word(const struct thump_problem *problem)
+{
+	if (!problem->warning)
+		return "refused";
+	return problem->note ? "note" : "warning";
+}
+
 void thump_print_problems(const struct thump_common *common, const struct thump_problems *problems)
 {
 	for (size_t i = 0; i < problems->count; i++)
 		fprintf(stderr, "thump %s: %s: %s\n", common->verb,
-			problems->list[i].warning ? "warning" : "refused", problems->list[i].text);
+			problem_word(&problems->list[i]), problems->list[i].text);
 }
 
 /* Length of the well-formed UTF-8 sequence at `at`, 0 when there is none (RFC 3629). */
@@ -210,10 +217,10 @@ json_t *thump_json_problems(const struct thump_problems *problems)
 		const struct thump_problem *problem = &problems->list[i];
 		json_t *fd = problem->fd >= 0 ? json_integer(problem->fd) : json_null();
 
-		json_array_append_new(list,
-				      json_pack("{s:b, s:s, s:o, s:o}", "fatal", !problem->warning,
-						"kind", problem->kind, "fd", fd, "text",
-						thump_json_text(problem->text)));
+		json_array_append_new(list, json_pack("{s:b, s:b, s:s, s:o, s:o}", "fatal",
+						      !problem->warning, "note", problem->note,
+						      "kind", problem->kind, "fd", fd, "text",
+						      thump_json_text(problem->text)));
 	}
 	return list;
 }

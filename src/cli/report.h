@@ -71,12 +71,13 @@ int thump_mode_option(const struct thump_common *common, const char *text, mode_
 
 /* "thump VERB: text" on stderr; does nothing for an empty error. */
 void thump_print_error(const struct thump_common *common, const struct thump_err *err);
-/* Each problem on a line of its own on stderr: "thump VERB: refused: ..." or "... warning: ..." */
+/* Each problem on a line of its own on stderr: "thump VERB: refused: ...", "... warning:
+ * ..." or "... note: ..." */
 void thump_print_problems(const struct thump_common *common, const struct thump_problems *problems);
 
 /* A JSON string of any bytes (paths need not be UTF-8): what is not UTF-8 becomes U+FFFD. */
 json_t *thump_json_text(const char *text);
-/* [{"fatal": true, "kind": "...", "fd": 7 or null, "text": "..."}, ...] */
+/* [{"fatal": true, "note": false, "kind": "...", "fd": 7 or null, "text": "..."}, ...] */
 json_t *thump_json_problems(const struct thump_problems *problems);
 /* {"code": 3, "word": "refused", "errno": 0, "text": "..."}, or null when nothing failed */
 json_t *thump_json_error(const struct thump_err *err);

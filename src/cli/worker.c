@@ -66,6 +66,7 @@ static void send_problems(const struct worker *worker)
 		if (problem->warning && worker->options->capture.before_hooks)
 			continue;
 		message.problem.warning = problem->warning;
+		message.problem.note = problem->note;
 		message.problem.fd = problem->fd;
 		memcpy(message.problem.text, problem->kind, kind_len);
 		memcpy(message.problem.text + kind_len, problem->text,

@@ -52,7 +52,7 @@ struct thump_worker_message {
 			uint64_t done_bytes, total_bytes;
 		} progress;
 		struct {
-			bool warning;
+			bool warning, note;
 			int32_t fd;
 			char text[8192];
 		} problem;

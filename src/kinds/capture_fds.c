@@ -148,6 +148,14 @@ static const struct thump_kind *closed_kind(struct thump_fd_capture *cap,
 	return kind;
 }
 
+static void warn_of_close(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
+			  const struct thump_fd_rule *rule)
+{
+	thump_warn_fd(cap, facts, "policy",
+		      "%s: closed in the restored program by the policy of %s", facts->link,
+		      rule->source);
+}
+
 static const struct thump_kind *apply_rule(struct thump_fd_capture *cap,
 					   const struct thump_fd_facts *facts,
 					   const struct thump_fd_rule *rule,
@@ -159,16 +167,19 @@ static const struct thump_kind *apply_rule(struct thump_fd_capture *cap,
 				facts->link, rule->source);
 		return kind;
 	case THUMP_RULE_CLOSE:
-		if (!rule->quiet)
-			thump_warn_fd(cap, facts, "policy",
-				      "%s: closed in the restored program by the policy of %s",
-				      facts->link, rule->source);
+		if (rule->quiet)
+			thump_rule_note(rule, facts->fd, facts->link, cap->problems);
+		else
+			warn_of_close(cap, facts, rule);
 		return closed_kind(cap, facts, kind, THUMP_END_SOCKET);
 	case THUMP_RULE_REOPEN:
+		thump_rule_note(rule, facts->fd, facts->link, cap->problems);
 		return closed_kind(cap, facts, kind, THUMP_END_CONNECTION);
-	case THUMP_RULE_WARN:
 	case THUMP_RULE_IGNORE:
-		break;
+		thump_rule_note(rule, facts->fd, facts->link, cap->problems);
+		return kind;
+	case THUMP_RULE_WARN: /* said when it is known what comes of it */
+		return kind;
 	}
 	return kind;
 }
@@ -218,9 +229,7 @@ static int close_instead(struct thump_fd_capture *cap, const struct thump_fd_fac
 			 struct thump_buf *record, struct thump_err *err)
 {
 	thump_problems_soften(cap->problems, from);
-	thump_warn_fd(cap, facts, "policy",
-		      "%s: closed in the restored program by the policy of %s", facts->link,
-		      rule->source);
+	warn_of_close(cap, facts, rule);
 	record->size_bytes = 0;
 	return capture_as(cap, facts, closed_kind(cap, facts, kind, THUMP_END_SOCKET), ofd, record,
 			  err);
@@ -237,9 +246,12 @@ static int capture_one(struct thump_fd_capture *cap, const struct thump_fd_facts
 	if (choose_kind(cap, facts, &kind, &rule, err) < 0 ||
 	    capture_as(cap, facts, kind, ofd, &record, err) < 0)
 		return -1;
-	if (cap->problems->nr_fatal != fatal_before && rule && rule->action == THUMP_RULE_WARN &&
-	    close_instead(cap, facts, rule, before, kind, ofd, &record, err) < 0)
-		return -1;
+	if (rule && rule->action == THUMP_RULE_WARN) {
+		if (cap->problems->nr_fatal == fatal_before)
+			thump_rule_note(rule, facts->fd, facts->link, cap->problems);
+		else if (close_instead(cap, facts, rule, before, kind, ofd, &record, err) < 0)
+			return -1;
+	}
 	if (cap->problems->nr_fatal != fatal_before)
 		return 0;
 	if (record.failed || record.size_bytes > UINT32_MAX)

@@ -17,6 +17,23 @@ static enum thump_rule_type type_of(const struct thump_kind *kind, const char *p
 	return path ? THUMP_RULE_FILE : THUMP_RULE_DESCRIPTOR;
 }
 
+/* As at the capture: by its first number, or by any that a rule names. */
+static bool fits(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
+		 const struct thump_fd_rule *rule, enum thump_rule_type type, const char *name)
+{
+	const struct thump_kind *kind = thump_ofd_kind(rb, ofd_id);
+	const int first_fd = thump_ofd_first_fd(rb->model, ofd_id);
+
+	for (uint32_t i = 0; i < rb->model->nr_fds; i++) {
+		const struct thump_fd *place = &rb->model->fds[i];
+
+		if (place->ofd_id == ofd_id && (rule->fd >= 0 || place->fd == first_fd) &&
+		    thump_rule_fits(rule, type, place->fd, kind->name, name))
+			return true;
+	}
+	return false;
+}
+
 static const struct thump_fd_rule *find_rule(const struct thump_fd_rebuild *rb, uint32_t ofd_id)
 {
 	const struct thump_kind *kind = thump_ofd_kind(rb, ofd_id);
@@ -30,18 +47,18 @@ static const struct thump_fd_rule *find_rule(const struct thump_fd_rebuild *rb, 
 	for (size_t i = 0; i < rb->rules->count; i++) {
 		const struct thump_fd_rule *rule = &rb->rules->list[i];
 
-		for (uint32_t k = 0; k < rb->model->nr_fds; k++) {
-			const struct thump_fd *place = &rb->model->fds[k];
-
-			if (place->ofd_id == ofd_id &&
-			    thump_rule_fits(rule, type, place->fd, kind->name,
-					    path ? path : kind->name) &&
-			    (rule->type != THUMP_RULE_SOCKET ||
-			     thump_rule_fits_names(rule, &names)))
-				return rule;
-		}
+		if (fits(rb, ofd_id, rule, type, path ? path : kind->name) &&
+		    (rule->type != THUMP_RULE_SOCKET || thump_rule_fits_names(rule, &names)))
+			return rule;
 	}
 	return NULL;
+}
+
+static void note(const struct thump_fd_rebuild *rb, uint32_t ofd_id,
+		 const struct thump_fd_rule *rule, struct thump_problems *problems)
+{
+	thump_rule_note(rule, thump_ofd_first_fd(rb->model, ofd_id), rb->model->ofds[ofd_id].text,
+			problems);
 }
 
 static int close_it(struct thump_fd_rebuild *rb, uint32_t ofd_id, const struct thump_fd_rule *rule,
@@ -59,7 +76,9 @@ static int close_it(struct thump_fd_rebuild *rb, uint32_t ofd_id, const struct t
 	if (!rb->objects[ofd_id])
 		return thump_fail(err, "out of memory");
 	rb->closed[ofd_id] = true;
-	if (!rule->quiet)
+	if (rule->quiet)
+		note(rb, ofd_id, rule, problems);
+	else
 		thump_misfit_warn(rb, ofd_id, problems, "policy", "%s: closed by the policy of %s",
 				  ofd->text, rule->source);
 	return 0;
@@ -81,9 +100,11 @@ static int apply(struct thump_fd_rebuild *rb, uint32_t ofd_id, const struct thum
 		rb->any_file[ofd_id] = true;
 		return 0;
 	case THUMP_RULE_REOPEN:
+		note(rb, ofd_id, rule, problems);
 		rb->any_file[ofd_id] = true;
 		return 0;
 	case THUMP_RULE_IGNORE:
+		note(rb, ofd_id, rule, problems);
 		return 0;
 	}
 	return 0;

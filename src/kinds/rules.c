@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "kinds/flight.h"
 #include "kinds/sock.h"
 
 /* ---- globs ----------------------------------------------------------------------------- */
@@ -225,6 +226,55 @@ bool thump_rule_fits(const struct thump_fd_rule *rule, enum thump_rule_type type
 	return !rule->regex || regex_matches(rule->regex, name);
 }
 
+static const char *action_name(enum thump_rule_action action)
+{
+	switch (action) {
+	case THUMP_RULE_ERROR:
+		return "error";
+	case THUMP_RULE_IGNORE:
+		return "ignore";
+	case THUMP_RULE_CLOSE:
+		return "close";
+	case THUMP_RULE_REOPEN:
+		return "reopen";
+	case THUMP_RULE_WARN:
+		return "warn";
+	}
+	return "?";
+}
+
+void thump_rule_note(const struct thump_fd_rule *rule, int fd, const char *name,
+		     struct thump_problems *problems)
+{
+	const char *action = action_name(rule->action);
+
+	if (thump_is_in_flight(fd))
+		thump_problem_note(problems, -1, "policy",
+				   "descriptor in flight through a unix socket: %s: %s by the "
+				   "policy of %s",
+				   name, action, rule->source);
+	else
+		thump_problem_note(problems, fd, "policy", "fd %d: %s: %s by the policy of %s", fd,
+				   name, action, rule->source);
+}
+
+/* By its first number, or, where a rule names a number, by any of those that it has: it is one
+ * thing, and what the launcher gave must not be touched through a duplicate. */
+static bool fits(const struct thump_fd_capture *cap, const struct thump_fd_rule *rule,
+		 const struct thump_fd_facts *facts, const struct thump_kind *kind)
+{
+	const uint32_t ofd_id = cap->ofd_ids[facts - cap->all];
+	const char *name = kind ? kind->name : NULL;
+
+	if (rule->fd < 0)
+		return thump_rule_fits(rule, type_of(facts), facts->fd, name, facts->link);
+	for (size_t i = 0; i < cap->nr_all; i++)
+		if (cap->ofd_ids[i] == ofd_id &&
+		    thump_rule_fits(rule, type_of(facts), cap->all[i].fd, name, facts->link))
+			return true;
+	return false;
+}
+
 int thump_rule_find(struct thump_fd_capture *cap, const struct thump_fd_facts *facts,
 		    const struct thump_kind *kind, const struct thump_fd_rule **rule_ret,
 		    struct thump_err *err)
@@ -236,8 +286,7 @@ int thump_rule_find(struct thump_fd_capture *cap, const struct thump_fd_facts *f
 	for (size_t i = 0; i < count; i++) {
 		const struct thump_fd_rule *rule = &cap->rules->list[i];
 
-		if (!thump_rule_fits(rule, type_of(facts), facts->fd, kind ? kind->name : NULL,
-				     facts->link))
+		if (!fits(cap, rule, facts, kind))
 			continue;
 		if (rule->type == THUMP_RULE_SOCKET) {
 			if (names.family == AF_UNSPEC && get_names(cap, facts, &names, err) < 0)

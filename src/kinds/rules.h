@@ -87,6 +87,10 @@ bool thump_rule_fits_names(const struct thump_fd_rule *rule, const struct thump_
 void thump_rule_take_name(struct thump_rule_names *names, int which,
 			  const struct sockaddr_storage *address, uint32_t len);
 
+/* "fd 7: NAME: ACTION by the policy of SOURCE", for who wants to know what a policy did. */
+void thump_rule_note(const struct thump_fd_rule *rule, int fd, const char *name,
+		     struct thump_problems *problems);
+
 /* Warns of options for descriptors that are not there: the number may be another one's. */
 void thump_rules_warn_of_missing(const struct thump_fd_rules *rules,
 				 const struct thump_model *model, struct thump_problems *problems);

@@ -31,6 +31,7 @@ pipe = int(sys.argv[5])
 epoll = select.epoll()
 for item in (one, two, local, udp):
     epoll.register(item, select.EPOLLIN | select.EPOLLRDHUP)
+duplicate = os.dup(file)
 numbers = [one.fileno(), two.fileno(), udp.fileno(), local.fileno(), file, pipe]
 
 def state(fd):
@@ -40,7 +41,7 @@ def state(fd):
     except OSError as error:
         return errno.errorcode[error.errno]
 
-print("ready", *numbers, flush=True)
+print("ready", *numbers, duplicate, flush=True)
 for line in sys.stdin:
     with open("/dev/null") as another:
         if another.fileno() in numbers:
@@ -100,8 +101,11 @@ def warned(world, pid, numbers):
                      statuses=(REFUSED,))
     path.write_text(WARN)
     report = world.checkpoint(pid, image, "--leave-running", "--policy", path)
-    closed = {problem["fd"] for problem in report["problems"] if f"{path}:" in problem["text"]}
+    closed = {problem["fd"] for problem in report["problems"] if
+              f"closed in the restored program by the policy of {path}:" in problem["text"]}
     wanted = {int(numbers[i]) for i in (0, 1, 3, 5)}
+    expect_notes(report, {int(numbers[2]): f"warn by the policy of {path}:1",
+                          int(numbers[4]): f"warn by the policy of {path}:6"})
     if closed != wanted or any(problem["fatal"] for problem in report["problems"]):
         raise Failure(f"closed {closed}, not {wanted}: {report['problems']}")
     if not any("a connection cannot be saved" in problem["text"] for problem in report["problems"]):
@@ -109,6 +113,36 @@ def warned(world, pid, numbers):
     process, report = world.restore(image, name="after-warnings", stdin=subprocess.PIPE)
     expect_states(process, "end end EAGAIN end data end")
     scenario.end(process, report["pid"])
+
+
+def expect_notes(report, wanted):
+    """Exactly these rules were used without a warning, for these descriptors."""
+    notes = {problem["fd"]: problem["text"] for problem in report["problems"] if problem["note"]}
+    if notes.keys() != wanted.keys() or any(not notes[fd].endswith(text)
+                                            for fd, text in wanted.items()):
+        raise Failure(f"notes {notes}, not {wanted}")
+
+
+def every_rule_is_named(world, pid, numbers, duplicate):
+    """Whatever it does; to people, too. The number that an option names may be a second one."""
+    path = world.path("named.yaml")
+    one, two, udp, local, file, pipe = map(int, numbers)
+    path.write_text(f"- {{type: filedescriptor, value: {udp}, action: ignore}}\n"
+                    "- {type: socket, action: reopen}\n"
+                    "- {type: pipe, action: close, warn: false}\n")
+    rules = {one: "reopen by the policy of {}:2", two: "reopen by the policy of {}:2",
+             local: "reopen by the policy of {}:2", pipe: "close by the policy of {}:3",
+             udp: "ignore by the policy of {}:1", file: "ignore by the policy of --ignore-fd {dup}"}
+    rules = {fd: text.format(path, dup=duplicate) for fd, text in rules.items()}
+    options = ("--policy", path, "--ignore-fd", duplicate)
+    status, report = world.thump_json("checkpoint", pid, "--dry-run", *options, statuses=(0, REFUSED))
+    expect_notes(report, rules)
+    world.thump("checkpoint", pid, "--dry-run", *options, name="named", statuses=(status,))
+    said = world.log("named").read_text()
+    for fd, text in rules.items():
+        if not any(line.startswith(f"thump checkpoint: note: fd {fd}: ") and line.endswith(text)
+                   for line in said.splitlines()):
+            raise Failure(f"fd {fd}: {text} is not said: {said}")
 
 
 # Only CRaC's syntax has values that begin with an asterisk.
@@ -164,9 +198,11 @@ def restore_by_policies(world, image, numbers):
         process, report = world.restore(image, "--policy", path,
                                         name=f"with-{action}", stdin=subprocess.PIPE)
         expect_states(process, wanted)
-        texts = [problem["text"] for problem in report["problems"]]
-        if (action == "close") != any(f"{path}:2" in text for text in texts):
-            raise Failure(f"{action}: {texts}")
+        told = [(problem["fd"], problem["note"]) for problem in report["problems"]
+                if problem["text"].endswith(f"{action}{'d' if action == 'close' else ''} by the "
+                                            f"policy of {path}:2")]
+        if told != [(int(numbers[4]), action == "reopen")]:
+            raise Failure(f"{action}: {report['problems']}")
         scenario.end(process, report["pid"])
     process, report = world.restore(image, "--close-fd", numbers[4], "--close-fd", MISSING,
                                     name="closed-by-number", stdin=subprocess.PIPE)
@@ -203,7 +239,7 @@ def test(world, _options):
                            local_path, other_end.stdout.fileno(),
                            f"-Djdk.crac.resource-policies={world.path('crac.yaml')}"], "program",
                           stdin=subprocess.PIPE, pass_fds=(other_end.stdout.fileno(),))
-    numbers = process.line("its descriptors").split()[1:]
+    *numbers, duplicate = process.line("its descriptors").split()[1:]
 
     refused(world, process.pid, POLICIES.format(one=one, file="error"),
             "refused by the policy of")
@@ -212,6 +248,7 @@ def test(world, _options):
     refused(world, process.pid, "- sort: file\n", "wrong.yaml:1: sort is not known")
     crac_of_command_line(world, process.pid)
     remedy_is_told(world, process.pid)
+    every_rule_is_named(world, process.pid, numbers, duplicate)
     warned(world, process.pid, numbers)
     path = world.path("policies.yaml")
     path.write_text(POLICIES.format(one=one, file="close"))
