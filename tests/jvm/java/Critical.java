@@ -16,7 +16,7 @@ import thump.Priority;
 /**
  * Threads that are inside JNI critical regions nearly all the time (java.util.zip), and a heap that is always about to
  * be full: a thread that is suspended there would hold off the collection that the checkpoint itself needs. With
- * "virtual" these threads are virtual ones.
+ * "virtual" these threads are virtual ones, and want a carrier each.
  */
 public final class Critical {
 
@@ -42,7 +42,7 @@ public final class Critical {
             }
             deflater.end();
             counter.incrementAndGet();
-            Thread.yield(); // virtual threads have no time slices
+            Thread.yield(); // a virtual one is unmounted now and then
         }
     }
 
