@@ -36,24 +36,36 @@ static void cut_at(struct cut *cut, uint64_t offset)
 }
 
 /*
- * Extents are back to back in the file, in ascending order. Content of one mapping between two of
- * its multiples of a chunk is one chunk, whatever holes it has.
+ * Extents are back to back in the file, in ascending order. Content of one mapping between two
+ * multiples of a chunk, counted from `origin`, is one chunk, whatever holes it has.
  */
-static void cut_extents(struct cut *cut, uint64_t start, const struct thump_extent *extents,
+static void cut_extents(struct cut *cut, uint64_t origin, const struct thump_extent *extents,
 			uint32_t count)
 {
 	uint64_t window = UINT64_MAX;
 
 	for (uint32_t i = 0; i < count; i++) {
 		for (uint64_t at = extents[i].start; at < extents[i].end;) {
-			uint64_t index = (at - start) / PACK_CHUNK_BYTES;
+			uint64_t next, index = (at - origin) / PACK_CHUNK_BYTES;
 
 			if (index != window)
 				cut_at(cut, extents[i].file_offset + (at - extents[i].start));
 			window = index;
-			at = start + (index + 1) * PACK_CHUNK_BYTES;
+			/* An offset at the very end of 64 bits, which no file has, wraps around. */
+			next = origin + (index + 1) * PACK_CHUNK_BYTES;
+			at = next > at ? next : extents[i].end;
 		}
 	}
+}
+
+/*
+ * Of a file its first byte, which may be below address 0: arithmetic wraps around. Memory that is
+ * no file's is counted from address 0, as its start does not last: the kernel merges neighbours, so
+ * that one more block of memory would move every cut in the block above it.
+ */
+static uint64_t origin_of(const struct thump_vma *vma)
+{
+	return vma->backing_id == THUMP_NO_ID ? 0 : vma->start - vma->offset;
 }
 
 int pack_cut(const struct thump_image *image, struct pack_chunk **chunks_ret, uint32_t *count_ret,
@@ -65,7 +77,7 @@ int pack_cut(const struct thump_image *image, struct pack_chunk **chunks_ret, ui
 
 	cut_at(&cut, parts.memory);
 	for (uint32_t i = 0; i < model->nr_vmas; i++)
-		cut_extents(&cut, model->vmas[i].start, model->vmas[i].extents,
+		cut_extents(&cut, origin_of(&model->vmas[i]), model->vmas[i].extents,
 			    model->vmas[i].nr_extents);
 	cut_at(&cut, parts.backings);
 	for (uint32_t i = 0; i < model->nr_backings; i++)
