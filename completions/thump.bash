@@ -8,7 +8,7 @@ _thump()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "run checkpoint restore hooks inspect verify train pack unpack keygen sign doctor -h --help --version" -- "$current"))
+		COMPREPLY=($(compgen -W "run checkpoint restore hooks inspect verify train pack unpack gc keygen sign doctor -h --help --version" -- "$current"))
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -24,9 +24,10 @@ _thump()
 		--require-signed-by) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--passphrase-file) compopt -o default; return ;;
+		--store) compopt -o default; return ;;
 		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
 		esac
-		options="--image --then --on-restore-failure --checkpoint-when --drain --hooks-first --policy --mode --require-signed-by --decrypt-with --passphrase-file --cpu --no-preload --json -v --verbose -h --help --version"
+		options="--image --then --on-restore-failure --checkpoint-when --drain --hooks-first --policy --mode --require-signed-by --decrypt-with --passphrase-file --store --cpu --no-preload --json -v --verbose -h --help --version"
 		positional=command
 		;;
 	checkpoint)
@@ -59,10 +60,11 @@ _thump()
 		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--passphrase-file) compopt -o default; return ;;
 		--passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--store) compopt -o default; return ;;
 		--spin-limit) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
 		esac
-		options="--dry-run --detach --pid-file --keep-stdio --port --policy --close-fd --memory --verify --on-restore-failure --env --clock --allow-clock-jump --require-signed-by --decrypt-with --passphrase-file --passphrase-fd --trust-any-owner --spin-limit --cpu --json -v --verbose -h --help --version"
+		options="--dry-run --detach --pid-file --keep-stdio --port --policy --close-fd --memory --verify --on-restore-failure --env --clock --allow-clock-jump --require-signed-by --decrypt-with --passphrase-file --passphrase-fd --store --trust-any-owner --spin-limit --cpu --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	hooks)
@@ -75,11 +77,12 @@ _thump()
 		;;
 	inspect)
 		case $previous in
+		--store) compopt -o default; return ;;
 		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--passphrase-file) compopt -o default; return ;;
 		--passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="--fds --maps --threads --decrypt-with --passphrase-file --passphrase-fd --json -v --verbose -h --help --version"
+		options="--store --fds --maps --threads --decrypt-with --passphrase-file --passphrase-fd --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	verify)
@@ -88,8 +91,9 @@ _thump()
 		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--passphrase-file) compopt -o default; return ;;
 		--passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--store) compopt -o default; return ;;
 		esac
-		options="--key --decrypt-with --passphrase-file --passphrase-fd --record --json -v --verbose -h --help --version"
+		options="--key --decrypt-with --passphrase-file --passphrase-fd --store --record --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	train)
@@ -113,12 +117,13 @@ _thump()
 		--passphrase-file) compopt -o default; return ;;
 		--passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--sign) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--store) compopt -o default; return ;;
 		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--decrypt-passphrase-file) compopt -o default; return ;;
 		--decrypt-passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="-o --output --compress --encrypt-to --passphrase-file --passphrase-fd --sign --decrypt-with --decrypt-passphrase-file --decrypt-passphrase-fd --mode --json -v --verbose -h --help --version"
+		options="-o --output --compress --encrypt-to --passphrase-file --passphrase-fd --sign --store --decrypt-with --decrypt-passphrase-file --decrypt-passphrase-fd --mode --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	unpack)
@@ -127,10 +132,18 @@ _thump()
 		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--passphrase-file) compopt -o default; return ;;
 		--passphrase-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--store) compopt -o default; return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="-o --output --decrypt-with --passphrase-file --passphrase-fd --mode --json -v --verbose -h --help --version"
+		options="-o --output --decrypt-with --passphrase-file --passphrase-fd --store --mode --json -v --verbose -h --help --version"
 		positional=file
+		;;
+	gc)
+		case $previous in
+		--store) compopt -o default; return ;;
+		--keep) compopt -o default; return ;;
+		esac
+		options="--store --keep --dry-run --json -h --help --version"
 		;;
 	keygen)
 		case $previous in

@@ -30,6 +30,7 @@ static const char usage[] =
 	"                   the secret key in FILE opens an encrypted image; may be repeated\n"
 	"      --passphrase-file FILE, --passphrase-fd N\n"
 	"                   the passphrase of an encrypted image is the first line there\n"
+	"      --store DIR  its chunks are in the chunk store DIR, not where FILE says\n"
 	"      --fds        list every descriptor\n"
 	"      --maps       list every mapping, and how much of it is stored\n"
 	"      --threads    list every thread\n"
@@ -389,6 +390,8 @@ static void print_packed(const struct thump_packed_info *packed)
 {
 	printf("%-12s from %" PRIu64 " bytes, in %" PRIu32 " chunks%s", "packed", packed->raw_bytes,
 	       packed->nr_chunks, packed->encrypted ? ", encrypted" : "");
+	if (packed->apart)
+		printf(", %" PRIu64 " bytes in a chunk store", packed->stored_bytes);
 	if (packed->nr_signatures)
 		printf(", with %" PRIu32 " signature%s", packed->nr_signatures,
 		       packed->nr_signatures == 1 ? "" : "s");
@@ -599,8 +602,9 @@ static json_t *json_packed(const struct thump_packed_info *packed)
 {
 	if (!packed->raw_bytes)
 		return json_null();
-	return json_pack("{s:o, s:o, s:b, s:o}", "raw_bytes", integer(packed->raw_bytes),
+	return json_pack("{s:o, s:o, s:b, s:b, s:o, s:o}", "raw_bytes", integer(packed->raw_bytes),
 			 "nr_chunks", integer(packed->nr_chunks), "encrypted", packed->encrypted,
+			 "in_store", packed->apart, "stored_bytes", integer(packed->stored_bytes),
 			 "nr_signatures", integer(packed->nr_signatures));
 }
 
@@ -636,6 +640,7 @@ static int inspect_image(struct inspect *inspect)
 
 	if (thump_keys_load(&inspect->key_words, &keys, &err) == 0) {
 		options.keys = keys;
+		options.store = inspect->key_words.store;
 		(void)!thump_open(inspect->path, &options, &image, &inspect->packed, &err);
 		thump_keys_destroy(keys);
 	}
@@ -686,6 +691,7 @@ static int verb_inspect(int argc, char **argv)
 						 { "maps", no_argument, NULL, OPT_MAPS },
 						 { "threads", no_argument, NULL, OPT_THREADS },
 						 THUMP_DECRYPT_OPTIONS,
+						 THUMP_STORE_OPTION,
 						 THUMP_PASSPHRASE_OPTIONS,
 						 THUMP_COMMON_OPTIONS,
 						 { 0 } };

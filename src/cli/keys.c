@@ -14,6 +14,10 @@ bool thump_key_option(struct thump_key_words *words, int opt, const char *argume
 {
 	if (opt < THUMP_OPT_DECRYPT_WITH || opt >= THUMP_OPT_KEYS_END)
 		return false;
+	if (opt == THUMP_OPT_STORE) {
+		words->store = argument;
+		return true;
+	}
 	if (words->count == THUMP_ARRAY_SIZE(words->list)) {
 		words->lost++;
 		return true;

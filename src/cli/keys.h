@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Options that name keys and passphrases. They are noted as they come and read when all of the
- * command line is known to be right. A verb's table of options has one of the macros, or both.
+ * Options that say how an image is opened: keys, passphrases, the chunk store. They are noted as
+ * they come and read when all of the command line is known to be right. A verb's table of options
+ * has one of the macros, or both.
  */
 #ifndef THUMP_CLI_KEYS_H
 #define THUMP_CLI_KEYS_H
@@ -18,6 +19,7 @@ enum {
 	THUMP_OPT_PASSPHRASE_FD,
 	THUMP_OPT_ENCRYPT_TO,
 	THUMP_OPT_SIGN,
+	THUMP_OPT_STORE,
 	THUMP_OPT_KEYS_END,
 };
 /* clang-format off */
@@ -26,6 +28,8 @@ enum {
 	{ "passphrase-fd", required_argument, NULL, THUMP_OPT_PASSPHRASE_FD }
 #define THUMP_DECRYPT_OPTIONS                                                                      \
 	{ "decrypt-with", required_argument, NULL, THUMP_OPT_DECRYPT_WITH }
+#define THUMP_STORE_OPTION                                                                         \
+	{ "store", required_argument, NULL, THUMP_OPT_STORE }
 #define THUMP_SEAL_OPTIONS                                                                         \
 	{ "encrypt-to", required_argument, NULL, THUMP_OPT_ENCRYPT_TO },                           \
 	{ "sign", required_argument, NULL, THUMP_OPT_SIGN }
@@ -37,6 +41,7 @@ struct thump_key_words {
 		const char *word;
 	} list[2 * THUMP_KEYS_MAX];
 	size_t count, lost; /* more than there is room for */
+	const char *store;  /* no key, but where to find what they open; NULL: not given */
 };
 
 /* Is this one of the options above? Then it is noted. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `thump pack` and `thump unpack`: an image for storage and transport, and back. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +24,9 @@ static const char pack_usage[] =
 	"      --passphrase-file FILE, --passphrase-fd N\n"
 	"                       encrypt OUT with the passphrase that is the first line there\n"
 	"      --sign FILE      sign OUT with the secret key in FILE; may be repeated\n"
+	"      --store DIR      put the chunks into the chunk store DIR, which is made if need "
+	"be,\n"
+	"                       and shared by the images of a program\n"
 	"      --decrypt-with FILE\n"
 	"                       the secret key in FILE opens an encrypted image; may be repeated\n"
 	"      --decrypt-passphrase-file FILE, --decrypt-passphrase-fd N\n"
@@ -46,6 +50,7 @@ static const char unpack_usage[] =
 	"                       the secret key in FILE opens an encrypted image; may be repeated\n"
 	"      --passphrase-file FILE, --passphrase-fd N\n"
 	"                       the passphrase of an encrypted image is the first line there\n"
+	"      --store DIR      the chunks of FILE are in the chunk store DIR, not where it says\n"
 	"      --mode MODE      permissions of OUT, octal (default 0400)\n"
 	"      --json           print one JSON object on stdout\n"
 	"  -v, --verbose        say on stderr how big it became, and how fast\n"
@@ -110,29 +115,54 @@ static int parse(struct packing *packing, int argc, char **argv, const struct op
 	return -1;
 }
 
-/* Both sizes of one image, and how long it took to make one of the other. */
+/* Both sizes of one image, and how long it took to make one of the other. `stats` only of what was
+ * packed. */
+static json_t *result_json(const struct packing *packing, uint64_t raw_bytes, uint64_t packed_bytes,
+			   const struct thump_pack_stats *stats, const struct thump_err *err)
+{
+	json_t *object = json_pack(
+		"{s:o, s:o, s:I, s:I, s:o}", "image", thump_json_text(packing->from), "output",
+		thump_json_text(packing->to), "raw_bytes", (json_int_t)raw_bytes, "packed_bytes",
+		(json_int_t)packed_bytes, "error", thump_json_error(err));
+
+	if (object && stats && packing->key_words.store)
+		json_object_set_new(object, "store",
+				    json_pack("{s:I, s:I, s:I, s:I}", "chunks",
+					      (json_int_t)stats->nr_stored, "bytes",
+					      (json_int_t)stats->stored_bytes, "new_chunks",
+					      (json_int_t)stats->nr_new, "new_bytes",
+					      (json_int_t)stats->new_bytes));
+	return object;
+}
+
+static void say_stored(const struct packing *packing, const struct thump_pack_stats *stats)
+{
+	fprintf(stderr,
+		"thump pack: %" PRIu32 " chunks of %.1f MB in %s, %" PRIu32
+		" of %.1f MB were not there\n",
+		stats->nr_stored, (double)stats->stored_bytes / 1e6, packing->key_words.store,
+		stats->nr_new, (double)stats->new_bytes / 1e6);
+}
+
 static int report(struct packing *packing, uint64_t raw_bytes, uint64_t packed_bytes,
-		  const struct thump_err *err)
+		  const struct thump_pack_stats *stats, const struct thump_err *err)
 {
 	const struct thump_common *common = &packing->common;
 	double seconds = (double)(thump_now_ns() - packing->start_ns) / (double)THUMP_NS_PER_S;
 
 	thump_progress_clear(&packing->progress);
 	if (common->json)
-		return thump_print_json(json_pack("{s:o, s:o, s:I, s:I, s:o}", "image",
-						  thump_json_text(packing->from), "output",
-						  thump_json_text(packing->to), "raw_bytes",
-						  (json_int_t)raw_bytes, "packed_bytes",
-						  (json_int_t)packed_bytes, "error",
-						  thump_json_error(err)),
+		return thump_print_json(result_json(packing, raw_bytes, packed_bytes, stats, err),
 					err->code);
 	thump_print_error(common, err);
-	if (err->code == THUMP_OK && common->verbose)
-		fprintf(stderr,
-			"thump %s: %.1f MB raw, %.1f MB packed (%.0f%%) in %.3f s (%.0f MB/s)\n",
-			common->verb, (double)raw_bytes / 1e6, (double)packed_bytes / 1e6,
-			100.0 * (double)packed_bytes / (double)raw_bytes, seconds,
-			(double)raw_bytes / 1e6 / seconds);
+	if (err->code != THUMP_OK || !common->verbose)
+		return err->code;
+	fprintf(stderr, "thump %s: %.1f MB raw, %.1f MB packed (%.0f%%) in %.3f s (%.0f MB/s)\n",
+		common->verb, (double)raw_bytes / 1e6, (double)packed_bytes / 1e6,
+		100.0 * (double)packed_bytes / (double)raw_bytes, seconds,
+		(double)raw_bytes / 1e6 / seconds);
+	if (stats && packing->key_words.store)
+		say_stored(packing, stats);
 	return err->code;
 }
 
@@ -154,6 +184,7 @@ static int do_pack(struct packing *packing, struct thump_pack_stats *stats_ret,
 	struct thump_pack_options options = {
 		.path = packing->to,
 		.mode = packing->mode,
+		.store = packing->key_words.store,
 		.compression = packing->compression,
 		.progress = thump_progress_show,
 		.progress_ctx = &packing->progress,
@@ -188,6 +219,7 @@ static int verb_pack(int argc, char **argv)
 		{ "mode", required_argument, NULL, OPT_MODE },
 		THUMP_SEAL_OPTIONS,
 		THUMP_DECRYPT_OPTIONS,
+		THUMP_STORE_OPTION,
 		THUMP_PASSPHRASE_OPTIONS,
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
@@ -201,7 +233,7 @@ static int verb_pack(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	(void)!do_pack(&packing, &stats, &err);
-	return report(&packing, stats.raw_bytes, stats.file_bytes, &err);
+	return report(&packing, stats.raw_bytes, stats.file_bytes, &stats, &err);
 }
 
 static int do_unpack(struct packing *packing, struct thump_packed_info *info_ret,
@@ -210,6 +242,7 @@ static int do_unpack(struct packing *packing, struct thump_packed_info *info_ret
 	struct thump_unpack_options options = {
 		.path = packing->to,
 		.mode = packing->mode,
+		.store = packing->key_words.store,
 		.progress = thump_progress_show,
 		.progress_ctx = &packing->progress,
 	};
@@ -230,6 +263,7 @@ static int verb_unpack(int argc, char **argv)
 		{ "output", required_argument, NULL, 'o' },
 		{ "mode", required_argument, NULL, OPT_MODE },
 		THUMP_DECRYPT_OPTIONS,
+		THUMP_STORE_OPTION,
 		THUMP_PASSPHRASE_OPTIONS,
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
@@ -242,7 +276,7 @@ static int verb_unpack(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	(void)!do_unpack(&packing, &info, &err);
-	return report(&packing, info.raw_bytes, info.file_bytes, &err);
+	return report(&packing, info.raw_bytes, info.file_bytes, NULL, &err);
 }
 
 const struct thump_verb thump_verb_pack = {

@@ -51,6 +51,8 @@ static const char usage[] =
 	"                           repeated\n"
 	"      --passphrase-file FILE, --passphrase-fd N\n"
 	"                           the passphrase of an encrypted image is the first line there\n"
+	"      --store DIR          the chunks of FILE are in the chunk store DIR, not where it "
+	"says\n"
 	"      --trust-any-owner    restore an image that somebody else may have written\n"
 	"      --spin-limit N       start at most N tasks to reach a pid (default 2000)\n"
 	"      --cpu LEVEL          refuse what a CPU of x86-64-v1, v2, v3 or v4 could not run\n"
@@ -282,6 +284,7 @@ static int parse(struct restore *restore, int argc, char **argv)
 		{ "cpu", required_argument, NULL, OPT_CPU },
 		{ "require-signed-by", required_argument, NULL, THUMP_OPT_SIGNED_BY },
 		THUMP_DECRYPT_OPTIONS,
+		THUMP_STORE_OPTION,
 		THUMP_PASSPHRASE_OPTIONS,
 		THUMP_COMMON_OPTIONS,
 		{ 0 },

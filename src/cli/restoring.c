@@ -103,6 +103,7 @@ static int open_image(struct thump_restoring *restoring, bool verify, struct thu
 					err) < 0)
 		return -1;
 	options.keys = keys;
+	options.store = restoring->key_words ? restoring->key_words->store : NULL;
 	failed = thump_open(restoring->path, &options, &restoring->image, NULL, err);
 	thump_keys_destroy(keys);
 	return failed;

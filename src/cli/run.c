@@ -66,6 +66,7 @@ static const char usage[] =
 	"repeated\n"
 	"  --passphrase-file FILE\n"
 	"                   the passphrase of an encrypted image is the first line there\n"
+	"  --store DIR      the chunks of FILE are in the chunk store DIR, not where it says\n"
 	"  --cpu LEVEL      keep COMMAND within x86-64-v1, v2, v3 or v4, so that FILE fits every\n"
 	"                   CPU of that level\n"
 	"  --no-preload     do not give COMMAND libthump, by which clones draw random numbers of\n"
@@ -221,6 +222,7 @@ static int parse(struct run *run, int argc, char **argv)
 		{ "require-signed-by", required_argument, NULL, THUMP_OPT_SIGNED_BY },
 		{ "passphrase-file", required_argument, NULL, THUMP_OPT_PASSPHRASE_FILE },
 		THUMP_DECRYPT_OPTIONS,
+		THUMP_STORE_OPTION,
 		{ "no-preload", no_argument, NULL, OPT_NO_PRELOAD },
 		THUMP_COMMON_OPTIONS,
 		{ 0 },

@@ -21,6 +21,7 @@ static const char usage[] =
 	"                   the secret key in FILE opens an encrypted image; may be repeated\n"
 	"      --passphrase-file FILE, --passphrase-fd N\n"
 	"                   the passphrase of an encrypted image is the first line there\n"
+	"      --store DIR  its chunks are in the chunk store DIR, not where FILE says\n"
 	"      --record     note in FILE.verified that it is whole, for restores where FILE lies\n"
 	"                   on a read-only mount, as in a container\n"
 	"      --json       print one JSON object on stdout\n"
@@ -109,6 +110,7 @@ static int verify_image(const struct verify *verify, const char *path)
 	thump_progress_init(&progress, "verify");
 	failed = thump_keys_load(&verify->key_words, &keys, &err);
 	options.keys = keys;
+	options.store = verify->key_words.store;
 	if (!failed)
 		failed = thump_open(path, &options, &image, &packed, &err);
 	if (!failed) {
@@ -134,6 +136,7 @@ static int verb_verify(int argc, char **argv)
 		{ "record", no_argument, NULL, OPT_RECORD },
 		{ "key", required_argument, NULL, THUMP_OPT_SIGNED_BY },
 		THUMP_DECRYPT_OPTIONS,
+		THUMP_STORE_OPTION,
 		THUMP_PASSPHRASE_OPTIONS,
 		THUMP_COMMON_OPTIONS,
 		{ 0 },

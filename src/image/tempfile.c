@@ -127,26 +127,26 @@ int image_tempfile_create(const char *path, struct image_tempfile *file_ret, str
 	return 0;
 }
 
-static int link_as(const struct image_tempfile *file, const char *name)
+int image_tempfile_link(const struct image_tempfile *file, int dir_fd, const char *name)
 {
 	char self[64];
 
 	/* open(2), O_TMPFILE: the way that needs no capability. */
 	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", file->fd);
-	return linkat(AT_FDCWD, self, file->dir_fd, name, AT_SYMLINK_FOLLOW);
+	return linkat(AT_FDCWD, self, dir_fd, name, AT_SYMLINK_FOLLOW);
 }
 
 /* A nameless file gets its final name if that is free, else a hidden one to be renamed. */
 static int link_file(struct image_tempfile *file, bool *done_ret, struct thump_err *err)
 {
-	*done_ret = link_as(file, file->name) == 0;
+	*done_ret = image_tempfile_link(file, file->dir_fd, file->name) == 0;
 	if (*done_ret)
 		return 0;
 	if (errno != EEXIST)
 		return thump_fail_errno(err, "link %s", file->name);
 	if (hidden_name(file, err) < 0)
 		return -1;
-	if (link_as(file, file->hidden) == 0)
+	if (image_tempfile_link(file, file->dir_fd, file->hidden) == 0)
 		return 0;
 	(void)thump_fail_errno(err, "link %s", file->hidden);
 	free(file->hidden);

@@ -21,6 +21,10 @@ THUMP_MUST_CHECK int image_tempfile_try(const char *path, struct thump_err *err)
 /* Gives the file its name, in place of a regular file that has it. */
 THUMP_MUST_CHECK int image_tempfile_commit(struct image_tempfile *file, bool sync,
 					   struct thump_err *err);
+/* Gives the file, which has no name yet or a temporary one, another name for good. -1 with errno.
+ */
+THUMP_MUST_CHECK int image_tempfile_link(const struct image_tempfile *file, int dir_fd,
+					 const char *name);
 /* Also removes the file unless it was committed. */
 void image_tempfile_deinit(struct image_tempfile *file);
 

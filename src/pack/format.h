@@ -22,6 +22,7 @@
 #define PACK_SEAL_SIZE	 16u /* what encryption adds to a chunk */
 #define PACK_MAX_SIGNED	 64u
 #define PACK_ENCRYPTED	 1u /* bit of the flags */
+#define PACK_APART	 2u /* the same: data lies in a chunk store */
 #define PACK_CHUNK_BYTES ((uint32_t)1 << 20)
 #define PACK_MAX_CHUNKS	 ((uint32_t)4 << 20)
 #define PACK_MAX_RAW	 ((uint64_t)1 << 46)

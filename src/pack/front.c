@@ -42,7 +42,7 @@ static int read_growing(struct pack_stream *stream, size_t size_bytes, unsigned 
 static int check_file_size(const struct pack_stream *stream, const struct pack_front *front,
 			   struct thump_err *err)
 {
-	uint64_t expected = front->size_bytes + front->head.data_size;
+	uint64_t expected = pack_front_info(front).file_bytes;
 
 	if (stream->seekable && stream->size_bytes != expected)
 		return thump_damaged(err, "the file has %" PRIu64 " bytes instead of %" PRIu64,
@@ -120,14 +120,21 @@ static int read_front(struct pack_stream *stream, const struct thump_keys *keys,
 	return pack_table_decode(head, front->bytes + head->keys_size, front->chunks, err);
 }
 
+static int read_note(struct pack_front *front, struct thump_err *err)
+{
+	if (!(front->head.flags & PACK_APART))
+		return 0;
+	return pack_store_note_decode(front->bytes, front->head.keys_size, &front->note, err);
+}
+
 int pack_front_read(struct pack_stream *stream, const struct thump_keys *keys,
 		    struct pack_front *front_ret, struct thump_err *err)
 {
-	struct pack_front front = { 0 };
+	struct pack_front front = { .store = PACK_STORE_INIT };
 
 	if (sodium_init() < 0)
 		return thump_fail(err, "libsodium cannot be used here");
-	if (read_front(stream, keys, &front, err) < 0) {
+	if (read_front(stream, keys, &front, err) < 0 || read_note(&front, err) < 0) {
 		pack_front_deinit(&front);
 		return -1;
 	}
@@ -143,15 +150,35 @@ int pack_front_unlock(struct pack_front *front, const struct thump_keys *keys,
 	return pack_cipher_open(keys, &front->head, front->bytes, &front->cipher, err);
 }
 
+int pack_front_find_store(struct pack_front *front, const struct pack_coming *coming,
+			  const char *store, struct thump_err *err)
+{
+	auto_free char *path = NULL;
+
+	if (!front->note)
+		return 0;
+	if (!store && !coming->stream.seekable)
+		return thump_fail(err, "its chunks are in a chunk store: --store DIR says where");
+	if (!store && pack_store_find(front->note, coming->name, &path, err) < 0)
+		return -1;
+	if (pack_store_open(store ? store : path, PACK_STORE_READ, &front->store, err) == 0)
+		return 0;
+	return store ? -1 : thump_add_context(err, "its chunks are elsewhere (--store DIR)");
+}
+
 struct thump_packed_info pack_front_info(const struct pack_front *front)
 {
+	const bool apart = front->head.flags & PACK_APART;
+
 	return (struct thump_packed_info){
-		.file_bytes = front->size_bytes + front->head.data_size,
+		.file_bytes = front->size_bytes + (apart ? 0 : front->head.data_size),
 		.raw_bytes = front->head.raw_size,
 		.raw_meta_offset = front->head.raw_meta_offset,
 		.nr_chunks = front->head.nr_chunks,
 		.nr_signatures = front->nr_signatures,
 		.encrypted = front->head.flags & PACK_ENCRYPTED,
+		.apart = apart,
+		.stored_bytes = front->head.data_size,
 	};
 }
 
@@ -167,5 +194,7 @@ void pack_front_deinit(struct pack_front *front)
 	pack_cipher_destroy(front->cipher);
 	free(front->chunks);
 	free(front->bytes);
-	*front = (struct pack_front){ 0 };
+	free(front->note);
+	pack_store_close(&front->store);
+	*front = (struct pack_front){ .store = PACK_STORE_INIT };
 }

@@ -40,6 +40,8 @@ static int unpack_into(struct pack_coming *coming, const struct thump_open_optio
 	if (!failed)
 		failed = pack_front_unlock(&front, options->keys, err);
 	if (!failed)
+		failed = pack_front_find_store(&front, coming, options->store, err);
+	if (!failed)
 		failed = pack_unpack_data(&coming->stream, &front, options, fd, err);
 	pack_front_deinit(&front);
 	if (failed)
@@ -174,6 +176,7 @@ static int unpack_file(struct pack_coming *coming, const struct thump_unpack_opt
 	const struct thump_open_options all = {
 		.extent = THUMP_OPEN_ALL,
 		.keys = options->keys,
+		.store = options->store,
 		.progress = options->progress,
 		.progress_ctx = options->progress_ctx,
 	};

@@ -34,6 +34,7 @@ struct thump_pack_options {
 	mode_t mode;	  /* 0: 0400 */
 	struct thump_compression compression;
 	const struct thump_keys *keys; /* whom to encrypt to, and who signs; NULL: nobody */
+	const char *store;	       /* chunks go into this chunk store; NULL: into the file */
 	/* All is written and synced, and gets its name next: -1 keeps it from that. May be NULL. */
 	int (*before_commit)(void *ctx, struct thump_err *err);
 	void *before_commit_ctx;
@@ -45,6 +46,9 @@ struct thump_pack_stats {
 	uint64_t raw_bytes, file_bytes;
 	uint64_t zero_bytes, same_bytes; /* of chunks that cost nothing */
 	uint32_t nr_chunks;
+	/* of a store: what is stored there of this image, and what of it was not there before */
+	uint64_t stored_bytes, new_bytes;
+	uint32_t nr_stored, nr_new;
 };
 
 /* Checks all content of the image and writes it, synced, under the name. */
@@ -59,6 +63,8 @@ struct thump_packed_info {
 	uint64_t raw_meta_offset; /* its e_phoff */
 	uint32_t nr_chunks, nr_signatures;
 	bool encrypted;
+	bool apart;	       /* its chunks are in a chunk store */
+	uint64_t stored_bytes; /* of all chunks */
 };
 
 enum thump_open_extent {
@@ -72,6 +78,7 @@ struct thump_open_options {
 	 * does: where no signature is asked for, hashes of chunks would find nothing more. */
 	bool checks_content;
 	const struct thump_keys *keys; /* to decrypt, and whose signature is asked for; or NULL */
+	const char *store;	       /* where its chunks are, if not where it says; or NULL */
 	thump_progress_fn progress;    /* may be NULL; of unpacking */
 	void *progress_ctx;
 };
@@ -91,6 +98,7 @@ struct thump_unpack_options {
 	const char *path;
 	mode_t mode;		       /* 0: 0400 */
 	const struct thump_keys *keys; /* as of struct thump_open_options */
+	const char *store;	       /* the same */
 	thump_progress_fn progress;
 	void *progress_ctx;
 };
@@ -104,5 +112,22 @@ THUMP_MUST_CHECK int thump_unpack(const char *path, const struct thump_unpack_op
 THUMP_MUST_CHECK int thump_sign(const char *path, const char *to, mode_t mode,
 				const struct thump_keys *keys, struct thump_packed_info *info_ret,
 				struct thump_err *err);
+
+/* ---- chunk stores ------------------------------------------------------------------------ */
+
+struct thump_gc_options {
+	bool dry_run;		 /* says what it would do */
+	const char *const *kept; /* images that the store does not know, and must keep */
+	size_t nr_kept;
+};
+
+struct thump_gc_stats {
+	uint64_t kept_bytes, removed_bytes;
+	uint32_t nr_images, nr_chunks, nr_removed; /* of living images; their chunks; others */
+};
+
+/* Removes from the chunk store `path` what no image needs. Waits for who packs into it. */
+THUMP_MUST_CHECK int thump_gc(const char *path, const struct thump_gc_options *options,
+			      struct thump_gc_stats *stats_ret, struct thump_err *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include "pack/pack.h"
 #include "pack/cipher.h"
 #include "pack/signature.h"
+#include "pack/store.h"
 
 /* Bytes that come once, from a file or a pipe. Does not own fd. */
 struct pack_stream {
@@ -24,6 +25,8 @@ struct pack_front {
 	struct pack_signature signatures[PACK_MAX_SIGNED];
 	uint32_t nr_signatures;
 	struct pack_cipher *cipher; /* NULL: not encrypted, or not asked for */
+	char *note;		    /* where its chunk store is; NULL: data follows */
+	struct pack_store store;    /* once it was opened */
 };
 
 /* coming.c: an image, packed or not, of which only the first bytes were looked at. */
@@ -52,6 +55,10 @@ THUMP_MUST_CHECK int pack_front_read(struct pack_stream *stream, const struct th
 /* Finds the data key, if there is one. */
 THUMP_MUST_CHECK int pack_front_unlock(struct pack_front *front, const struct thump_keys *keys,
 				       struct thump_err *err);
+/* Opens the chunk store, if there is one: `store`, or if that is NULL the one that it notes. */
+THUMP_MUST_CHECK int pack_front_find_store(struct pack_front *front,
+					   const struct pack_coming *coming, const char *store,
+					   struct thump_err *err);
 struct thump_packed_info pack_front_info(const struct pack_front *front);
 void pack_front_deinit(struct pack_front *front);
 

@@ -72,6 +72,11 @@ static int copy_data(const struct pack_coming *coming, const struct pack_front *
 
 		if (chunk->stored_size == 0)
 			continue;
+		if (front->note) {
+			if (pack_store_get(&front->store, chunk, bytes, err) < 0)
+				return -1;
+			continue;
+		}
 		if (pack_coming_read(coming->fd, bytes, chunk->stored_size, err) < 0)
 			return -1;
 		if (pack_check_hash(chunk, bytes, err) < 0)
@@ -80,6 +85,36 @@ static int copy_data(const struct pack_coming *coming, const struct pack_front *
 			return thump_fail_errno(err, "write");
 	}
 	return 0;
+}
+
+/* What it says of the way to its store is signed, and must be true of `to`, too. */
+static int check_way(const struct pack_store *store, const char *path, const char *to,
+		     struct thump_err *err)
+{
+	struct pack_store from_there = PACK_STORE_INIT;
+	int found = pack_store_open(path, PACK_STORE_READ, &from_there, err);
+	bool same = found == 0 && pack_store_is_same(store, &from_there);
+
+	pack_store_close(&from_there);
+	if (same)
+		return 0;
+	return thump_fail(err, "%s would not find its chunks: it must be in the same folder", to);
+}
+
+/* The one that `to` finds becomes the store of `front`, locked for who adds. */
+static int find_store(const struct pack_coming *coming, const char *to, struct pack_front *front,
+		      struct thump_err *err)
+{
+	auto_free char *path = NULL;
+
+	if (!front->note)
+		return 0;
+	if (pack_store_find(front->note, to, &path, err) < 0 ||
+	    pack_front_find_store(front, coming, NULL, err) < 0 ||
+	    check_way(&front->store, path, to, err) < 0)
+		return -1;
+	pack_store_close(&front->store);
+	return pack_store_open(path, PACK_STORE_ADD, &front->store, err);
 }
 
 static int sign_into(const struct pack_coming *coming, struct pack_front *front,
@@ -91,7 +126,8 @@ static int sign_into(const struct pack_coming *coming, struct pack_front *front,
 		return -1;
 	if (fchmod(file->fd, mode ? mode : 0400) < 0 || fsync(file->fd) < 0)
 		return thump_fail_errno(err, "finish the file");
-	return image_tempfile_commit(file, true, err);
+	return front->note ? pack_store_commit(&front->store, file, err)
+			   : image_tempfile_commit(file, true, err);
 }
 
 static int read_packed(struct pack_coming *coming, struct pack_front *front_ret,
@@ -109,7 +145,7 @@ int thump_sign(const char *path, const char *to, mode_t mode, const struct thump
 	       struct thump_packed_info *info_ret, struct thump_err *err)
 {
 	struct image_tempfile file = IMAGE_TEMPFILE_INIT;
-	struct pack_front front = { 0 };
+	struct pack_front front = { .store = PACK_STORE_INIT };
 	struct pack_coming coming;
 	int failed;
 
@@ -117,9 +153,15 @@ int thump_sign(const char *path, const char *to, mode_t mode, const struct thump
 		return -1;
 	failed = read_packed(&coming, &front, err);
 	if (!failed)
+		failed = find_store(&coming, to, &front, err);
+	if (!failed)
 		failed = image_tempfile_create(to, &file, err);
+	if (!failed && front.note)
+		failed = pack_store_enter(&front.store, &file, err);
 	if (!failed)
 		failed = sign_into(&coming, &front, keys, &file, mode, err);
+	if (failed && front.note)
+		pack_store_leave(&front.store, &file);
 	if (failed)
 		(void)thump_add_context(err, "image %s", coming.name);
 	else

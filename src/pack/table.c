@@ -72,13 +72,16 @@ int pack_head_check(const struct pack_head *head, struct thump_err *err)
 		return thump_refuse(err,
 				    "a packed image of version %" PRIu32 "; this thump knows %u",
 				    head->version, PACK_VERSION);
-	if (head->flags & ~PACK_ENCRYPTED)
+	if (head->flags & ~(PACK_ENCRYPTED | PACK_APART))
 		return thump_refuse(err,
 				    "a packed image with flags %#" PRIx32 ", unknown to this "
 				    "thump",
 				    head->flags);
+	if ((head->flags & PACK_ENCRYPTED) && (head->flags & PACK_APART))
+		return thump_damaged(err, "an encrypted image whose chunks lie in a store");
 	if (!(head->flags & PACK_ENCRYPTED) &&
-	    (head->keys_size != 0 || !all_zero(head->key_check, sizeof(head->key_check)) ||
+	    ((head->keys_size != 0) != ((head->flags & PACK_APART) != 0) ||
+	     !all_zero(head->key_check, sizeof(head->key_check)) ||
 	     !all_zero(head->id, sizeof(head->id))))
 		return thump_damaged(err, "unexpected fields in the head");
 	if (head->raw_size < THUMP_PAGE_SIZE || head->raw_size > PACK_MAX_RAW ||

@@ -55,7 +55,9 @@ static int take(struct unpacking *unpacking, unsigned char *stored, uint32_t *in
 
 		if (chunk->stored_size == 0)
 			continue;
-		got = read_stored(unpacking, chunk, stored, err);
+		/* A chunk store is read by all threads at once. */
+		if (!front->note)
+			got = read_stored(unpacking, chunk, stored, err);
 		if (got == 0 && is_wanted(unpacking, chunk)) {
 			*index_ret = index;
 			got = 1;
@@ -68,10 +70,12 @@ static int take(struct unpacking *unpacking, unsigned char *stored, uint32_t *in
 static int unpack_chunk(struct unpacking *unpacking, struct pack_bench *bench, uint32_t index,
 			struct thump_err *err)
 {
-	const struct pack_chunk *chunk = &unpacking->front->chunks[index];
+	const struct pack_front *front = unpacking->front;
+	const struct pack_chunk *chunk = &front->chunks[index];
 	const unsigned char *raw;
 
-	if ((unpacking->hashes && pack_check_hash(chunk, bench->stored, err) < 0) ||
+	if ((front->note && pack_store_get(&front->store, chunk, bench->stored, err) < 0) ||
+	    (unpacking->hashes && pack_check_hash(chunk, bench->stored, err) < 0) ||
 	    pack_decode(bench->coder, chunk, index, bench->stored, bench->raw, &raw, err) < 0)
 		return thump_add_context(err, "chunk %" PRIu32, index);
 	if (thump_pwrite_full(unpacking->fd, raw, chunk->raw_size, chunk->raw_offset) < 0)
@@ -146,7 +150,9 @@ int pack_unpack_data(struct pack_stream *stream, const struct pack_front *front,
 		.front = front,
 		.options = options,
 		.fd = fd,
-		.hashes = !options->checks_content || thump_keys_ask_for_signature(options->keys),
+		/* What comes out of a store was checked there. */
+		.hashes = !front->note &&
+			  (!options->checks_content || thump_keys_ask_for_signature(options->keys)),
 		.caller = pthread_self(),
 	};
 

@@ -14,6 +14,7 @@
 #include "pack/codec.h"
 #include "pack/cut.h"
 #include "pack/signature.h"
+#include "pack/store.h"
 #include "pack/team.h"
 
 struct packing {
@@ -23,6 +24,7 @@ struct packing {
 	struct thump_image *image;
 	const struct thump_pack_options *options;
 	int fd;
+	const struct pack_store *store; /* NULL: data is in the file */
 	struct pack_chunk *chunks;
 	uint32_t nr_chunks;
 	uint64_t data_offset; /* in the file */
@@ -34,6 +36,8 @@ struct packing {
 	/* under its lock */
 	uint32_t nr_taken, nr_placed;
 	uint64_t data_size;
+	uint32_t nr_new; /* in the store */
+	uint64_t new_bytes;
 };
 
 /* ---- in the order of the table ----------------------------------------------------------- */
@@ -124,6 +128,22 @@ static int read_chunk(struct packing *packing, const struct pack_chunk *chunk, u
 	return 0;
 }
 
+static int put_in_store(struct packing *packing, const struct pack_chunk *chunk,
+			const unsigned char *stored, struct thump_err *err)
+{
+	bool new;
+
+	if (pack_store_put(packing->store, chunk, stored, &new, err) < 0)
+		return -1;
+	if (!new)
+		return 0;
+	pthread_mutex_lock(&packing->team.lock);
+	packing->nr_new++;
+	packing->new_bytes += chunk->stored_size;
+	pthread_mutex_unlock(&packing->team.lock);
+	return 0;
+}
+
 static int pack_chunk(struct packing *packing, struct pack_bench *bench, uint32_t index,
 		      struct thump_err *err)
 {
@@ -136,6 +156,8 @@ static int pack_chunk(struct packing *packing, struct pack_bench *bench, uint32_
 	pack_encode(bench->coder, chunk, index, bench->raw, bench->stored, &stored);
 	if (!place(packing, index, &offset))
 		return 0;
+	if (packing->store && chunk->stored_size)
+		return put_in_store(packing, chunk, stored, err);
 	if (chunk->stored_size &&
 	    thump_pwrite_full(packing->fd, stored, chunk->stored_size, offset) < 0)
 		return thump_fail_errno(err, "write");
@@ -189,6 +211,18 @@ static int write_front(struct packing *packing, struct thump_err *err)
 	return 0;
 }
 
+static int note_store(struct packing *packing, struct thump_err *err)
+{
+	auto_free char *note = NULL;
+
+	if (pack_store_note(packing->store, packing->options->path, &note, err) < 0)
+		return -1;
+	pack_store_note_encode(&packing->keys, note);
+	packing->head.flags |= PACK_APART;
+	packing->head.keys_size = (uint32_t)packing->keys.size_bytes;
+	return 0;
+}
+
 static int prepare(struct packing *packing, struct thump_err *err)
 {
 	if (sodium_init() < 0)
@@ -205,6 +239,8 @@ static int prepare(struct packing *packing, struct thump_err *err)
 	    pack_cipher_create(packing->options->keys, &packing->head, &packing->keys,
 			       &packing->cipher, err) < 0)
 		return -1;
+	if (packing->store && note_store(packing, err) < 0)
+		return -1;
 	packing->data_offset = PACK_HEAD_SIZE + packing->keys.size_bytes +
 			       (uint64_t)packing->nr_chunks * PACK_ENTRY_SIZE + PACK_HASH_SIZE +
 			       pack_signatures_size(packing->options->keys);
@@ -220,23 +256,30 @@ static void sum_up(const struct packing *packing, struct thump_pack_stats *stats
 {
 	*stats_ret = (struct thump_pack_stats){
 		.raw_bytes = thump_image_size(packing->image),
-		.file_bytes = packing->data_offset + packing->data_size,
+		.file_bytes = packing->data_offset + (packing->store ? 0 : packing->data_size),
 		.nr_chunks = packing->nr_chunks,
+		.stored_bytes = packing->data_size,
+		.new_bytes = packing->new_bytes,
+		.nr_new = packing->nr_new,
 	};
 	for (uint32_t i = 0; i < packing->nr_chunks; i++) {
 		if (packing->chunks[i].form == PACK_ZEROS)
 			stats_ret->zero_bytes += packing->chunks[i].raw_size;
 		if (packing->chunks[i].form == PACK_SAME)
 			stats_ret->same_bytes += packing->chunks[i].raw_size;
+		stats_ret->nr_stored += packing->chunks[i].stored_size != 0;
 	}
 }
 
 static int pack_into(struct thump_image *image, const struct thump_pack_options *options, int fd,
-		     struct thump_pack_stats *stats_ret, struct thump_err *err)
+		     const struct pack_store *store, struct thump_pack_stats *stats_ret,
+		     struct thump_err *err)
 {
-	struct packing packing = {
-		.image = image, .options = options, .fd = fd, .caller = pthread_self()
-	};
+	struct packing packing = { .image = image,
+				   .options = options,
+				   .fd = fd,
+				   .store = store,
+				   .caller = pthread_self() };
 	int failed = prepare(&packing, err);
 
 	if (!failed)
@@ -253,22 +296,48 @@ static int pack_into(struct thump_image *image, const struct thump_pack_options 
 	return failed;
 }
 
+static int open_store(const struct thump_pack_options *options, struct pack_store *store,
+		      struct thump_err *err)
+{
+	/* The same content never is the same chunk, under one key or the other: nothing would ever
+	 * be shared, and who reads the store would see what is in which image. */
+	if (thump_keys_encrypt(options->keys))
+		return thump_refuse(err, "an encrypted image cannot be in a chunk store: what is "
+					 "the same in two images is not the same once it is "
+					 "encrypted, so nothing would be shared");
+	return pack_store_open(options->store, PACK_STORE_ADD, store, err);
+}
+
+/* All is there but the name. */
+static int finish(struct image_tempfile *file, const struct thump_pack_options *options,
+		  const struct pack_store *store, struct thump_err *err)
+{
+	/* The mode is as asked for, whatever the umask. */
+	if (fchmod(file->fd, options->mode ? options->mode : 0400) < 0 || fsync(file->fd) < 0)
+		return thump_fail_errno(err, "finish the file");
+	if (options->before_commit && options->before_commit(options->before_commit_ctx, err) < 0)
+		return -1;
+	return store ? pack_store_commit(store, file, err) : image_tempfile_commit(file, true, err);
+}
+
 int thump_pack(struct thump_image *image, const struct thump_pack_options *options,
 	       struct thump_pack_stats *stats_ret, struct thump_err *err)
 {
 	struct image_tempfile file = IMAGE_TEMPFILE_INIT;
-	int failed = image_tempfile_create(options->path, &file, err);
+	struct pack_store opened = PACK_STORE_INIT, *store = options->store ? &opened : NULL;
+	int failed = store ? open_store(options, store, err) : 0;
 
 	if (!failed)
-		failed = pack_into(image, options, file.fd, stats_ret, err);
-	/* The mode is as asked for, whatever the umask. */
-	if (!failed &&
-	    (fchmod(file.fd, options->mode ? options->mode : 0400) < 0 || fsync(file.fd) < 0))
-		failed = thump_fail_errno(err, "finish the file");
-	if (!failed && options->before_commit)
-		failed = options->before_commit(options->before_commit_ctx, err);
+		failed = image_tempfile_create(options->path, &file, err);
+	if (!failed && store)
+		failed = pack_store_enter(store, &file, err);
 	if (!failed)
-		failed = image_tempfile_commit(&file, true, err);
+		failed = pack_into(image, options, file.fd, store, stats_ret, err);
+	if (!failed)
+		failed = finish(&file, options, store, err);
+	if (failed && store)
+		pack_store_leave(store, &file);
 	image_tempfile_deinit(&file);
+	pack_store_close(&opened);
 	return failed ? thump_add_context(err, "packed image %s", options->path) : 0;
 }

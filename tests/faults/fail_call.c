@@ -4,7 +4,8 @@
  *
  *     faults_fail_call REPORT NUMBER ERROR -- COMMAND...
  *
- * Calls are counted from 1; NUMBER 0 fails none. REPORT gets
+ * Calls are counted from 1; NUMBER 0 fails none. ERROR 0: instead of failing, the call is not made
+ * and the process killed with SIGKILL. REPORT gets
  *
  *     call INDEX NR PROCESS PATH   of each call if NUMBER is 0, else of the one that failed;
  * PROCESS is what the process executes, PATH that of the call's first argument where that is a
@@ -194,9 +195,11 @@ static void serve(struct run *run)
 		return;
 	}
 	answer.id = notif.id;
-	if (look(run, &notif))
+	if (look(run, &notif)) {
 		answer.error = -run->error;
-	else
+		if (run->error == 0)
+			must(kill((pid_t)notif.pid, SIGKILL) == 0, "kill");
+	} else
 		answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
 	must(ioctl(run->listener, SECCOMP_IOCTL_NOTIF_SEND, &answer) == 0 || errno == ENOENT,
 	     "SECCOMP_IOCTL_NOTIF_SEND");

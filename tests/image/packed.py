@@ -4,6 +4,7 @@
 BLAKE2b comes with Python; an LZ4 block is the few lines below; Zstandard is the command zstd(1).
 """
 import hashlib
+import os
 import struct
 import subprocess
 
@@ -76,19 +77,42 @@ def head_of(data):
     fields = struct.unpack_from("<IIQQQII", data, 8)
     names = ("version", "flags", "raw_size", "raw_meta_offset", "data_size", "nr_chunks", "keys_size")
     head = dict(zip(names, fields))
-    head["encrypted"] = head["flags"] & 1
+    head["encrypted"], head["apart"] = head["flags"] & 1, head["flags"] & 2
     table_end = HEAD_SIZE + head["keys_size"] + head["nr_chunks"] * ENTRY_SIZE
     require(len(data) >= table_end + HASH_SIZE + 4, "the table ends early")
     require(data[table_end:table_end + HASH_SIZE] == blake2b(data[:table_end]), "DIGEST")
     require(head["version"] == 1, "version")
-    require(head["flags"] <= 1, "flags")
-    require(head["keys_size"] <= 65536 and (head["encrypted"] or not head["keys_size"]), "keys_size")
+    require(head["flags"] <= 2, "flags")
+    require(head["keys_size"] <= 65536 and (head["flags"] or not head["keys_size"]), "keys_size")
     require(head["encrypted"] or not any(data[48:HEAD_SIZE]), "key_check and id are not zero")
     require(4096 <= head["raw_size"] <= 1 << 46, "raw_size")
     require(1 <= head["nr_chunks"] <= 4 << 20, "nr_chunks")
     head["data_at"] = check_signatures(data, table_end)
-    require(len(data) == head["data_at"] + head["data_size"], "data ends with the file")
+    size = head["data_at"] + (0 if head["apart"] else head["data_size"])
+    require(len(data) == size, "data ends with the file")
+    head["store"] = store_of(data[HEAD_SIZE:HEAD_SIZE + head["keys_size"]]) if head["apart"] else None
     return head
+
+
+def store_of(section):
+    """The path that KEYS of an image has whose chunks are apart."""
+    require(len(section) > 8, "KEYS of an image that is apart")
+    kind, size = struct.unpack_from("<II", section)
+    path = section[8:]
+    require(kind == 3 and size == len(path) <= 8192 and 0 not in path, "the path of the chunk store")
+    return os.fsdecode(path)
+
+
+def chunk_of(store, entry):
+    """What a chunk store has of a chunk."""
+    name = entry["hash"].hex()
+    try:
+        with open(os.path.join(store, "chunks", name[:2], name[2:]), "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise Damaged(f"chunk {name}: {error}") from error
+    require(len(data) == entry["stored_size"], "stored_size of a chunk in a store")
+    return data
 
 
 def entries_of(data, head):
@@ -156,18 +180,23 @@ def check_encrypted(data):
     return {"nr_chunks": head["nr_chunks"], "raw_bytes": raw}
 
 
-def unpack(data):
-    """The raw image."""
+def unpack(data, folder=".", store=None):
+    """The raw image. `folder` is where the packed one is, `store` where its chunks are if not where it says."""
     head = head_of(data)
+    store = store or (head["apart"] and os.path.join(folder, head["store"]))
     if head["encrypted"]:
         raise Encrypted(head)
     chunks, at = [], head["data_at"]
     for entry in entries_of(data, head):
         check_entry(entry, chunks, 0)
-        entry["raw"] = raw_of(entry, data[at:at + entry["stored_size"]], chunks)
+        stored = data[at:at + entry["stored_size"]]
+        if head["apart"] and entry["stored_size"]:
+            stored = chunk_of(store, entry)
+        entry["raw"] = raw_of(entry, stored, chunks)
         at += entry["stored_size"]
         chunks.append(entry)
     raw = b"".join(chunk["raw"] for chunk in chunks)
-    require(at == len(data) and len(raw) == head["raw_size"], "the chunks add up")
+    require(at == head["data_at"] + head["data_size"] and len(raw) == head["raw_size"],
+            "the chunks add up")
     require(struct.unpack_from("<Q", raw, 32)[0] == head["raw_meta_offset"], "raw_meta_offset")
     return raw

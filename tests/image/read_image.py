@@ -10,6 +10,7 @@ installed, else from the few lines below (slow: for small images).
 Exit status: 0 whole, 1 not, 2 usage.
 """
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -354,7 +355,7 @@ def check_segments(segments, image):
 def read_image(path):
     with open(path, "rb") as file:
         data = file.read()
-    return read_bytes(packed.unpack(data) if data[:8] == packed.MAGIC else data)
+    return read_bytes(packed.unpack(data, os.path.dirname(path)) if data[:8] == packed.MAGIC else data)
 
 
 def read_bytes(data):

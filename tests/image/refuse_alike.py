@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Both readers say the same of packed images that are damaged: `thump verify` ends with 4, and so does the
-restore, before it has started anything.
+restore, before it has started anything. An image whose chunks are apart has them in a folder "store" beside it.
 
 usage: refuse_alike.py THUMP PACKED-IMAGE...
 """
+import os
 import random
 import struct
 import subprocess
@@ -30,7 +31,7 @@ def cut(data, rng):
 def lie(data, rng):
     """One number of head or table is another, and the digest is right."""
     head = packed.head_of(data)
-    end = packed.HEAD_SIZE + head["nr_chunks"] * packed.ENTRY_SIZE
+    end = packed.HEAD_SIZE + head["keys_size"] + head["nr_chunks"] * packed.ENTRY_SIZE
     at = rng.randrange(4, end // 4) * 4
     value = rng.choice((0, 1, 2, 3, 4, 5, 4096, 1 << 20, 0xffffffff))
     front = bytearray(data[:end])
@@ -39,9 +40,9 @@ def lie(data, rng):
             bytes(front) + packed.blake2b(front) + data[end + packed.HASH_SIZE:])
 
 
-def is_whole_here(data):
+def is_whole_here(data, folder):
     try:
-        read_image.read_bytes(packed.unpack(data) if data[:8] == packed.MAGIC else data)
+        read_image.read_bytes(packed.unpack(data, folder) if data[:8] == packed.MAGIC else data)
     except (read_image.Damaged, struct.error, KeyError, IndexError, OverflowError):
         return False
     return True
@@ -53,12 +54,15 @@ def status(*command):
 
 
 def check(thump, path, what, data):
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(data)
-        file.flush()
-        verified = status(thump, "verify", file.name)
-        restored = status(thump, "restore", "--dry-run", "--verify", file.name)
-    whole = is_whole_here(data)
+    with tempfile.TemporaryDirectory() as folder:
+        image = os.path.join(folder, "image")
+        os.symlink(os.path.join(os.path.dirname(os.path.abspath(path)), "store"),
+                   os.path.join(folder, "store"))
+        with open(image, "wb") as file:
+            file.write(data)
+        verified = status(thump, "verify", image)
+        restored = status(thump, "restore", "--dry-run", "--verify", image)
+        whole = is_whole_here(data, folder)
     # What is for another version is not damaged, but nobody reads it either.
     if (verified == 0) != whole or verified not in (0, 3, 4) or (not whole and restored != verified):
         sys.exit(f"{path}, {what}: thump verify ends with {verified}, restore with {restored}; "
