@@ -26,8 +26,9 @@ _thump()
 		--passphrase-file) compopt -o default; return ;;
 		--store) compopt -o default; return ;;
 		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
+		--train) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="--image --then --on-restore-failure --checkpoint-when --drain --hooks-first --policy --mode --require-signed-by --decrypt-with --passphrase-file --store --cpu --no-preload --json -v --verbose -h --help --version"
+		options="--image --then --on-restore-failure --checkpoint-when --drain --hooks-first --policy --mode --require-signed-by --decrypt-with --passphrase-file --store --cpu --train --no-preload --json -v --verbose -h --help --version"
 		positional=command
 		;;
 	checkpoint)
@@ -63,8 +64,9 @@ _thump()
 		--store) compopt -o default; return ;;
 		--spin-limit) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
+		--train) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="--dry-run --detach --pid-file --keep-stdio --port --policy --close-fd --memory --verify --on-restore-failure --env --clock --allow-clock-jump --require-signed-by --decrypt-with --passphrase-file --passphrase-fd --store --trust-any-owner --spin-limit --cpu --json -v --verbose -h --help --version"
+		options="--dry-run --detach --pid-file --keep-stdio --port --policy --close-fd --memory --verify --on-restore-failure --env --clock --allow-clock-jump --require-signed-by --decrypt-with --passphrase-file --passphrase-fd --store --trust-any-owner --spin-limit --cpu --train --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	hooks)

@@ -47,6 +47,7 @@ enum { OPT_FDS = THUMP_OPT_VERB, OPT_MAPS, OPT_THREADS };
 #define NR_VMA_KINDS (THUMP_VMA_DEVICE_ZERO + 1)
 
 struct inspect {
+	bool hot_is_beside; /* the image itself was never trained */
 	struct thump_common common;
 	const char *path;
 	bool fds, maps, threads;
@@ -228,25 +229,16 @@ static void print_vouched(const struct thump_model *model)
 	       model->nr_vouched);
 }
 
-static uint64_t hot_bytes(const struct thump_range *ranges, uint32_t count)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < count; i++)
-		sum += ranges[i].end - ranges[i].start;
-	return sum;
-}
-
-static void print_hot(const struct thump_hot *hot)
+static void print_hot(const struct thump_hot *hot, bool is_beside)
 {
 	if (!hot->nr_written && !hot->nr_read)
 		return;
 	printf("%9s    ", "");
-	put_size(hot_bytes(hot->written, hot->nr_written));
-	printf("  %8" PRIu32 "  ranges of it that are written to first (trained)\n",
-	       hot->nr_written);
+	put_size(thump_ranges_bytes(hot->written, hot->nr_written));
+	printf("  %8" PRIu32 "  ranges of it that are written to first (%s)\n", hot->nr_written,
+	       is_beside ? "says FILE.hot" : "trained");
 	printf("%9s    ", "");
-	put_size(hot_bytes(hot->read, hot->nr_read));
+	put_size(thump_ranges_bytes(hot->read, hot->nr_read));
 	printf("  %8" PRIu32 "  ranges of it that are read first\n", hot->nr_read);
 }
 
@@ -265,7 +257,7 @@ static void print_memory(const struct inspect *inspect)
 		printf("  %8" PRIu64 "  %s\n", sums[kind].nr_vmas, thump_vma_kind_name(kind));
 	}
 	print_vouched(inspect->model);
-	print_hot(&inspect->model->hot);
+	print_hot(&inspect->model->hot, inspect->hot_is_beside);
 	if (backings_bytes(inspect->model)) {
 		printf("%9s    ", "");
 		put_size(backings_bytes(inspect->model));
@@ -517,8 +509,9 @@ static json_t *json_memory(const struct thump_model *model)
 	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "kinds", kinds, "backings_bytes",
 			 integer(backings_bytes(model)), "vouched_bytes",
 			 integer(vouched_bytes(model)), "hot_written_bytes",
-			 integer(hot_bytes(model->hot.written, model->hot.nr_written)),
-			 "hot_read_bytes", integer(hot_bytes(model->hot.read, model->hot.nr_read)));
+			 integer(thump_ranges_bytes(model->hot.written, model->hot.nr_written)),
+			 "hot_read_bytes",
+			 integer(thump_ranges_bytes(model->hot.read, model->hot.nr_read)));
 }
 
 static json_t *json_threads(const struct thump_model *model)
@@ -644,6 +637,8 @@ static int inspect_image(struct inspect *inspect)
 		(void)!thump_open(inspect->path, &options, &image, &inspect->packed, &err);
 		thump_keys_destroy(keys);
 	}
+	if (image)
+		inspect->hot_is_beside = thump_image_load_hot(image);
 	if (!image) {
 		if (inspect->common.json)
 			return thump_print_json(json_pack("{s:o, s:o}", "image",

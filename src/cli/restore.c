@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "cli/cli.h"
+#include "cli/learn.h"
 #include "cli/policies.h"
 #include "cli/levels.h"
 #include "cli/report.h"
@@ -56,6 +57,8 @@ static const char usage[] =
 	"      --trust-any-owner    restore an image that somebody else may have written\n"
 	"      --spin-limit N       start at most N tasks to reach a pid (default 2000)\n"
 	"      --cpu LEVEL          refuse what a CPU of x86-64-v1, v2, v3 or v4 could not run\n"
+	"      --train MOMENT       an image that was never trained learns until MOMENT what its\n"
+	"                           program touches; auto (default) is when it is used, or no\n"
 	"      --json               print one JSON object on stdout once the program runs\n"
 	"  -v, --verbose            say on stderr what runs, and how fast it came\n"
 	"  -h, --help               print this\n"
@@ -81,6 +84,7 @@ enum {
 	OPT_POLICY,
 	OPT_CLOSE_FD,
 	OPT_CPU,
+	OPT_TRAIN,
 };
 
 #define MAX_PORTS 64
@@ -97,6 +101,7 @@ struct restore {
 	const char *policy; /* path, or NULL */
 	struct thump_restore_words words;
 	struct thump_key_words key_words;
+	struct thump_learn learn;
 	struct thump_supervise sup;
 	/* The pid file under a temporary name, made before anything is started. */
 	char *pid_tmp_path;
@@ -242,6 +247,8 @@ static int take_option(void *ctx, int opt)
 		return -1;
 	case OPT_CLOSE_FD:
 		return close_fd(restore);
+	case OPT_TRAIN:
+		return thump_learn_option(&restore->common, optarg, &restore->learn);
 	case OPT_CPU:
 		return thump_level_option(&restore->common, optarg, &options->cpu_level);
 	default:
@@ -282,6 +289,7 @@ static int parse(struct restore *restore, int argc, char **argv)
 		{ "policy", required_argument, NULL, OPT_POLICY },
 		{ "close-fd", required_argument, NULL, OPT_CLOSE_FD },
 		{ "cpu", required_argument, NULL, OPT_CPU },
+		{ "train", required_argument, NULL, OPT_TRAIN },
 		{ "require-signed-by", required_argument, NULL, THUMP_OPT_SIGNED_BY },
 		THUMP_DECRYPT_OPTIONS,
 		THUMP_STORE_OPTION,
@@ -428,6 +436,7 @@ static int supervise(struct restore *restore, struct thump_restoring *restoring)
 	struct thump_outcome outcome;
 	int control_fd = thump_take_fd(&restoring->report.control_fd);
 
+	thump_learn_start(&restore->learn, restoring, &restore->common, &restore->sup);
 	if (thump_supervise(&restore->sup, restoring->child, restoring->report.pid_host, control_fd,
 			    &outcome, &err) < 0) {
 		thump_print_error(&restore->common, &err);

@@ -87,7 +87,8 @@ static bool wants_session(const struct thump_process *process, bool detach)
 }
 
 /* What is secret in keys is there for no longer than it takes. */
-static int open_image(struct thump_restoring *restoring, bool verify, struct thump_err *err)
+static int open_image(struct thump_restoring *restoring, bool verify, bool no_hot,
+		      struct thump_err *err)
 {
 	static const struct thump_key_words none;
 	struct thump_open_options options = {
@@ -106,6 +107,8 @@ static int open_image(struct thump_restoring *restoring, bool verify, struct thu
 	options.store = restoring->key_words ? restoring->key_words->store : NULL;
 	failed = thump_open(restoring->path, &options, &restoring->image, NULL, err);
 	thump_keys_destroy(keys);
+	if (!failed && !no_hot)
+		(void)thump_image_load_hot(restoring->image);
 	return failed;
 }
 
@@ -121,7 +124,7 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 	/* `run` comes here to see whether there is an image. */
 	if (access(restoring->path, R_OK) == 0)
 		opts.head_start = thump_head_start_begin(options);
-	if (open_image(restoring, options->verify, err) < 0 ||
+	if (open_image(restoring, options->verify, options->no_hot, err) < 0 ||
 	    thump_parameters(
 		    &restoring->arena, &thump_image_model(restoring->image)->process.runtime,
 		    &restoring->words, options, &opts.parameters, &opts.nr_parameters, err) < 0) {
@@ -151,6 +154,18 @@ int thump_restoring_verify(struct thump_restoring *restoring, struct thump_err *
 	return result;
 }
 
+/* Only whose image it is may train it. What is unpacked would have to be so again. */
+static void note_training(struct thump_restoring *restoring)
+{
+	const struct stat *origin = thump_image_origin(restoring->image);
+
+	restoring->state = thump_file_state_of(origin);
+	restoring->untrained = restoring->report.memory == THUMP_MEMORY_LAZY &&
+			       !thump_image_is_unpacked(restoring->image) &&
+			       !thump_image_has_hot(restoring->image) &&
+			       origin->st_uid == geteuid();
+}
+
 int thump_restoring_start(struct thump_restoring *restoring, struct thump_err *err)
 {
 	struct thump_rebuild_report *report = &restoring->report;
@@ -161,6 +176,7 @@ int thump_restoring_start(struct thump_restoring *restoring, struct thump_err *e
 	report->check_ns = restoring->check_ns;
 	report->total_ns += restoring->open_ns + restoring->check_ns;
 	restoring->terminals = thump_plan_terminals(restoring->plan);
+	note_training(restoring);
 	/* We stay for as long as the program runs: without its files, ports and image. */
 	forget_plan(restoring);
 	return 0;

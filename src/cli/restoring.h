@@ -10,6 +10,7 @@
 #include "cli/parameters.h"
 #include "cli/report.h"
 #include "rebuild/rebuild.h"
+#include "rebuild/verified.h"
 
 struct thump_restoring {
 	const char *path;
@@ -25,6 +26,9 @@ struct thump_restoring {
 	pid_t child;			  /* to wait for; report.pid_host is the program */
 	struct rlimit outer_nofile;	  /* as thump got it */
 	bool nofile_raised;
+	/* Once it runs: what it was made from, and whether it could tell what is hot there. */
+	struct thump_file_state state;
+	bool untrained;
 	struct thump_progress progress; /* of checking the image */
 };
 

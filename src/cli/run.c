@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "cli/cli.h"
 #include "cli/java.h"
+#include "cli/learn.h"
 #include "cli/levels.h"
 #include "cli/preload.h"
 #include "cli/report.h"
@@ -69,6 +70,9 @@ static const char usage[] =
 	"  --store DIR      the chunks of FILE are in the chunk store DIR, not where it says\n"
 	"  --cpu LEVEL      keep COMMAND within x86-64-v1, v2, v3 or v4, so that FILE fits every\n"
 	"                   CPU of that level\n"
+	"  --train MOMENT   when FILE was never trained and is restored: note what the program\n"
+	"                   touches until MOMENT, for later restores; auto (default) is when it\n"
+	"                   is used, or no\n"
 	"  --no-preload     do not give COMMAND libthump, by which clones draw random numbers of\n"
 	"                   their own\n"
 	"  --json           print one JSON object on stdout once the program runs\n"
@@ -103,6 +107,7 @@ struct run {
 	const char *drain, *policy, *mode; /* for thump checkpoint, or NULL */
 	bool hooks_first;		   /* the same */
 	struct thump_watch watch;
+	struct thump_learn learn;
 	struct thump_arena arena; /* of a rewritten command */
 	struct thump_supervise sup;
 };
@@ -118,6 +123,7 @@ enum {
 	OPT_ON_FAILURE,
 	OPT_CPU,
 	OPT_NO_PRELOAD,
+	OPT_TRAIN,
 };
 
 static int parse_on_failure(struct run *run, const char *word)
@@ -194,6 +200,8 @@ static int take_option(void *ctx, int opt)
 		return parse_mode(run, optarg);
 	case OPT_ON_FAILURE:
 		return parse_on_failure(run, optarg);
+	case OPT_TRAIN:
+		return thump_learn_option(&run->common, optarg, &run->learn);
 	case OPT_CPU:
 		return thump_level_option(&run->common, optarg, &run->cpu_level);
 	case OPT_NO_PRELOAD:
@@ -219,6 +227,7 @@ static int parse(struct run *run, int argc, char **argv)
 		{ "mode", required_argument, NULL, OPT_MODE },
 		{ "on-restore-failure", required_argument, NULL, OPT_ON_FAILURE },
 		{ "cpu", required_argument, NULL, OPT_CPU },
+		{ "train", required_argument, NULL, OPT_TRAIN },
 		{ "require-signed-by", required_argument, NULL, THUMP_OPT_SIGNED_BY },
 		{ "passphrase-file", required_argument, NULL, THUMP_OPT_PASSPHRASE_FILE },
 		THUMP_DECRYPT_OPTIONS,
@@ -497,6 +506,7 @@ static int restore_image(struct run *run, struct thump_restoring *restoring,
 	}
 	run->restored = true;
 	say_restored(run, restoring);
+	thump_learn_start(&run->learn, restoring, &run->common, &run->sup);
 	control_fd = thump_take_fd(&restoring->report.control_fd);
 	return thump_supervise(&run->sup, restoring->child, restoring->report.pid_host, control_fd,
 			       outcome, err);

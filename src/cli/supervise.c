@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -73,6 +74,24 @@ void thump_supervisor_release_child(const struct thump_supervise *sup)
 	(void)signal(SIGCHLD, sup->outer_sigchld);
 	(void)signal(THUMP_NOTE_SIGNAL, sup->outer_note);
 	(void)sigprocmask(SIG_SETMASK, &sup->outer_mask, NULL);
+}
+
+int thump_supervisor_fork_beside(const struct thump_supervise *sup, const char *name)
+{
+	pid_t child = fork();
+
+	if (child < 0)
+		return -1;
+	if (child == 0) {
+		if (fork() != 0)
+			_exit(0);
+		thump_supervisor_release_child(sup);
+		(void)prctl(PR_SET_NAME, name);
+		return 0;
+	}
+	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	return 1;
 }
 
 /* ---- forwarding --------------------------------------------------------------------------- */

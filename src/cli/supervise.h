@@ -54,6 +54,13 @@ void thump_supervisor_deinit(struct thump_supervise *sup);
 /* In a forked child before it execs a program: mask and dispositions as thump got them. */
 void thump_supervisor_release_child(const struct thump_supervise *sup);
 
+/*
+ * A process beside thump, with mask and dispositions as thump got them. It is orphaned at birth, so
+ * that nobody has to reap it. 0: in the new process; 1: it was started; -1 with errno.
+ */
+THUMP_MUST_CHECK int thump_supervisor_fork_beside(const struct thump_supervise *sup,
+						  const char *name);
+
 /* Waits until `child` ends. `program` is what it stands for: itself, or behind our init the
  * process `program` as we see it. Takes control_fd (-1: none). */
 THUMP_MUST_CHECK int thump_supervise(struct thump_supervise *sup, pid_t child, pid_t program,

@@ -177,7 +177,8 @@ struct started {
 static int supervise(const struct train *train, int told_fd, struct thump_restoring *restoring,
 		     struct thump_supervise *sup, struct thump_err *err)
 {
-	struct thump_rebuild_options options = { .assume_namespaces = true };
+	/* What an earlier training has found would be touched anyway. */
+	struct thump_rebuild_options options = { .assume_namespaces = true, .no_hot = true };
 	struct thump_outcome outcome;
 	struct started started;
 
@@ -341,15 +342,6 @@ static int look(struct train *train, const struct thump_model *model, struct thu
 
 /* ---- all of it ----------------------------------------------------------------------------- */
 
-static uint64_t bytes_of(const struct thump_range *ranges, uint32_t count)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < count; i++)
-		sum += ranges[i].end - ranges[i].start;
-	return sum;
-}
-
 /* What is in both lists. */
 static int intersect(struct thump_arena *arena, struct thump_range **list, uint32_t *count,
 		     const struct thump_range *other, uint32_t nr_other, struct thump_err *err)
@@ -381,8 +373,8 @@ static int add_run(struct train *train, unsigned run, const struct thump_hot *se
 	if (train->common.verbose)
 		fprintf(stderr,
 			"thump train: run %u: %" PRIu64 " kB written, %" PRIu64 " kB read\n",
-			run + 1, bytes_of(seen->written, seen->nr_written) >> 10,
-			bytes_of(seen->read, seen->nr_read) >> 10);
+			run + 1, thump_ranges_bytes(seen->written, seen->nr_written) >> 10,
+			thump_ranges_bytes(seen->read, seen->nr_read) >> 10);
 	if (run == 0) {
 		*hot = *seen;
 		return 0;
@@ -437,8 +429,8 @@ static int train_image(struct train *train, struct thump_err *err)
 static int say(const struct train *train, const struct thump_err *err)
 {
 	const struct thump_hot *hot = &train->hot;
-	const uint64_t written = bytes_of(hot->written, hot->nr_written);
-	const uint64_t read = bytes_of(hot->read, hot->nr_read);
+	const uint64_t written = thump_ranges_bytes(hot->written, hot->nr_written);
+	const uint64_t read = thump_ranges_bytes(hot->read, hot->nr_read);
 
 	if (train->common.json)
 		return thump_print_json(

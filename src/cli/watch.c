@@ -9,9 +9,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "base/fd.h"
 #include "cli/cli.h"
@@ -111,13 +109,10 @@ static int watch_program(const struct thump_watch *watch, pid_t program, int pro
 	}
 }
 
-_Noreturn static void watcher(const struct thump_watch *watch, pid_t program, int program_fd,
-			      const struct thump_supervise *sup)
+_Noreturn static void watcher(const struct thump_watch *watch, pid_t program, int program_fd)
 {
 	int code;
 
-	thump_supervisor_release_child(sup);
-	(void)prctl(PR_SET_NAME, "thump-watch");
 	/* Standard output is the program's. */
 	(void)dup2(STDERR_FILENO, STDOUT_FILENO);
 	code = watch_program(watch, program, program_fd);
@@ -134,22 +129,16 @@ int thump_watch_start(struct thump_watch *watch, pid_t program, const struct thu
 		      struct thump_err *err)
 {
 	auto_close int program_fd = pidfd_open(program, 0);
-	pid_t child;
+	int result;
 
 	watch->given_up = mmap(NULL, sizeof(*watch->given_up), PROT_READ | PROT_WRITE,
 			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (program_fd < 0 || watch->given_up == MAP_FAILED)
 		return thump_fail_errno(err, "watch process %d", (int)program);
-	child = fork();
-	if (child < 0)
+	result = thump_supervisor_fork_beside(sup, "thump-watch");
+	if (result < 0)
 		return thump_fail_errno(err, "fork");
-	if (child == 0) {
-		/* The one in between ends at once, so that the watcher is nobody's child. */
-		if (fork() == 0)
-			watcher(watch, program, program_fd, sup);
-		_exit(0);
-	}
-	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-		;
+	if (result == 0)
+		watcher(watch, program, program_fd);
 	return 0;
 }

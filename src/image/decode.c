@@ -467,11 +467,11 @@ static void get_checksums(struct decode *d, struct thump_reader *r)
 	d->image->checksums = thump_get_bytes(r, (size_t)d->image->nr_chunks * sizeof(uint64_t));
 }
 
-static void get_ranges(struct decode *d, struct thump_reader *r, struct thump_range **ranges_ret,
-		       uint32_t *count_ret)
+static void get_ranges(struct thump_reader *r, struct thump_arena *arena,
+		       struct thump_range **ranges_ret, uint32_t *count_ret)
 {
 	uint32_t count = get_count(r, IMG_MAX_ITEMS, 2 * sizeof(uint64_t));
-	struct thump_range *ranges = get_array(r, d->arena, count, sizeof(*ranges));
+	struct thump_range *ranges = get_array(r, arena, count, sizeof(*ranges));
 
 	if (r->failed)
 		return;
@@ -485,20 +485,23 @@ static void get_ranges(struct decode *d, struct thump_reader *r, struct thump_ra
 
 static void get_vouched(struct decode *d, struct thump_reader *r)
 {
-	get_ranges(d, r, &d->model->vouched, &d->model->nr_vouched);
+	get_ranges(r, d->arena, &d->model->vouched, &d->model->nr_vouched);
+}
+
+void image_get_hot(struct thump_reader *r, struct thump_arena *arena, struct thump_hot *hot)
+{
+	get_ranges(r, arena, &hot->written, &hot->nr_written);
+	get_ranges(r, arena, &hot->read, &hot->nr_read);
 }
 
 static void get_hot(struct decode *d, struct thump_reader *r)
 {
-	struct thump_hot *hot = &d->model->hot;
-
-	get_ranges(d, r, &hot->written, &hot->nr_written);
-	get_ranges(d, r, &hot->read, &hot->nr_read);
+	image_get_hot(r, d->arena, &d->model->hot);
 }
 
 static void get_guards(struct decode *d, struct thump_reader *r)
 {
-	get_ranges(d, r, &d->model->guards, &d->model->nr_guards);
+	get_ranges(r, d->arena, &d->model->guards, &d->model->nr_guards);
 }
 
 static void get_tids(struct decode *d, struct thump_reader *r)

@@ -338,6 +338,12 @@ static void put_vouched(struct thump_buf *buf, const struct thump_model *model)
 	image_note_end(buf, mark);
 }
 
+void image_put_hot(struct thump_buf *buf, const struct thump_hot *hot)
+{
+	put_ranges(buf, hot->written, hot->nr_written);
+	put_ranges(buf, hot->read, hot->nr_read);
+}
+
 void image_encode_hot(struct thump_buf *buf, const struct thump_hot *hot)
 {
 	struct image_note_mark mark;
@@ -345,8 +351,7 @@ void image_encode_hot(struct thump_buf *buf, const struct thump_hot *hot)
 	if (!hot->nr_written && !hot->nr_read)
 		return;
 	mark = image_record_begin_optional(buf, IMG_REC_HOT);
-	put_ranges(buf, hot->written, hot->nr_written);
-	put_ranges(buf, hot->read, hot->nr_read);
+	image_put_hot(buf, hot);
 	image_note_end(buf, mark);
 }
 

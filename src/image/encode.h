@@ -26,6 +26,9 @@ void image_encode_threads(struct thump_buf *buf, const struct thump_model *model
 void image_encode_records(struct thump_buf *buf, const struct thump_model *model,
 			  const struct image_content *content);
 
+/* The two lists of a table of hot memory. */
+void image_put_hot(struct thump_buf *buf, const struct thump_hot *hot);
+
 /* The HOT record, unless it would be empty. */
 void image_encode_hot(struct thump_buf *buf, const struct thump_hot *hot);
 

@@ -123,6 +123,16 @@ THUMP_MUST_CHECK int thump_image_forget_record(const struct thump_image *image,
 					       struct thump_err *err);
 bool thump_image_is_recorded(const struct thump_image *image);
 
+/*
+ * A table of hot memory for an image that has none: a file FILE.hot beside it, of root or the
+ * caller, which nobody else may write. Loading changes the model; false when there is no good one,
+ * or the image needs none.
+ */
+THUMP_MUST_CHECK int thump_image_save_hot(const struct thump_image *image,
+					  const struct thump_hot *hot, struct thump_err *err);
+bool thump_image_load_hot(struct thump_image *image);
+bool thump_image_has_hot(const struct thump_image *image);
+
 /* Checks the chunks that hold [file_offset, file_offset + size_bytes) by reading them; for eager
  * restore, which verifies what it loads. A chunk once found good is not read again. May be called
  * by several threads at a time. */

@@ -31,6 +31,14 @@ struct thump_image {
 /* decode.c: all notes -> image->model, layout and checksums; only their form is checked. */
 THUMP_MUST_CHECK int image_decode_notes(struct thump_image *image, struct thump_err *err);
 
+/* decode.c: the two lists of a table of hot memory; only their form is checked. */
+void image_get_hot(struct thump_reader *r, struct thump_arena *arena, struct thump_hot *hot);
+
+/* hot.c: what FILE.hot holds; `image` says of what image it must be. */
+THUMP_MUST_CHECK int image_decode_hot_file(const struct thump_image *image, const void *bytes,
+					   size_t size_bytes, struct thump_arena *arena,
+					   struct thump_hot *hot_ret, struct thump_err *err);
+
 /* segments.c: program headers -> extents of the VMAs; the model was checked before. */
 THUMP_MUST_CHECK int image_check_segments(struct thump_image *image, struct thump_err *err);
 

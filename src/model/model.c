@@ -35,6 +35,15 @@ bool thump_find_part(const struct thump_range *ranges, size_t count, uint64_t st
 	return true;
 }
 
+uint64_t thump_ranges_bytes(const struct thump_range *ranges, size_t count)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < count; i++)
+		sum += ranges[i].end - ranges[i].start;
+	return sum;
+}
+
 bool thump_model_find_vouched(const struct thump_model *model, uint64_t start, uint64_t end,
 			      struct thump_range *part_ret)
 {

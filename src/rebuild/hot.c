@@ -17,8 +17,10 @@
 /* So many places of the image are asked whether they are in memory. */
 #define NR_PROBES 8u
 
-static bool maps_image(const struct thump_plan *plan)
+static bool is_heeded(const struct thump_plan *plan)
 {
+	if (plan->options.no_hot)
+		return false;
 	return plan->memory == THUMP_MEMORY_LAZY || plan->memory == THUMP_MEMORY_LAZY_UNSAFE;
 }
 
@@ -61,7 +63,7 @@ static bool next_hot(const struct thump_model *model, uint64_t *at, uint64_t end
 uint64_t thump_hot_touches(const struct thump_plan *plan, struct thump_jobs *jobs)
 {
 	const struct thump_model *model = plan->model;
-	uint64_t left = maps_image(plan) ? stored_bytes(model) : 0, count = 0;
+	uint64_t left = is_heeded(plan) ? stored_bytes(model) : 0, count = 0;
 
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
 		const struct thump_vma *vma = &model->vmas[i];
@@ -118,7 +120,7 @@ void thump_hot_read_ahead(const struct thump_plan *plan)
 	const struct thump_hot *hot = &model->hot;
 	const int fd = thump_image_fd(plan->image);
 
-	if (!maps_image(plan) || (!hot->nr_read && !hot->nr_written) || !is_cold(plan))
+	if (!is_heeded(plan) || (!hot->nr_read && !hot->nr_written) || !is_cold(plan))
 		return;
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
 		for (uint32_t e = 0; e < model->vmas[i].nr_extents; e++) {

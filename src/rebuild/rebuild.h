@@ -38,6 +38,7 @@ struct thump_rebuild_options {
 	/* Check lazily mapped content before the first instruction even when this user's restores
 	 * have found it good before. */
 	bool verify;
+	bool no_hot;	       /* as if nobody had ever trained the image */
 	int cpu_level;	       /* check as if the machine had no more than that; 0: what it has */
 	uint32_t spin_limit;   /* default 2000 */
 	uint32_t allowed_ways; /* bit (1 << way); 0 = all that fit */

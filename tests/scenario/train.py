@@ -8,30 +8,12 @@ import pathlib
 import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
-import os
-import signal
-import struct
-
 from thumptest import scenario
+from thumptest.arenas import ARENAS, PAGE, expect_restored, save
 from thumptest.events import Failure
-from thumptest.workload import expect_pass
 
-ARENAS = 3
-PAGE = 4096
 REFUSED = 3
 USAGE = 2
-PRESENT, OF_A_FILE = 1 << 63, 1 << 61  # proc_pid_pagemap(5)
-
-
-def save(world, workload, image):
-    """Returns the addresses of what it writes to."""
-    original = world.start([workload, world.path("touch")], "original")
-    page, *blocks = original.line("the address of its page").split()[1:]
-    world.thump("checkpoint", original.pid, "-o", image, "--leave-running", "--coord", page)
-    original.expect_line("is saved")
-    os.kill(original.pid, signal.SIGUSR2)
-    expect_pass(original, "original")
-    return [int(block, 16) for block in blocks]
 
 
 def save_eager(world, workload, image):
@@ -49,23 +31,6 @@ def train(world, image, *words, statuses=(0,)):
     return report
 
 
-def is_made(pid, address):
-    """Whether the page is the process's own, and no longer that of the image."""
-    with open(f"/proc/{pid}/pagemap", "rb") as pagemap:
-        pagemap.seek(address // PAGE * 8)
-        entry, = struct.unpack("=Q", pagemap.read(8))
-    return entry & PRESENT and not entry & OF_A_FILE
-
-
-def expect_restored(world, image, name, blocks, made):
-    process, restored = world.restore(image, name=name)
-    seen = [bool(is_made(restored["pid"], block)) for block in blocks]
-    if seen != [made] * ARENAS:
-        raise Failure(f"{name}: what is written to in training is made at once: {seen}")
-    os.kill(restored["pid"], signal.SIGUSR2)
-    expect_pass(process, name)
-
-
 def expect_trained(world, image, report, blocks):
     world.thump("verify", image)
     memory = world.thump_json("inspect", image)[1]["memory"]
@@ -74,7 +39,7 @@ def expect_trained(world, image, report, blocks):
     if (memory["hot_written_bytes"], memory["hot_read_bytes"]) != \
             (report["written_bytes"], report["read_bytes"]):
         raise Failure(f"the image says {memory}, the training {report}")
-    expect_restored(world, image, "trained", blocks, made=True)
+    expect_restored(world, image, "trained", blocks, True)
 
 
 def expect_no_process_of(image):
@@ -93,7 +58,7 @@ def test(world, options):
     blocks = save(world, workload, image)
     save_eager(world, workload, eager)
     before = image.read_bytes()
-    expect_restored(world, image, "untrained", blocks, made=False)
+    expect_restored(world, image, "untrained", blocks, False, "--train", "no")
 
     report = train(world, image, "--for", "200ms", "--runs", "2", "-o", trained)
     if report["image"] != str(trained) or report["runs"] != 2 or image.read_bytes() != before:
@@ -105,8 +70,9 @@ def test(world, options):
         raise Failure(f"the trained image has mode {mode:o}")
 
     # In its place, once more.
-    report = train(world, trained, "--until-exec", "echo said; exit 0", "--runs", "1", "--mode",
-                   "440")
+    done = f"{world.path('touch')}.done"
+    report = train(world, trained, "--until-exec", f"echo said; rm '{done}'", "--runs", "1",
+                   "--mode", "440")
     expect_trained(world, trained, report, blocks)
     if trained.stat().st_mode & 0o777 != 0o440:
         raise Failure("--mode is not kept")
