@@ -32,6 +32,8 @@ struct thump_capture_options {
 	size_t nr_vouched;
 	/* The arenas of glibc's malloc are vouched for, too. */
 	bool vouches_arenas;
+	/* What the program keeps out of core dumps (MADV_DONTDUMP): zeros in the image. */
+	bool leaves_out_dontdump;
 	int cpu_level; /* the program keeps within (proc/arch/cpu.h); 0: none that is known */
 	struct thump_runtime runtime; /* in the target; owned by the caller, copied */
 	int32_t tid_from_self;	      /* as in coord/abi.h; 0: other tids are not for the target */

@@ -105,6 +105,8 @@ static int add_pages(struct pages *pages, struct thump_scan *scan, struct thump_
 		 * what is not stored cannot be given away either. */
 		if (vma->traits & (THUMP_VMA_WIPEONFORK | THUMP_VMA_DROPPABLE))
 			return 0;
+		if (pages->cap->options.leaves_out_dontdump && (vma->traits & THUMP_VMA_DONTDUMP))
+			return 0;
 		if (vma->traits & THUMP_VMA_LAZY_IMAGE)
 			return add_needed(pages, vma->start, vma->end, err);
 		return thump_scan_range(scan, vma->start, vma->end, THUMP_SCAN_ANON, &sink, err);

@@ -54,6 +54,9 @@ static const char usage[] =
 	"      --policy FILE      what is to become of open files, pipes and sockets\n"
 	"      --close-fd N       descriptor N is closed in the image; may be given again\n"
 	"      --ignore-fd N      no policy counts for descriptor N; may be given again\n"
+	"      --leave-out-dontdump\n"
+	"                         without memory that the process keeps out of core dumps\n"
+	"                         (MADV_DONTDUMP): the restored one finds zeros there\n"
 	"      --hooks-first      look at a JVM only after its hooks, when they end its children\n"
 	"      --no-hooks         run no hooks of a JVM: a picture of it as it is, to look into\n"
 	"      --dry-run          list everything that would be refused, and write no image;\n"
@@ -82,6 +85,7 @@ enum {
 	OPT_CLOSE_FD,
 	OPT_IGNORE_FD,
 	OPT_HOOKS_FIRST,
+	OPT_LEAVE_OUT_DONTDUMP,
 	OPT_NO_HOOKS,
 	OPT_COMPRESS,
 	/* For programs that ask for their own checkpoint (coord/abi.h), not for people: the page
@@ -165,6 +169,9 @@ static int take_option(void *ctx, int opt)
 	case OPT_HOOKS_FIRST:
 		checkpoint->hooks_first = true;
 		return -1;
+	case OPT_LEAVE_OUT_DONTDUMP:
+		checkpoint->options.capture.leaves_out_dontdump = true;
+		return -1;
 	case OPT_NO_HOOKS:
 		checkpoint->no_hooks = true;
 		return -1;
@@ -213,6 +220,7 @@ static int parse(struct checkpoint *checkpoint, int argc, char **argv)
 		{ "close-fd", required_argument, NULL, OPT_CLOSE_FD },
 		{ "ignore-fd", required_argument, NULL, OPT_IGNORE_FD },
 		{ "hooks-first", no_argument, NULL, OPT_HOOKS_FIRST },
+		{ "leave-out-dontdump", no_argument, NULL, OPT_LEAVE_OUT_DONTDUMP },
 		{ "no-hooks", no_argument, NULL, OPT_NO_HOOKS },
 		{ "compress", required_argument, NULL, OPT_COMPRESS },
 		THUMP_SEAL_OPTIONS,
