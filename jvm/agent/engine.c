@@ -14,53 +14,24 @@
 #include "coord/wait.h"
 #include "vmstructs.h"
 
-/* What the engine is to do. */
-enum engine_task {
-	TASK_LOOK,    /* what is in the way whatever hooks do? */
-	TASK_DRY_RUN, /* what is in the way? */
-	TASK_CAPTURE,
-};
-
-/* As thump_coord_spawn(). */
-static int start_engine(const struct agent *agent, enum engine_task task)
+/* As thump_coord_start(). */
+static int start_engine(const struct agent *agent, enum thump_coord_task task)
 {
-	char pid[16], page[32];
+	const struct thump_coord_order order = {
+		.thump = agent->options.thump,
+		.task = task,
+		.image = agent->options.image,
+		.leave_running = agent->options.leave_running,
+		.drain = agent->options.drain,
+		.policy = agent->options.policy,
+		.mode = agent->options.mode,
+	};
 	posix_spawn_file_actions_t actions;
-	char *argv[20];
-	int argc = 0, rc;
+	int rc = thump_coord_spawn_actions(&actions);
 
-	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	(void)snprintf(page, sizeof(page), "%p", (void *)agent->page);
-	argv[argc++] = agent->options.thump;
-	argv[argc++] = (char *)"checkpoint";
-	argv[argc++] = pid;
-	argv[argc++] = (char *)"-o";
-	argv[argc++] = agent->options.image;
-	argv[argc++] = (char *)"--coord";
-	argv[argc++] = page;
-	if (task != TASK_CAPTURE)
-		argv[argc++] = (char *)"--dry-run";
-	if (task == TASK_LOOK)
-		argv[argc++] = (char *)"--before-hooks";
-	if (task == TASK_CAPTURE && agent->options.leave_running)
-		argv[argc++] = (char *)"--leave-running";
-	if (agent->options.drain) {
-		argv[argc++] = (char *)"--drain";
-		argv[argc++] = agent->options.drain;
-	}
-	if (agent->options.policy) {
-		argv[argc++] = (char *)"--policy";
-		argv[argc++] = agent->options.policy;
-	}
-	if (agent->options.mode) {
-		argv[argc++] = (char *)"--mode";
-		argv[argc++] = agent->options.mode;
-	}
-	argv[argc] = NULL;
-	rc = thump_coord_spawn_actions(&actions);
 	if (rc != 0)
 		return rc;
-	rc = thump_coord_spawn(argv, &actions);
+	rc = thump_coord_start(agent->page, &order, &actions);
 	(void)posix_spawn_file_actions_destroy(&actions);
 	return rc;
 }
@@ -68,7 +39,7 @@ static int start_engine(const struct agent *agent, enum engine_task task)
 /* One call of the engine, and what it needs to know on the VM thread. */
 struct call {
 	struct agent *agent;
-	enum engine_task task;
+	enum thump_coord_task task;
 	bool asked; /* through the socket */
 };
 
@@ -149,7 +120,7 @@ static void stand_here(const struct call *call)
 {
 	struct agent *agent = call->agent;
 	const char *why = NULL;
-	uint32_t state = call->task == TASK_DRY_RUN ? THUMP_COORD_SAVED : stand(agent, &why);
+	uint32_t state = call->task == THUMP_COORD_DRY_RUN ? THUMP_COORD_SAVED : stand(agent, &why);
 
 	if (state == THUMP_COORD_FAILED)
 		thump_coord_fail(agent->page, "the process was not saved", why);
@@ -207,7 +178,7 @@ uint32_t engine_look(struct agent *agent)
 {
 	const struct call call = {
 		.agent = agent,
-		.task = TASK_LOOK,
+		.task = THUMP_COORD_LOOK,
 		.asked = server_is_serving(agent),
 	};
 
@@ -223,7 +194,7 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	struct thump_coord_page *page = agent->page;
 	struct call call = {
 		.agent = agent,
-		.task = dry_run ? TASK_DRY_RUN : TASK_CAPTURE,
+		.task = dry_run ? THUMP_COORD_DRY_RUN : THUMP_COORD_CAPTURE,
 		.asked = server_is_serving(agent),
 	};
 	bool keeps_malloc;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "cli/command.h"
 #include "cli/java.h"
 #include "cli/parameters.h"
 
@@ -46,23 +47,13 @@ static const struct {
 
 #define UNLOCK "-XX:+UnlockDiagnosticVMOptions"
 
-/* The launcher, found as execvp(3) finds it, without links. */
+/* The launcher, without links. */
 static const char *find_java(struct thump_arena *arena, const char *java)
 {
-	const char *path = getenv("PATH");
+	const char *path = thump_find_command(arena, java);
 	char real[PATH_MAX];
 
-	if (strchr(java, '/'))
-		return realpath(java, real) ? thump_arena_strdup(arena, real) : NULL;
-	while (path && *path) {
-		int len = (int)strcspn(path, ":");
-		const char *candidate = thump_arena_printf(arena, "%.*s/%s", len, path, java);
-
-		if (candidate && access(candidate, X_OK) == 0 && realpath(candidate, real))
-			return thump_arena_strdup(arena, real);
-		path += len + (path[len] == ':');
-	}
-	return NULL;
+	return path && realpath(path, real) ? thump_arena_strdup(arena, real) : NULL;
 }
 
 struct libjvm {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "cli/command.h"
 
 #define LIBRARY "libthump.so.0"
 /* Of "#!" (execve(2)), and of scripts that are started by scripts. */
@@ -182,25 +183,6 @@ static bool loader_takes(const char *loader_path, const struct file *library)
 
 /* ---- the command --------------------------------------------------------------------------- */
 
-/* As execvp(3) finds it; NULL: not at all. */
-static const char *find_command(struct thump_arena *arena, const char *command)
-{
-	const char *rest = getenv("PATH");
-
-	if (strchr(command, '/'))
-		return command;
-	while (rest && *rest) {
-		size_t len = strcspn(rest, ":");
-		const char *path = thump_arena_printf(arena, "%.*s/%s", (int)len, rest, command);
-
-		if (len && path && access(path, X_OK) == 0)
-			return path;
-		rest += len;
-		rest += *rest == ':';
-	}
-	return NULL;
-}
-
 /* What executes a script, or NULL when it is none; execve(2). */
 static const char *script_interpreter(struct thump_arena *arena, const struct file *file)
 {
@@ -222,7 +204,7 @@ static const char *script_interpreter(struct thump_arena *arena, const struct fi
 static const char *open_program(struct thump_arena *arena, const char *command,
 				struct file *file_ret)
 {
-	const char *path = find_command(arena, command);
+	const char *path = thump_find_command(arena, command);
 
 	for (int i = 0; i < SCRIPTS_MAX; i++) {
 		if (!path || !open_file(path, file_ret))

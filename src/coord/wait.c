@@ -48,7 +48,7 @@ int thump_coord_spawn_actions(posix_spawn_file_actions_t *actions_ret)
 	return rc;
 }
 
-int thump_coord_spawn(char *const *argv, const posix_spawn_file_actions_t *actions)
+static int spawn(char *const *argv, const posix_spawn_file_actions_t *actions)
 {
 	pid_t child;
 	int status, rc;
@@ -60,6 +60,51 @@ int thump_coord_spawn(char *const *argv, const posix_spawn_file_actions_t *actio
 		if (errno != EINTR)
 			return 0; /* somebody else's SIGCHLD handling reaped it */
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+}
+
+struct words {
+	char *list[20];
+	int count;
+};
+
+static void add_word(struct words *words, const char *word)
+{
+	words->list[words->count++] = (char *)(uintptr_t)word; /* posix_spawn(3) changes none */
+}
+
+static void add_option(struct words *words, const char *option, const char *argument)
+{
+	if (!argument)
+		return;
+	add_word(words, option);
+	add_word(words, argument);
+}
+
+int thump_coord_start(const struct thump_coord_page *page, const struct thump_coord_order *order,
+		      const posix_spawn_file_actions_t *actions)
+{
+	const bool captures = order->task == THUMP_COORD_CAPTURE;
+	struct words words = { .count = 0 };
+	char pid[16], addr[32];
+
+	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	(void)snprintf(addr, sizeof(addr), "%p", (const void *)page);
+	add_word(&words, order->thump);
+	add_word(&words, "checkpoint");
+	add_word(&words, pid);
+	add_option(&words, "--coord", addr);
+	if (captures)
+		add_option(&words, "-o", order->image);
+	else
+		add_word(&words, "--dry-run");
+	if (order->task == THUMP_COORD_LOOK)
+		add_word(&words, "--before-hooks");
+	if (captures && order->leave_running)
+		add_word(&words, "--leave-running");
+	add_option(&words, "--drain", order->drain);
+	add_option(&words, "--policy", order->policy);
+	add_option(&words, "--mode", order->mode);
+	return spawn(words.list, actions);
 }
 
 /*

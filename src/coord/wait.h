@@ -8,6 +8,7 @@
 #define THUMP_COORD_WAIT_H
 
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -21,14 +22,31 @@ static inline uint32_t thump_coord_state(const struct thump_coord_page *page)
 /* FAILED, unless there is an outcome: the engine may have it, or saved us right here. */
 void thump_coord_fail(struct thump_coord_page *page, const char *what, const char *why);
 
-/*
- * Starts `argv`, a `thump checkpoint ... --coord ADDR`: 0, an errno, or -1 when it ended with a
- * failure of its own (which it has printed). It starts a worker and exits, so that the worker is no
- * child of ours. Descriptors of the program are not inherited.
- */
-int thump_coord_spawn(char *const *argv, const posix_spawn_file_actions_t *actions);
+/* What the engine is to do. */
+enum thump_coord_task {
+	THUMP_COORD_LOOK,    /* what is in the way whatever hooks do? */
+	THUMP_COORD_DRY_RUN, /* what is in the way? */
+	THUMP_COORD_CAPTURE,
+};
 
-/* What thump_coord_spawn() does to descriptors. 0 or an errno. Apart from it, because this
+/* Options of `thump checkpoint`; a NULL is not given. */
+struct thump_coord_order {
+	const char *thump; /* path */
+	enum thump_coord_task task;
+	const char *image;
+	bool leave_running;
+	const char *drain, *policy, *mode;
+};
+
+/*
+ * Starts `thump checkpoint` for this process: 0, an errno, or -1 when it ended with a failure of
+ * its own (which it has printed). It starts a worker and exits, so that the worker is no child of
+ * ours. Descriptors of the program are not inherited. Allocates nothing.
+ */
+int thump_coord_start(const struct thump_coord_page *page, const struct thump_coord_order *order,
+		      const posix_spawn_file_actions_t *actions);
+
+/* What thump_coord_start() does to descriptors. 0 or an errno. Apart from it, because this
  * allocates memory, and that does not. */
 int thump_coord_spawn_actions(posix_spawn_file_actions_t *actions_ret);
 

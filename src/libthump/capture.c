@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "coord/find.h"
 #include "coord/post.h"
 #include "coord/wait.h"
 #include "libthump/library.h"
@@ -41,22 +42,6 @@ static bool find_beside(char *path, size_t size_bytes)
 	return false;
 }
 
-static bool find_in_path(char *path, size_t size_bytes)
-{
-	const char *rest = secure_getenv("PATH");
-
-	while (rest && *rest) {
-		size_t len = strcspn(rest, ":");
-
-		(void)snprintf(path, size_bytes, "%.*s/thump", (int)len, rest);
-		if (len && is_there(path))
-			return true;
-		rest += len;
-		rest += *rest == ':';
-	}
-	return false;
-}
-
 /* In a set-user-ID program the environment is somebody else's: it does not choose what is executed.
  */
 bool engine_find(const char *wanted, char *path, size_t size_bytes)
@@ -67,36 +52,24 @@ bool engine_find(const char *wanted, char *path, size_t size_bytes)
 		(void)snprintf(path, size_bytes, "%s", wanted);
 		return is_there(path);
 	}
-	return find_beside(path, size_bytes) || find_in_path(path, size_bytes);
+	return find_beside(path, size_bytes) ||
+	       thump_coord_find(secure_getenv("PATH"), "thump", path, size_bytes);
 }
 
-/* As thump_coord_spawn(). */
+/* As thump_coord_start(). */
 static int start_engine(const struct library *lib, const struct round *round, bool looks)
 {
 	const struct thump_request *request = round->request;
-	char pid[16], page[32];
-	char *argv[10];
-	int argc = 0;
+	const struct thump_coord_order order = {
+		.thump = round->thump,
+		.task = looks		   ? THUMP_COORD_LOOK
+			: request->dry_run ? THUMP_COORD_DRY_RUN
+					   : THUMP_COORD_CAPTURE,
+		.image = request->image,
+		.leave_running = request->leave_running,
+	};
 
-	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	(void)snprintf(page, sizeof(page), "%p", (void *)lib->page);
-	argv[argc++] = (char *)(uintptr_t)round->thump;
-	argv[argc++] = (char *)"checkpoint";
-	argv[argc++] = pid;
-	argv[argc++] = (char *)"--coord";
-	argv[argc++] = page;
-	if (request->dry_run || looks) {
-		argv[argc++] = (char *)"--dry-run";
-	} else {
-		argv[argc++] = (char *)"-o";
-		argv[argc++] = (char *)(uintptr_t)request->image;
-	}
-	if (looks)
-		argv[argc++] = (char *)"--before-hooks";
-	else if (request->leave_running && !request->dry_run)
-		argv[argc++] = (char *)"--leave-running";
-	argv[argc] = NULL;
-	return thump_coord_spawn(argv, &round->actions);
+	return thump_coord_start(lib->page, &order, &round->actions);
 }
 
 /* ---- the page ------------------------------------------------------------------------------ */

@@ -37,7 +37,7 @@ LAYERS = {
     "coord": ("base/clock.h",),
     "libthump": ("coord", "thump/thump.h"),
     "cli": ("base", "model", "proc", "image", "pack", "trace", "kinds", "capture", "rebuild",
-            "coord/abi.h"),
+            "coord/abi.h", "coord/find.h"),
 }
 PRINT_OR_EXIT = re.compile(
     r"\b(?:v?printf|puts|putchar|perror|exit|err|errx|warn|warnx)\s*\("
