@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/fd.h"
 
@@ -71,6 +72,10 @@ static int load_word(struct thump_keys *keys, int opt, const char *word, struct 
 static int load_into(const struct thump_key_words *words, struct thump_keys *keys,
 		     struct thump_err *err)
 {
+	if (words->kept) {
+		thump_keys_copy(keys, words->kept);
+		return 0;
+	}
 	if (words->lost)
 		return thump_fail(err, "%zu keys are too many", words->count + words->lost);
 	for (size_t i = 0; i < words->count; i++)
@@ -95,6 +100,29 @@ int thump_keys_load(const struct thump_key_words *words, struct thump_keys **key
 	}
 	*keys_ret = keys;
 	return 0;
+}
+
+/* A word that is no path is a public key. */
+static bool is_read_once(const char *word)
+{
+	struct stat st;
+
+	return stat(word, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
+int thump_key_words_keep(struct thump_key_words *words, struct thump_err *err)
+{
+	bool once = false;
+
+	for (size_t i = 0; i < words->count; i++)
+		once |= is_read_once(words->list[i].word);
+	return once && !words->kept ? thump_keys_load(words, &words->kept, err) : 0;
+}
+
+void thump_key_words_forget(struct thump_key_words *words)
+{
+	thump_keys_destroy(words->kept);
+	words->kept = NULL;
 }
 
 /* ---- the policy ------------------------------------------------------------------------------ */

@@ -40,8 +40,9 @@ struct thump_key_words {
 		int opt;
 		const char *word;
 	} list[2 * THUMP_KEYS_MAX];
-	size_t count, lost; /* more than there is room for */
-	const char *store;  /* no key, but where to find what they open; NULL: not given */
+	size_t count, lost;	 /* more than there is room for */
+	struct thump_keys *kept; /* read from them for good; NULL: they are read each time */
+	const char *store;	 /* no key, but where to find what they open; NULL: not given */
 };
 
 /* Is this one of the options above? Then it is noted. */
@@ -50,6 +51,13 @@ bool thump_key_option(struct thump_key_words *words, int opt, const char *argume
 /* --compress. -1 to go on, else the status to exit with. */
 int thump_compression_option(const struct thump_common *common, const char *text,
 			     struct thump_compression *compression_ret);
+
+/*
+ * For who needs them more than once: if one of them is a file that can be read only once, a pipe,
+ * all are read now and kept in locked memory until _forget.
+ */
+THUMP_MUST_CHECK int thump_key_words_keep(struct thump_key_words *words, struct thump_err *err);
+void thump_key_words_forget(struct thump_key_words *words);
 
 /* Reads them; *keys_ret is NULL when there are none. */
 THUMP_MUST_CHECK int thump_keys_load(const struct thump_key_words *words,

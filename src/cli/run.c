@@ -483,6 +483,14 @@ static void say_why_not(const struct run *run, const struct thump_restoring *res
 		restoring->problems.nr_fatal > 1 ? " (and more: thump restore --dry-run)" : "");
 }
 
+/* No image is restored any more, so nothing secret is to be kept for as long as the program runs.
+ */
+static void forget_keys(struct run *run)
+{
+	if (run->then != THEN_RESTORE)
+		thump_key_words_forget(&run->key_words);
+}
+
 /* 0: it ran, see outcome; 1: nothing was started, *err says why; -1: failed. Given up on a signal
  * is as good as ended by it: the command is not to be started then. */
 static int restore_image(struct run *run, struct thump_restoring *restoring,
@@ -495,7 +503,8 @@ static int restore_image(struct run *run, struct thump_restoring *restoring,
 	int control_fd;
 
 	remember_image(run);
-	if (thump_restoring_prepare(restoring, &options, err) < 0 ||
+	if (thump_key_words_keep(&run->key_words, err) < 0 ||
+	    thump_restoring_prepare(restoring, &options, err) < 0 ||
 	    thump_restoring_start(restoring, err) < 0) {
 		if (!restoring->report.given_up_on)
 			return 1;
@@ -505,6 +514,7 @@ static int restore_image(struct run *run, struct thump_restoring *restoring,
 		return 0;
 	}
 	run->restored = true;
+	forget_keys(run);
 	say_restored(run, restoring);
 	thump_learn_start(&run->learn, restoring, &run->common, &run->sup);
 	control_fd = thump_take_fd(&restoring->report.control_fd);
@@ -559,6 +569,7 @@ static int begin(struct run *run, struct thump_outcome *outcome, struct thump_er
 	if (result <= 0)
 		return result;
 	run->image_path = newest;
+	forget_keys(run);
 	return start_command(run, outcome, err);
 }
 

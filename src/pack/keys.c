@@ -45,6 +45,11 @@ void thump_keys_destroy(struct thump_keys *keys)
 	sodium_free(keys);
 }
 
+void thump_keys_copy(struct thump_keys *keys, const struct thump_keys *from)
+{
+	*keys = *from;
+}
+
 void thump_keys_lock_again(struct thump_keys *keys)
 {
 	if (keys)

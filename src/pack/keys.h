@@ -29,6 +29,8 @@ struct thump_keys;
 
 THUMP_MUST_CHECK int thump_keys_create(struct thump_keys **keys_ret, struct thump_err *err);
 void thump_keys_destroy(struct thump_keys *keys); /* wipes them; NULL is fine */
+/* All that is in `from`; what `keys` had is gone. */
+void thump_keys_copy(struct thump_keys *keys, const struct thump_keys *from);
 
 /* In a child: locks of memory are not inherited (mlock(2)). As far as RLIMIT_MEMLOCK allows. */
 void thump_keys_lock_again(struct thump_keys *keys);

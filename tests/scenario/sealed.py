@@ -180,6 +180,35 @@ def test_run_again(world):
     image.unlink()
 
 
+def test_passphrase_from_a_pipe(world):
+    """It can be read only once, but is there for every image that is tried."""
+    reading, writing = os.pipe()
+    os.write(writing, b"once and for all\n")
+    os.close(writing)
+    if world.changes_user():
+        os.fchown(reading, 12345, 12345)
+    passphrase, image = world.path("passphrase-again"), world.path("piped.thump")
+    passphrase.write_text("once and for all\n")
+    passphrase.chmod(0o400)
+    if world.changes_user():
+        os.chown(passphrase, 12345, 12345)
+    program = world.start([world.thump_path, "run", "--json", "--image", image, "--then", "restore",
+                           "--passphrase-file", f"/dev/fd/{reading}", "--", *PROGRAM],
+                          "run-piped", stdin=subprocess.DEVNULL, pass_fds=[reading])
+    os.close(reading)
+    pid = program.json()["pid"]
+    program.expect_line("ready")
+    world.thump("checkpoint", pid, "-o", image, "--passphrase-file", passphrase, "--close-fd", reading)
+    restored = program.json()
+    if restored["action"] != "restored":
+        raise Failure(f"a passphrase from a pipe: {restored}: {program.stderr_text()}")
+    program.popen.send_signal(signal.SIGUSR1)
+    program.expect_line("still 8192")
+    if program.status() != 0:
+        raise Failure(f"a passphrase from a pipe: {program.stderr_text()}")
+    image.unlink()
+
+
 def test_failed_checkpoint(world):
     """What comes of keys that are none is known before the process is stopped; it goes on."""
     program = world.start(PROGRAM, "unharmed", stdin=subprocess.DEVNULL)
@@ -200,6 +229,7 @@ def test(world, _options):
     test_checkpoint(world)
     test_failed_checkpoint(world)
     test_run_again(world)
+    test_passphrase_from_a_pipe(world)
     image = saved(world)
     test_raw_from_stdin(world, image)
     packed, alice = test_encrypted(world, image)
