@@ -169,9 +169,9 @@ static void JNICALL on_vm_init(jvmtiEnv *jvmti, JNIEnv *jni, jthread thread)
 	struct agent *agent = agent_get();
 
 	(void)jvmti;
-	(void)thread;
 	if (jdk_has_crac(jni))
 		return;
+	critical_learn(agent, jni, thread);
 	if (!classes_define(agent, jni)) {
 		if ((*jni)->ExceptionCheck(jni))
 			(*jni)->ExceptionDescribe(jni);

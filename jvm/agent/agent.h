@@ -64,7 +64,7 @@ struct agent {
 	struct refusals *refusals;	 /* of the last checkpoint that failed, or NULL */
 	struct suspended_threads *suspended; /* NULL: nobody is */
 	struct watchdog *watchdog;	     /* during a checkpoint */
-	struct critical *critical;	     /* see critical.c; NULL: not learnt yet */
+	struct critical *critical;	     /* see critical.c; NULL: no memory */
 	struct drawing *drawing;	     /* see drawing.c; NULL: not learnt yet */
 	struct random_targets *random; /* found before the capture, renewed after the restore */
 };
@@ -169,9 +169,6 @@ void heap_drop(const struct thump_coord_range *ranges, uint32_t count);
  */
 char *threads_suspend(struct agent *agent, JNIEnv *jni);
 void threads_resume(struct agent *agent, JNIEnv *jni);
-/* Lets suspended threads out of JNI critical regions that they have come into since, because a
- * collection ended (threads.c); for the watchdog. self: the requesting thread. False: none was. */
-bool threads_lead_out(struct agent *agent, JNIEnv *jni, jthread self);
 /* Whether virtual threads are suspended, too, and there may be any. */
 bool threads_virtual_too(const struct agent *agent);
 /* Whoever is suspended now, but for virtual threads. */
@@ -201,13 +198,15 @@ void watchdog_release(struct agent *agent, JNIEnv *jni);
 /* Whether this is the watchdog's own thread. */
 bool watchdog_is(const struct agent *agent, JNIEnv *jni, jthread thread);
 
-/* Finds out how to see who is inside a JNI critical region; on a platform thread (self), while
- * nobody is suspended. Once. */
+/* Finds out how to see whether a thread is inside a JNI critical region, and puts the gate there;
+ * see critical.c. In VMInit: self is the thread that starts the JVM. Once. */
 void critical_learn(struct agent *agent, JNIEnv *jni, jthread self);
-/* Whether anybody can be inside one, as far as is known. */
-bool critical_matters(const struct agent *agent);
-/* Whether a platform thread, or a virtual one that runs on it, holds off the collector. */
-bool critical_inside(const struct agent *agent, JNIEnv *jni, jthread thread);
+/* From here to critical_open() nobody enters such a region. False: somebody was inside all the time
+ * until the deadline; critical_who() is who, a local reference, or NULL when it has left or is not
+ * known. */
+bool critical_shut(struct agent *agent, uint64_t deadline_ns);
+jthread critical_who(struct agent *agent, JNIEnv *jni);
+void critical_open(struct agent *agent);
 
 /* Finds out how to see who is in the middle of a draw from a random generator; see drawing.c. While
  * nobody is suspended. */

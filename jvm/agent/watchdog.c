@@ -11,9 +11,6 @@
  *              thread that waits for the initialisation of a class is RUNNABLE and has no owner.
  *              A virtual thread that initialises a class has a carrier, as it cannot be unmounted
  *
- * A hook may also wait for a collection, and that for a suspended thread that has come into a JNI
- * critical region since (threads.c): that one is let out, and the hook goes on.
- *
  * All else (latches, futures, Object.wait) can only run into the limit: then the hook is
  * interrupted, and stopped (JVMTI StopThread) if it does not heed that. One that is BLOCKED or in
  * native code heeds neither; who waits for the checkpoint is told so.
@@ -344,8 +341,7 @@ static void look(struct watchdog *dog, JNIEnv *jni)
 
 	if ((*jni)->PushLocalFrame(jni, 64) != JNI_OK)
 		return;
-	if (!hook->finding && hook->single_threaded &&
-	    !threads_lead_out(dog->agent, jni, hook->thread))
+	if (!hook->finding && hook->single_threaded)
 		hook->finding = find_deadlock(dog, jni, now);
 	if (!hook->finding && over)
 		hook->finding = describe_limit(dog, jni);
@@ -375,22 +371,6 @@ static uint64_t hurry_deadline_ns(void)
 	return agent_now_ns(CLOCK_MONOTONIC) + limit_ns;
 }
 
-static void print_inside(struct watchdog *dog, JNIEnv *jni, FILE *out)
-{
-	jint count;
-	const jthread *threads = threads_suspended(dog->agent, &count);
-
-	for (jint i = 0; i < count; i++) {
-		if (!critical_inside(dog->agent, jni, threads[i]))
-			continue;
-		(void)fputs(" (inside a JNI critical region, where it holds off the garbage "
-			    "collector: ",
-			    out);
-		words_thread(dog->agent, jni, out, threads[i]);
-		(void)fputc(')', out);
-	}
-}
-
 /* One line: that is how the engine's answers are read. */
 static char *describe_late(struct watchdog *dog, JNIEnv *jni)
 {
@@ -404,7 +384,6 @@ static char *describe_late(struct watchdog *dog, JNIEnv *jni)
 		    "not get on:",
 		    out);
 	words_stack(dog->agent, jni, out, dog->hurry.thread);
-	print_inside(dog, jni, out);
 	if (fclose(out) != 0)
 		return NULL;
 	words_fold(text);
@@ -467,8 +446,6 @@ static void *watchdog_main(void *arg)
 	if (rc == JNI_OK &&
 	    (*dog->agent->jvmti)->GetCurrentThread(dog->agent->jvmti, &self) == JVMTI_ERROR_NONE)
 		dog->self = (*jni)->NewGlobalRef(jni, self);
-	if (dog->self)
-		critical_learn(dog->agent, jni, self);
 	dog->attached = dog->self != NULL;
 	dog->failed = !dog->attached;
 	(void)pthread_cond_broadcast(&dog->changed);

@@ -16,12 +16,12 @@ import thump.Priority;
 /**
  * Threads that are inside JNI critical regions nearly all the time (java.util.zip), and a heap that is always about to
  * be full: a thread that is suspended there would hold off the collection that the checkpoint itself needs. With
- * "virtual" these threads are virtual ones, and want a carrier each.
+ * "virtual" these threads are virtual ones, and want a carrier each; with "both" there are as many of either kind.
  */
 public final class Critical {
 
     private static final int THREADS = 4;
-    private static final int ROUNDS = 25;
+    private static final int ROUNDS = 10;
     private static final int INPUT_BYTES = 256 * 1024;
 
     private static final List<AtomicLong> COUNTERS = new ArrayList<>();
@@ -60,7 +60,7 @@ public final class Critical {
     private static void startAll(boolean virtual) throws Exception {
         for (int i = 0; i < THREADS; i++) {
             AtomicLong counter = new AtomicLong();
-            long seed = i;
+            long seed = COUNTERS.size();
             COUNTERS.add(counter);
             start(virtual, "compresses " + i, () -> compress(counter, seed));
         }
@@ -97,7 +97,13 @@ public final class Critical {
                 fillHeap();
             }
         }, Mode.SINGLE_THREADED, Priority.MEDIUM);
-        startAll(List.of(args).contains("virtual"));
+        boolean both = List.of(args).contains("both");
+        if (both || List.of(args).contains("virtual")) {
+            startAll(true);
+        }
+        if (both || COUNTERS.isEmpty()) {
+            startAll(false);
+        }
         for (int round = 0; round < ROUNDS; round++) {
             expectAllGoOn();
             Core.checkpointRestore();
