@@ -68,5 +68,5 @@ def test(world, options):
 
 
 if __name__ == "__main__":
-    scenario.run("generations", test, 1500, workload={"type": pathlib.Path, "required": True},
+    scenario.run("generations", test, 3500, workload={"type": pathlib.Path, "required": True},
                  generations={"type": int, "required": True})
