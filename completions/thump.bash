@@ -18,6 +18,7 @@ _thump()
 		--then) COMPREPLY=($(compgen -W "exit restore continue" -- "$current")); return ;;
 		--on-restore-failure) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--checkpoint-when) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--rehearse) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--drain) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--policy) compopt -o default; return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
@@ -28,7 +29,7 @@ _thump()
 		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
 		--train) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="--image --then --on-restore-failure --checkpoint-when --drain --hooks-first --policy --mode --require-signed-by --decrypt-with --passphrase-file --store --cpu --train --no-preload --json -v --verbose -h --help --version"
+		options="--image --then --on-restore-failure --checkpoint-when --rehearse --drain --hooks-first --policy --mode --require-signed-by --decrypt-with --passphrase-file --store --cpu --train --no-preload --json -v --verbose -h --help --version"
 		positional=command
 		;;
 	checkpoint)

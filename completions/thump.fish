@@ -9,6 +9,7 @@ complete -c thump -n '__fish_seen_subcommand_from run' -l image -r -F -d 'Restor
 complete -c thump -n '__fish_seen_subcommand_from run' -l then -x -a 'exit restore continue' -d 'What to do when the program was checkpointed and ended'
 complete -c thump -n '__fish_seen_subcommand_from run' -l on-restore-failure -x -d 'When hooks of the program fail after a restore that nobody in it asked for and could catch the exception of'
 complete -c thump -n '__fish_seen_subcommand_from run' -l checkpoint-when -x -d 'When COMMAND was started (not when an image was restored)'
+complete -c thump -n '__fish_seen_subcommand_from run' -l rehearse -x -d 'With --checkpoint-when'
 complete -c thump -n '__fish_seen_subcommand_from run' -l drain -x -d 'What thump checkpoint --drain does, for the checkpoint of --checkpoint-when (where it is 5s by default) and for those that a Java program asks for'
 complete -c thump -n '__fish_seen_subcommand_from run' -l hooks-first -d 'What thump checkpoint --hooks-first does, for the same checkpoints'
 complete -c thump -n '__fish_seen_subcommand_from run' -l policy -r -F -d 'What thump checkpoint --policy does, for the same checkpoints'

@@ -28,6 +28,8 @@
  */
 #define PID_GAP 64
 
+#define MOST_REHEARSALS 1000
+
 /* Of a server that makes its image by itself: clients that keep connections are not in the way. */
 #define DEFAULT_DRAIN "5s"
 
@@ -50,6 +52,9 @@ static const char usage[] =
 	"                   (http://127.0.0.1:8080/health), has had so many requests "
 	"(requests:5000),\n"
 	"                   or after a time (after:60s)\n"
+	"  --rehearse N     run the hooks around a checkpoint at N such moments before that one, "
+	"so\n"
+	"                   that code is compiled which a restore runs\n"
 	"  --drain TIME     before a checkpoint, wait so long (5s) until accepted connections are\n"
 	"                   idle, then end them in the image; 5s with --checkpoint-when\n"
 	"  --hooks-first    look at a JVM only after its hooks, when they end its children\n"
@@ -116,6 +121,7 @@ enum {
 	OPT_IMAGE = THUMP_OPT_VERB,
 	OPT_THEN,
 	OPT_CHECKPOINT_WHEN,
+	OPT_REHEARSE,
 	OPT_DRAIN,
 	OPT_HOOKS_FIRST,
 	OPT_POLICY,
@@ -158,6 +164,18 @@ static int parse_when(struct run *run, const char *text)
 	return -1;
 }
 
+static int parse_rehearsals(struct run *run, const char *text)
+{
+	char *end;
+	unsigned long count = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || count > MOST_REHEARSALS)
+		return thump_usage_error(&run->common, "--rehearse %s: a number up to %d", text,
+					 MOST_REHEARSALS);
+	run->watch.rehearsals = (unsigned)count;
+	return -1;
+}
+
 static int parse_drain(struct run *run, const char *text)
 {
 	uint64_t ns;
@@ -188,6 +206,8 @@ static int take_option(void *ctx, int opt)
 		return parse_then(run, optarg);
 	case OPT_CHECKPOINT_WHEN:
 		return parse_when(run, optarg);
+	case OPT_REHEARSE:
+		return parse_rehearsals(run, optarg);
 	case OPT_DRAIN:
 		return parse_drain(run, optarg);
 	case OPT_HOOKS_FIRST:
@@ -221,6 +241,7 @@ static int parse(struct run *run, int argc, char **argv)
 		{ "image", required_argument, NULL, OPT_IMAGE },
 		{ "then", required_argument, NULL, OPT_THEN },
 		{ "checkpoint-when", required_argument, NULL, OPT_CHECKPOINT_WHEN },
+		{ "rehearse", required_argument, NULL, OPT_REHEARSE },
 		{ "drain", required_argument, NULL, OPT_DRAIN },
 		{ "hooks-first", no_argument, NULL, OPT_HOOKS_FIRST },
 		{ "policy", required_argument, NULL, OPT_POLICY },
@@ -242,6 +263,8 @@ static int parse(struct run *run, int argc, char **argv)
 	run->command = argv + optind;
 	if (status < 0 && !run->command[0])
 		status = thump_usage_error(&run->common, "COMMAND is missing");
+	if (status < 0 && run->watch.rehearsals && !run->watches)
+		status = thump_usage_error(&run->common, "--rehearse needs --checkpoint-when");
 	if (status < 0 && run->then == THEN_RESTORE && !run->image_path)
 		status = thump_usage_error(&run->common, "--then restore needs --image");
 	return status;

@@ -13,6 +13,11 @@
 
 #include "base/fd.h"
 #include "cli/cli.h"
+#include "cli/coord.h"
+#include "coord/abi.h"
+
+/* A program that stands for a rehearsal goes on by itself when this process is gone for so long. */
+#define STANDS_MS "10000"
 
 static void complain(const struct thump_err *err)
 {
@@ -93,12 +98,47 @@ static int checkpoint(const struct thump_watch *watch, pid_t program, const stru
 	return make_image(watch, program);
 }
 
+static int run_hooks(pid_t program, struct thump_problems *problems, struct thump_err *err)
+{
+	if (thump_coord_hooks(program, THUMP_COORD_ASK_BEFORE STANDS_MS "\n", problems, err) < 0)
+		return -1;
+	return thump_coord_hooks(program, THUMP_COORD_ASK_AFTER "\n", problems, err);
+}
+
+static int rehearse(pid_t program, struct thump_err *err)
+{
+	struct thump_problems problems;
+	int result;
+
+	thump_problems_init(&problems);
+	result = run_hooks(program, &problems, err);
+	for (size_t i = 0; i < problems.count; i++)
+		fprintf(stderr, "thump run: rehearsal: %s\n", problems.list[i].text);
+	thump_problems_deinit(&problems);
+	return result;
+}
+
+/* As thump_when_wait(), for the moment after the last rehearsal. */
+static int wait_for_moment(const struct thump_watch *watch, pid_t program, int program_fd,
+			   struct thump_err *err)
+{
+	for (unsigned i = 0; i < watch->rehearsals; i++) {
+		int ended = thump_when_wait(&watch->when, program, program_fd, err);
+
+		if (ended != 0)
+			return ended;
+		if (rehearse(program, err) < 0)
+			return -1;
+	}
+	return thump_when_wait(&watch->when, program, program_fd, err);
+}
+
 static int watch_program(const struct thump_watch *watch, pid_t program, int program_fd)
 {
 	const struct stat before = thump_image_at(watch->image);
 	struct thump_err err = THUMP_ERR_INIT;
 
-	switch (thump_when_wait(&watch->when, program, program_fd, &err)) {
+	switch (wait_for_moment(watch, program, program_fd, &err)) {
 	case 0:
 		return checkpoint(watch, program, &before);
 	case 1:

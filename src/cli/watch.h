@@ -4,6 +4,9 @@
  * moment and then makes the checkpoint, as `thump checkpoint` would. It is no child of thump's (it
  * is orphaned at birth), so that nobody has to reap it, and it ends with the program.
  *
+ * Before it, it can have the program's hooks rehearsed: they run as they do around a dump by
+ * another engine (`thump hooks`), and the moment is awaited anew.
+ *
  * One writer at a time: the folder of the image is locked (flock(2)) from before the checkpoint to
  * its end; an image that another process has made meanwhile is kept.
  */
@@ -17,6 +20,7 @@
 
 struct thump_watch {
 	struct thump_when when;
+	unsigned rehearsals; /* of the program's hooks, each at a moment of its own before `when` */
 	const char *image;
 	const char *drain;
 	const char *policy, *mode; /* NULL: none */

@@ -3,6 +3,8 @@ import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.util.Arrays;
 import java.util.UUID;
 
@@ -18,7 +20,8 @@ import thump.Priority;
 /**
  * A program that another engine saves. It says which hook is called, and takes commands on standard input, one a line:
  * "nano" and "uuid" say what they are, "litter" makes garbage, "veto" and "break" have hooks fail, before or afterwards, until "fine", "hold"
- * has one wait for the next line, "until FILE" has the single-threaded one wait for a file.
+ * has one wait for the next line, "until FILE" has the single-threaded one wait for a file. "listen" has it
+ * listen on the TCP port of the property "port".
  */
 public final class Stand {
 
@@ -27,6 +30,7 @@ public final class Stand {
 
     private static volatile String mood = "fine";
     private static volatile boolean held;
+    private static ServerSocket server;
 
     private Stand() {
     }
@@ -84,7 +88,7 @@ public final class Stand {
         }
     }
 
-    private static void obey(String line) {
+    private static void obey(String line) throws IOException {
         switch (line) {
             case "nano":
                 say("nano " + System.nanoTime());
@@ -97,6 +101,10 @@ public final class Stand {
                     Arrays.fill(new byte[PIECE_BYTES], (byte) 1);
                 }
                 say("litter");
+                break;
+            case "listen":
+                server = new ServerSocket(Integer.getInteger("port"), 0, InetAddress.getLoopbackAddress());
+                say("listen");
                 break;
             case "held":
                 while (!held) {
