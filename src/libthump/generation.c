@@ -27,8 +27,6 @@
 #include "coord/openssl.h"
 #include "libthump/library.h"
 
-/* After which the watching thread tries again what could not be renewed. */
-#define AGAIN_MS 10
 /* No process has such a pid: PID_MAX_LIMIT is 2^22 (proc_sys_kernel(5)). */
 #define NO_PID_BIT  0x40000000
 #define NO_PID_MASK 0x3fffffff
@@ -98,8 +96,27 @@ THUMP_EXPORT int64_t thump_restore_time_ns(void)
 	return generation.restored_ns;
 }
 
-/* Sleeps while nobody has seen a copy since `alive` was read; timeout_ns < 0: for ever. */
-static void sleep_while_alive(uint32_t alive, int64_t timeout_ns)
+uint32_t generation_alive(void)
+{
+	return __atomic_load_n(generation.alive, __ATOMIC_ACQUIRE);
+}
+
+/* A zero stays: it says that nobody has seen the copy yet. */
+void generation_wake(void)
+{
+	uint32_t alive = generation_alive();
+
+	while (alive != 0) {
+		uint32_t next = __atomic_add_fetch(&generation.changes, 1, __ATOMIC_ACQ_REL) + 1;
+
+		if (__atomic_compare_exchange_n(generation.alive, &alive, next, false,
+						__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			break;
+	}
+	(void)library_futex(generation.alive, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
+}
+
+void generation_sleep(uint32_t alive, int64_t timeout_ns)
 {
 	const struct timespec timeout = {
 		.tv_sec = timeout_ns / 1000000000,
@@ -119,7 +136,7 @@ THUMP_EXPORT int thump_wait_generation(uint64_t seen, int timeout_ms)
 		return -1;
 	}
 	for (;;) {
-		const uint32_t alive = __atomic_load_n(generation.alive, __ATOMIC_ACQUIRE);
+		const uint32_t alive = generation_alive();
 		int64_t left_ns = -1;
 
 		if (thump_generation() != seen)
@@ -131,7 +148,7 @@ THUMP_EXPORT int thump_wait_generation(uint64_t seen, int timeout_ms)
 			return -1;
 		}
 		/* The kernel begins the wait anew in a restored process, and finds a zero. */
-		sleep_while_alive(alive, left_ns);
+		generation_sleep(alive, left_ns);
 	}
 }
 
@@ -171,21 +188,6 @@ THUMP_EXPORT pid_t getpid(void)
 
 /* ---- the beginning ------------------------------------------------------------------------- */
 
-/* Renews what only a thread of the process itself can reach. */
-static void *watch_main(void *arg)
-{
-	bool renewed = true;
-	uint64_t seen = 0;
-
-	(void)arg;
-	(void)pthread_setname_np(pthread_self(), "thump-watch");
-	while (thump_wait_generation(seen, renewed ? -1 : AGAIN_MS) == 0 || errno == ETIMEDOUT) {
-		seen = thump_generation();
-		renewed = generators_renew();
-	}
-	return NULL;
-}
-
 /* The page is zero in the child; but a child is no copy that somebody has to be told of. It gets no
  * thread: most children have little time to live, and pthread_create(3) is not safe before
  * execve(2) where the parent has threads (fork(2)). */
@@ -193,6 +195,7 @@ static void after_fork_in_child(void)
 {
 	*generation.alive = generation.changes + 1;
 	library_forget_in_child();
+	watch_forget_in_child();
 }
 
 /* Takes the library out of LD_PRELOAD again: what the program starts is not ours to be in. env(1)
@@ -226,7 +229,6 @@ __attribute__((constructor)) static void begin(void)
 {
 	void *page =
 		mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	pthread_t thread;
 
 	leave_environment();
 	if (page == MAP_FAILED)
@@ -238,7 +240,6 @@ __attribute__((constructor)) static void begin(void)
 	}
 	generation.alive = page;
 	*generation.alive = 1;
-	if (generators_need_thread() &&
-	    library_start_thread(&thread, &library()->watch_tid, watch_main, NULL) == 0)
-		(void)pthread_detach(thread);
+	if (generators_need_thread())
+		watch_begin();
 }

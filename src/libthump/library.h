@@ -5,7 +5,7 @@
  *
  * Rules for editing:
  * - The library may be preloaded into any program (`thump run`): until the program calls it there
- *   is no thread of it, no descriptor and no signal handler, but for generation.c's thread in
+ *   is no thread of it, no descriptor and no signal handler, but for watch.c's thread in
  *   programs whose generators cannot be reached otherwise. Nothing in such a program need call the
  *   library after a restore, so this thread cannot wait for one to be started.
  * - Nothing is printed. Reasons travel as text to who asked.
@@ -89,6 +89,19 @@ void library_forget_in_child(void);
 void generation_renew(void);
 /* Sees whether this is a copy, and is done with it when that has been seen before. */
 void generation_look(void);
+
+/* The futex that says whether a copy was seen. Once watch_begin() was called. */
+uint32_t generation_alive(void);
+/* Sleeps while nobody has seen a copy, or called _wake(), since `alive` was read; timeout_ns < 0:
+ * for ever. */
+void generation_sleep(uint32_t alive, int64_t timeout_ns);
+void generation_wake(void);
+
+/* ---- watch.c ------------------------------------------------------------------------------- */
+
+/* Starts the thread that renews generators which no other one can reach. */
+void watch_begin(void);
+void watch_forget_in_child(void);
 
 /* ---- generators.c -------------------------------------------------------------------------- */
 

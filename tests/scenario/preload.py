@@ -6,6 +6,7 @@ import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
+import errno
 import os
 import shutil
 
@@ -53,6 +54,30 @@ def given(world):
                         LD_PRELOAD="libm.so.6")[1], "libm.so.6\n")
 
 
+# What the kernel lets only a process with one thread do, and who is in the namespaces afterwards.
+ALONE = """\
+import ctypes, os
+CLONE_NEWUSER, CLONE_NEWNS = 0x10000000, 0x20000
+libc = ctypes.CDLL(None, use_errno=True)
+def threads():
+    return sorted(open(f"/proc/self/task/{tid}/comm").read().strip() for tid in os.listdir("/proc/self/task"))
+before = threads()
+done = [libc.unshare(CLONE_NEWUSER | CLONE_NEWNS), libc.setns(os.open("/proc/self/ns/mnt", os.O_RDONLY), 0)]
+spaces = {os.readlink(f"/proc/self/task/{tid}/ns/{name}")
+          for tid in os.listdir("/proc/self/task") for name in ("user", "mnt")}
+print(before, done, len(spaces), threads() == before, libc.unshare(-1), ctypes.get_errno())
+"""
+
+
+def makes_way(world):
+    """Its thread is not in the way of a program that thinks that it has only one."""
+    script = world.path("alone.py")
+    script.write_text(ALONE)
+    said = run(world, ["/usr/bin/python3", script], name="alone")[1]
+    expect("a process with one thread", said,
+           f"{['python3', 'thump-watch']} [0, 0] 2 True -1 {errno.EINVAL}\n")
+
+
 def not_given(world):
     wanted = world.path("set-user-id")
     shutil.copy("/usr/bin/cat", wanted)
@@ -71,6 +96,7 @@ def test(world, options):
         world.thump_path = pathlib.Path(shutil.copy(world.thump_path, world.directory))
     shutil.copy(options.thump.parent / LIBRARY, world.path(LIBRARY))
     given(world)
+    makes_way(world)
     not_given(world)
 
 
