@@ -188,9 +188,7 @@ THUMP_EXPORT pid_t getpid(void)
 
 /* ---- the beginning ------------------------------------------------------------------------- */
 
-/* The page is zero in the child; but a child is no copy that somebody has to be told of. It gets no
- * thread: most children have little time to live, and pthread_create(3) is not safe before
- * execve(2) where the parent has threads (fork(2)). */
+/* The page is zero in the child; but a child is no copy that somebody has to be told of. */
 static void after_fork_in_child(void)
 {
 	*generation.alive = generation.changes + 1;

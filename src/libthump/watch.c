@@ -23,6 +23,10 @@ struct watch {
 	pthread_t thread;
 	pid_t pid, tid; /* of its process, and its own; 0: there is none */
 	bool leaving;
+	/* Who has this memory: another pid is that of a child of vfork(2), in whom nothing is done.
+	 * 0: there is nobody to be renewed by a thread. */
+	pid_t owner;
+	bool is_daemon; /* has begun a session, or is a child of one that has */
 };
 
 static struct watch watch = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -58,13 +62,40 @@ static void start_locked(void)
 void watch_begin(void)
 {
 	(void)pthread_mutex_lock(&watch.lock);
+	watch.owner = (pid_t)syscall(SYS_getpid);
 	start_locked();
 	(void)pthread_mutex_unlock(&watch.lock);
 }
 
+/*
+ * Most children of fork(2) have little time to live, and get no thread; what becomes a daemon has
+ * much. It may be made although the parent has threads, as glibc resets the locks that it takes for
+ * that (fork(2) only asks for care).
+ */
 void watch_forget_in_child(void)
 {
-	watch = (struct watch){ .lock = PTHREAD_MUTEX_INITIALIZER };
+	watch = (struct watch){
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.owner = watch.owner ? (pid_t)syscall(SYS_getpid) : 0,
+		.is_daemon = watch.is_daemon,
+	};
+	if (watch.owner && watch.is_daemon)
+		start_locked();
+}
+
+/* How every daemon begins; many are children of who calls it. */
+THUMP_EXPORT pid_t setsid(void)
+{
+	const pid_t session = (pid_t)syscall(SYS_setsid);
+
+	if (session < 0 || watch.owner != session)
+		return session;
+	(void)pthread_mutex_lock(&watch.lock);
+	watch.is_daemon = true;
+	if (!watch.pid)
+		start_locked();
+	(void)pthread_mutex_unlock(&watch.lock);
+	return session;
 }
 
 /* A thread is joined a little before the kernel counts it no more. */

@@ -137,12 +137,44 @@ def renamed(world, options):
         raise Failure(f"c-renamed: some were drawn twice, from {sorted(twice)}")
 
 
+# Twice, as daemons do: the checkpointed process is neither what was started nor what began the session.
+DAEMON = """\
+import os, random, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+for last in False, True:
+    if os.fork():
+        os._exit(0)
+    if not last:
+        os.setsid()
+random.seed(1)
+print(os.getpid(), flush=True)
+signal.sigwait([signal.SIGUSR2])
+for _ in range(20):
+    print("random", random.getrandbits(64))
+print("end", flush=True)
+"""
+
+
+def daemons(world):
+    """A daemon of Python draws numbers of its own, too."""
+    script = world.path("daemon.py")
+    script.write_text(DAEMON)
+    image = world.path("image-daemon")
+    program = world.start([world.thump_path, "run", "--", "/usr/bin/python3", script], "daemon")
+    pid = int(program.line("the pid of the daemon"))
+    world.checkpoint(pid, image)
+    drawn = [tuple(clone["random"]) for clone in clones(world, image, 2)]
+    if len(set(drawn[0] + drawn[1])) != 40:
+        raise Failure(f"two daemons drew {drawn}")
+
+
 def test(world, options):
     # The tree may lie where only root comes.
     if world.thump_path.parent == world.directory:
         shutil.copy(options.thump.parent / LIBRARY, world.path(LIBRARY))
     pending_calls(world, options)
     renamed(world, options)
+    daemons(world)
     for name, command, shared in commands(world, options):
         image, drawn = image_of(world, name, command)
         twice, total = repeated(drawn, clones(world, image, options.clones))
