@@ -32,13 +32,55 @@ static bool have_cap(unsigned cap)
 
 /* ---- the machine ---------------------------------------------------------------------------- */
 
+/* Of glibc, which alone has such a binder. */
+static bool has_lazy_binder(const struct thump_model *model)
+{
+	for (uint32_t i = 0; i < model->nr_backings; i++) {
+		const char *path = model->backings[i].path;
+		const char *name = path ? strrchr(path, '/') : NULL;
+
+		if (name && strncmp(name, "/ld-linux-", strlen("/ld-linux-")) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void check_registers(struct thump_plan *plan, struct thump_problems *problems)
+{
+	const struct thump_machine *machine = &plan->model->machine;
+	const int level = plan->options.cpu_level;
+	struct thump_xstate_layout layout;
+	uint64_t allowed_xcr0;
+
+	thump_xstate_layout_here(machine, &layout);
+	allowed_xcr0 = level ? thump_cpu_level_xcr0(level) : layout.xcr0;
+	if (thump_xsave_outgrows(machine, &layout) && has_lazy_binder(plan->model))
+		thump_problem_add(problems, false, -1, "xsave-size",
+				  "the program was started where registers take less room (XCR0 "
+				  "%#llx, here %#llx, and no XSAVEC): its dynamic linker may save "
+				  "more than it has room for. Start it with thump run --cpu there",
+				  (unsigned long long)machine->xcr0,
+				  (unsigned long long)layout.xcr0);
+	for (uint32_t i = 0; i < plan->model->nr_tasks; i++) {
+		const struct thump_task *task = &plan->model->tasks[i];
+
+		if (!thump_xstate_fits(task, machine, &layout) ||
+		    (thump_xstate_in_use(task->xstate, task->xstate_size) & ~allowed_xcr0))
+			thump_problem_add(
+				problems, false, -1, "xsave",
+				"the extended registers of thread %d (saved with %u bytes, "
+				"XCR0 %#llx) cannot be loaded here (%u bytes, XCR0 %#llx)",
+				task->tid, machine->xsave_size_bytes,
+				(unsigned long long)machine->xcr0, layout.size_bytes,
+				(unsigned long long)(layout.xcr0 & allowed_xcr0));
+	}
+}
+
 static void check_cpu(struct thump_plan *plan, struct thump_problems *problems)
 {
 	const struct thump_machine *machine = &plan->model->machine;
 	const int level = plan->options.cpu_level;
 	uint32_t here[THUMP_NR_CPU_WORDS], allowed[THUMP_NR_CPU_WORDS];
-	struct thump_xstate_layout layout;
-	uint64_t allowed_xcr0;
 	char missing[512];
 
 	thump_cpu_words(here);
@@ -54,21 +96,6 @@ static void check_cpu(struct thump_plan *plan, struct thump_problems *problems)
 				  "(the image is from %s): %s",
 				  level ? "a CPU of the level that --cpu names" : "this CPU",
 				  machine->cpu_name ? machine->cpu_name : "another CPU", missing);
-	thump_xstate_layout_here(machine, &layout);
-	allowed_xcr0 = level ? thump_cpu_level_xcr0(level) : layout.xcr0;
-	for (uint32_t i = 0; i < plan->model->nr_tasks; i++) {
-		const struct thump_task *task = &plan->model->tasks[i];
-
-		if (!thump_xstate_fits(task, machine, &layout) ||
-		    (thump_xstate_in_use(task->xstate, task->xstate_size) & ~allowed_xcr0))
-			thump_problem_add(
-				problems, false, -1, "xsave",
-				"the extended registers of thread %d (saved with %u bytes, "
-				"XCR0 %#llx) cannot be loaded here (%u bytes, XCR0 %#llx)",
-				task->tid, machine->xsave_size_bytes,
-				(unsigned long long)machine->xcr0, layout.size_bytes,
-				(unsigned long long)(layout.xcr0 & allowed_xcr0));
-	}
 }
 
 static uint64_t read_min_addr(void)
@@ -137,6 +164,7 @@ int thump_check_machine(struct thump_plan *plan, struct thump_problems *problems
 				  "pages are %ld bytes here, and %llu in the image",
 				  sysconf(_SC_PAGESIZE), (unsigned long long)THUMP_PAGE_SIZE);
 	check_cpu(plan, problems);
+	check_registers(plan, problems);
 	check_addresses(plan, problems);
 	check_ptrace(plan, problems);
 	return thump_check_vdso(plan, problems, err);

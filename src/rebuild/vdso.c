@@ -5,7 +5,7 @@
  * inside the old one: libc and language runtimes look its functions up once. Then
  *   - the old code stays at its place, as ordinary memory with the image's bytes, but each exported
  *     function begins with a jump to the kernel's function of that name, or with the system call
- *     that it stands for where the kernel's vdso lacks it;
+ *     that it stands for where the kernel's vdso lacks it, but for code that needs neither;
  *   - the kernel's own vdso and vvar are moved to some free place;
  *   - the old vvar becomes zeros. To the code of before, which a signal handler may return into,
  *     they say that no clock can be read without a system call (VDSO_CLOCKMODE_NONE).
@@ -283,7 +283,7 @@ static int bridge_one(const struct thump_kernel_mappings *kernel, const struct v
 		thump_write_jump(bytes + function->at, kernel->vdso_to + to);
 	else if (nr >= 0)
 		thump_write_syscall(bytes + function->at, nr);
-	else
+	else if (!thump_vdso_function_stays(function->name))
 		return thump_refuse(err, "this kernel's vdso has no %s", function->name);
 	return 0;
 }

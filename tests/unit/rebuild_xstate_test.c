@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "proc/arch/cpu.h"
 #include "rebuild/arch/arch.h"
 
 #define X87_SSE	 UINT64_C(0x3)
@@ -92,6 +93,29 @@ static void a_machine_without_avx(void **state)
 	assert_true(fits(&with_amx, 2696, X87_SSE, &old));
 }
 
+static void code_that_saves_more_than_it_has_measured(void **state)
+{
+	uint32_t words[THUMP_NR_CPU_WORDS] = { [THUMP_CPU_1_ECX] = 1u << 26 | 1u << 27 };
+	struct thump_machine machine = { .xcr0 = AVX,
+					 .cpuid_words = words,
+					 .nr_cpuid_words = THUMP_NR_CPU_WORDS };
+
+	(void)state;
+	assert_true(thump_xsave_outgrows(&machine, &without_amx));
+	machine.xcr0 = AVX512 | PKRU;
+	assert_false(thump_xsave_outgrows(&machine, &without_amx));
+	assert_true(thump_xsave_outgrows(&machine, &with_amx));
+	words[THUMP_CPU_D_1_EAX] = 1u << 1;
+	assert_false(thump_xsave_outgrows(&machine, &with_amx));
+	/* Started with thump run --cpu, without a lazy binder. */
+	thump_cpu_level_words(3, words);
+	assert_false(thump_xsave_outgrows(&machine, &with_amx));
+	/* Without XSAVE there is only FXSAVE, which stores the same everywhere. */
+	words[THUMP_CPU_1_ECX] = 0;
+	machine.xcr0 = 0;
+	assert_false(thump_xsave_outgrows(&machine, &with_amx));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -100,6 +124,7 @@ int main(void)
 		cmocka_unit_test(other_places_are_not_taken_for_the_same),
 		cmocka_unit_test(an_area_that_is_too_short_for_what_is_in_use),
 		cmocka_unit_test(a_machine_without_avx),
+		cmocka_unit_test(code_that_saves_more_than_it_has_measured),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,6 +30,14 @@ void thump_xstate_layout_here(const struct thump_machine *machine,
 bool thump_xstate_fits(const struct thump_task *task, const struct thump_machine *machine,
 		       const struct thump_xstate_layout *here);
 
+/*
+ * Code that has asked the processor of `machine` once how much room its registers take would write
+ * more than that here: XSAVE stores all that is enabled, where XSAVEC leaves out what is not in use
+ * (Intel SDM volume 1, 13.7 and 13.10). Not of an image that keeps within a level.
+ */
+bool thump_xsave_outgrows(const struct thump_machine *machine,
+			  const struct thump_xstate_layout *here);
+
 uint64_t thump_stack_pointer(const struct thump_task *task);
 uint64_t thump_instruction_pointer(const struct thump_task *task);
 
@@ -41,6 +49,8 @@ void thump_write_syscall(unsigned char code[THUMP_JUMP_SIZE], long nr);
 
 /* The system call that a function of the vdso stands for; -1: none. */
 long thump_vdso_syscall(const char *name);
+/* A function of the vdso whose code needs nothing of the kernel that it came from. */
+bool thump_vdso_function_stays(const char *name);
 
 /* The bytes are the instruction of a system call. */
 bool thump_is_syscall_insn(const unsigned char bytes[2]);

@@ -10,6 +10,8 @@
 #include "proc/arch/cpu.h"
 #include "rebuild/arch/arch.h"
 
+#define CPUID_D_1_EAX_XSAVEC (1u << 1)
+
 #define XSTATE_MIN_SIZE 576
 #define FIRST_EXTENDED	2 /* x87 and SSE are in the legacy area */
 /* x87, SSE, AVX: at the same place in every processor. */
@@ -124,6 +126,28 @@ bool thump_xstate_fits(const struct thump_task *task, const struct thump_machine
 	       at_common_places(task, in_use, here);
 }
 
+static bool is_level(const struct thump_machine *machine)
+{
+	uint32_t words[THUMP_NR_CPU_WORDS];
+
+	for (int level = 1; level <= THUMP_CPU_LEVELS; level++) {
+		thump_cpu_level_words(level, words);
+		if (machine->nr_cpuid_words == THUMP_NR_CPU_WORDS &&
+		    memcmp(machine->cpuid_words, words, sizeof(words)) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool thump_xsave_outgrows(const struct thump_machine *machine,
+			  const struct thump_xstate_layout *here)
+{
+	const bool has_xsavec = machine->nr_cpuid_words > THUMP_CPU_D_1_EAX &&
+				machine->cpuid_words[THUMP_CPU_D_1_EAX] & CPUID_D_1_EAX_XSAVEC;
+
+	return machine->xcr0 && here->xcr0 & ~machine->xcr0 && !has_xsavec && !is_level(machine);
+}
+
 uint64_t thump_stack_pointer(const struct thump_task *task)
 {
 	return task->regs.rsp;
@@ -178,6 +202,12 @@ long thump_vdso_syscall(const char *name)
 		if (strcmp(name, calls[i].name) == 0)
 			return calls[i].nr;
 	return -1;
+}
+
+/* It enters an enclave, which are memory of a device: no image has one. */
+bool thump_vdso_function_stays(const char *name)
+{
+	return strcmp(name, "__vdso_sgx_enter_enclave") == 0;
 }
 
 bool thump_is_syscall_insn(const unsigned char bytes[2])
