@@ -113,6 +113,10 @@ void agent_request_checkpoint(struct agent *agent, JNIEnv *jni);
 
 /* The socket for requests from outside; see server.c. */
 bool server_start(struct agent *agent);
+/* Before Java threads are suspended: from here to server_let_go() the socket's own
+ * thread is none, and requests wait. */
+void server_hold(struct agent *agent);
+void server_let_go(struct agent *agent);
 /* Closes the socket, and any connection, and waits until they are closed. */
 void server_suspend(struct agent *agent);
 void server_resume(struct agent *agent);

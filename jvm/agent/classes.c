@@ -85,10 +85,13 @@ static jstring native_suspend_others(JNIEnv *jni, jclass self)
 	char *hindrance;
 
 	(void)self;
+	server_hold(agent);
 	watchdog_hurry(agent, jni);
 	hindrance = threads_suspend(agent, jni);
-	if (hindrance)
+	if (hindrance) {
 		watchdog_release(agent, jni);
+		server_let_go(agent);
+	}
 	return take_text(jni, hindrance);
 }
 
@@ -97,6 +100,7 @@ static void native_resume_others(JNIEnv *jni, jclass self)
 	(void)self;
 	threads_resume(agent_get(), jni);
 	watchdog_release(agent_get(), jni);
+	server_let_go(agent_get());
 }
 
 static void native_watch(JNIEnv *jni, jclass self, jstring hook, jlong limit_ms,

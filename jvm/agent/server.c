@@ -4,6 +4,10 @@
  * which is a Java thread only while it serves a request: a JVM that ends waits up to 300 ms for
  * Java threads that are in native code (VM_Exit::wait_for_threads_in_native_to_block).
  * coord/abi.h has the protocol.
+ *
+ * A checkpoint that the program asks for itself suspends Java threads, and then waits for this one
+ * to close the socket. So the thread is held first (server_hold()): it becomes no Java thread until
+ * the others go on.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -18,6 +22,12 @@
 
 struct server {
 	struct thump_coord_listener listener;
+	pthread_mutex_t lock; /* for what follows */
+	pthread_cond_t changed;
+	int reading_fd;	    /* whose request is read, or -1 */
+	bool held, closing; /* what a checkpoint of another thread wants */
+	bool attached;	    /* a request is served */
+	/* Of the thread, and of who serves the request for it. */
 	int client_fd; /* of the request that is being served, or -1 */
 	pid_t client_pid;
 	bool stood; /* this request has had the program stand for another engine */
@@ -109,29 +119,65 @@ static void obey(struct agent *agent, JNIEnv *jni, const char *line)
 	}
 }
 
-static void serve(struct agent *agent, JNIEnv *jni, int fd)
+/* Serves a request as a daemon thread of the JVM. */
+static void serve_attached(struct agent *agent, const char *line)
+{
+	JavaVMAttachArgs args = { .version = JNI_VERSION_9, .name = (char *)"thump" };
+	JNIEnv *jni = NULL;
+
+	if ((*agent->vm)->AttachCurrentThreadAsDaemon(agent->vm, (void **)&jni, &args) != JNI_OK)
+		return;
+	obey(agent, jni, line);
+	(void)(*agent->vm)->DetachCurrentThread(agent->vm);
+}
+
+static bool read_request(struct server *server, char *line, size_t size)
+{
+	bool heard;
+
+	(void)pthread_mutex_lock(&server->lock);
+	server->reading_fd = server->closing ? -1 : server->client_fd;
+	heard = server->reading_fd >= 0;
+	(void)pthread_mutex_unlock(&server->lock);
+	if (!heard)
+		return false;
+	heard = thump_coord_read_request(server->client_fd, &server->client_pid, line, size);
+	(void)pthread_mutex_lock(&server->lock);
+	server->reading_fd = -1;
+	(void)pthread_mutex_unlock(&server->lock);
+	return heard;
+}
+
+/* Waits until it may be attached. False: the socket is to be closed. */
+static bool begin_attached(struct server *server)
+{
+	(void)pthread_mutex_lock(&server->lock);
+	while (server->held && !server->closing)
+		(void)pthread_cond_wait(&server->changed, &server->lock);
+	server->attached = !server->closing;
+	(void)pthread_mutex_unlock(&server->lock);
+	return server->attached;
+}
+
+static void end_attached(struct server *server)
+{
+	(void)pthread_mutex_lock(&server->lock);
+	server->attached = false;
+	(void)pthread_cond_broadcast(&server->changed);
+	(void)pthread_mutex_unlock(&server->lock);
+}
+
+static void serve(struct agent *agent, int fd)
 {
 	struct server *server = agent->server;
 	char line[64];
 
 	server->client_fd = fd;
-	if (thump_coord_read_request(fd, &server->client_pid, line, sizeof(line)))
-		obey(agent, jni, line);
-	close_client(server);
-}
-
-/* Serves a request as a daemon thread of the JVM. */
-static void serve_attached(struct agent *agent, int fd)
-{
-	JavaVMAttachArgs args = { .version = JNI_VERSION_9, .name = (char *)"thump" };
-	JNIEnv *jni = NULL;
-
-	if ((*agent->vm)->AttachCurrentThreadAsDaemon(agent->vm, (void **)&jni, &args) != JNI_OK) {
-		(void)close(fd);
-		return;
+	if (read_request(server, line, sizeof(line)) && begin_attached(server)) {
+		serve_attached(agent, line);
+		end_attached(server);
 	}
-	serve(agent, jni, fd);
-	(void)(*agent->vm)->DetachCurrentThread(agent->vm);
+	close_client(server);
 }
 
 static _Noreturn void *server_main(void *arg)
@@ -142,7 +188,7 @@ static _Noreturn void *server_main(void *arg)
 	for (;;) {
 		int fd = thump_coord_listener_accept(&agent->server->listener);
 
-		serve_attached(agent, fd);
+		serve(agent, fd);
 	}
 }
 
@@ -152,7 +198,9 @@ bool server_start(struct agent *agent)
 
 	if (!server)
 		return false;
-	server->client_fd = -1;
+	server->client_fd = server->reading_fd = -1;
+	(void)pthread_mutex_init(&server->lock, NULL);
+	(void)pthread_cond_init(&server->changed, NULL);
 	thump_coord_listener_init(&server->listener);
 	agent->server = server;
 	if (server->listener.fd < 0)
@@ -170,24 +218,69 @@ bool server_start(struct agent *agent)
 	return false;
 }
 
+static bool is_own_thread(const struct server *server)
+{
+	return pthread_equal(server->listener.thread, pthread_self());
+}
+
 bool server_is_serving(const struct agent *agent)
 {
 	const struct server *server = agent->server;
 
-	return server && server->client_fd >= 0 &&
-	       pthread_equal(server->listener.thread, pthread_self());
+	return server && server->client_fd >= 0 && is_own_thread(server);
+}
+
+/* What is served now ends in seconds: the caller makes a checkpoint, so there is no other. */
+void server_hold(struct agent *agent)
+{
+	struct server *server = agent->server;
+
+	if (!server || is_own_thread(server))
+		return;
+	(void)pthread_mutex_lock(&server->lock);
+	server->held = true;
+	while (server->attached)
+		(void)pthread_cond_wait(&server->changed, &server->lock);
+	(void)pthread_mutex_unlock(&server->lock);
+}
+
+static void set_closing(struct server *server, bool closing)
+{
+	(void)pthread_mutex_lock(&server->lock);
+	server->closing = closing;
+	/* Its descriptor is the thread's to close. */
+	if (closing && server->reading_fd >= 0)
+		(void)shutdown(server->reading_fd, SHUT_RDWR);
+	(void)pthread_cond_broadcast(&server->changed);
+	(void)pthread_mutex_unlock(&server->lock);
+}
+
+void server_let_go(struct agent *agent)
+{
+	struct server *server = agent->server;
+
+	if (!server)
+		return;
+	(void)pthread_mutex_lock(&server->lock);
+	server->held = false;
+	(void)pthread_cond_broadcast(&server->changed);
+	(void)pthread_mutex_unlock(&server->lock);
 }
 
 void server_suspend(struct agent *agent)
 {
-	if (agent->server)
-		thump_coord_listener_suspend(&agent->server->listener);
+	if (!agent->server)
+		return;
+	set_closing(agent->server, true);
+	thump_coord_listener_suspend(&agent->server->listener);
 }
 
 void server_resume(struct agent *agent)
 {
-	if (agent->server)
-		thump_coord_listener_resume(&agent->server->listener);
+	if (!agent->server)
+		return;
+	set_closing(agent->server, false);
+	thump_coord_listener_resume(&agent->server->listener);
 }
 
 bool server_hand_over(struct agent *agent, pid_t *asker_ret)

@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <string.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -11,9 +10,6 @@
 /* How often to look around. */
 #define LOOK_MS	  100
 #define NS_PER_MS UINT64_C(1000000)
-
-/* Who connects says at once what it wants: nobody else is served meanwhile. */
-enum { CLIENT_PATIENCE_S = 1 };
 
 /* The name that we have now, when that is another one or the socket is gone. A name that somebody
  * else has is tried again with the next look. */
@@ -40,7 +36,6 @@ static void look_around(struct thump_coord_post *post, bool broken)
 /* Serves one connection. Returns how to go on, or THUMP_COORD_WAITING. */
 static uint32_t obey(int listen_fd, int *client_fd_ret)
 {
-	const struct timeval patience = { .tv_sec = CLIENT_PATIENCE_S };
 	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	uint32_t state = THUMP_COORD_WAITING;
 	char line[64];
@@ -48,8 +43,7 @@ static uint32_t obey(int listen_fd, int *client_fd_ret)
 
 	if (fd < 0)
 		return state;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) != 0 ||
-	    !thump_coord_read_request(fd, &pid, line, sizeof(line))) {
+	if (!thump_coord_read_request(fd, &pid, line, sizeof(line))) {
 		(void)close(fd);
 		return state;
 	}

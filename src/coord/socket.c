@@ -6,9 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "coord/abi.h"
+
+/* Who connects says at once what it wants, and hears what it is told: nobody else is served
+ * meanwhile, and a checkpoint that the program makes by itself waits until nobody is. */
+enum { PATIENCE_S = 5 };
 
 bool thump_coord_name_now(struct thump_coord_name *name_ret)
 {
@@ -50,11 +56,21 @@ static bool may_ask(int fd, pid_t *pid_ret)
 	return peer.uid == 0 || peer.uid == geteuid();
 }
 
+/* Of a read, and of a send(2) to somebody who does not read. */
+static bool limit_waits(int fd)
+{
+	const struct timeval patience = { .tv_sec = PATIENCE_S };
+
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0 &&
+	       setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) == 0;
+}
+
 static bool read_line(int fd, char *line, size_t size)
 {
+	uint64_t start_ns = thump_now_ns();
 	size_t used = 0;
 
-	while (used + 1 < size) {
+	while (used + 1 < size && thump_now_ns() - start_ns < PATIENCE_S * THUMP_NS_PER_S) {
 		ssize_t got = read(fd, line + used, 1);
 
 		if (got < 0 && errno == EINTR)
@@ -72,7 +88,7 @@ static bool read_line(int fd, char *line, size_t size)
 
 bool thump_coord_read_request(int fd, pid_t *pid_ret, char *line, size_t size)
 {
-	return may_ask(fd, pid_ret) && read_line(fd, line, size);
+	return may_ask(fd, pid_ret) && limit_waits(fd) && read_line(fd, line, size);
 }
 
 bool thump_coord_send(int fd, const char *text)

@@ -19,11 +19,12 @@ bool thump_coord_name_now(struct thump_coord_name *name_ret);
 /* A descriptor, or -1. */
 int thump_coord_listen(const struct thump_coord_name *name);
 
-/* The first line, of somebody who may ask. *pid_ret is 0 when that one is in a pid namespace above
- * ours. */
+/* The first line, of somebody who may ask and does so within seconds. *pid_ret is 0 when that one
+ * is in a pid namespace above ours. From then on thump_coord_send() waits for seconds at most, too.
+ */
 bool thump_coord_read_request(int fd, pid_t *pid_ret, char *line, size_t size);
 
-/* False: nobody hears it any more. */
+/* False: nobody hears it any more, or wants to. */
 bool thump_coord_send(int fd, const char *text);
 
 #endif

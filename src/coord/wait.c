@@ -12,10 +12,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 extern char **environ;
 
 /* How often to look whether the engine is still there, while it has not answered. */
 #define LIVENESS_CHECK_NS 50000000L
+
+/* The thump that is started leaves its worker behind and ends, in milliseconds. One that does not
+ * (a stopped one, say) has the time that its worker would have. */
+#define VERB_LOOK_NS  100000L
+#define VERB_LIMIT_NS (30 * THUMP_NS_PER_S)
 
 /*
  * So many looks (30 s in which nobody has stopped us: a stop ends a look) are given to an engine
@@ -48,6 +55,23 @@ int thump_coord_spawn_actions(posix_spawn_file_actions_t *actions_ret)
 	return rc;
 }
 
+/* Whether the child has ended by then. *status_ret: zero when somebody else has reaped it, be it
+ * the program's SIGCHLD handling, or because we are a copy that never had it. */
+static bool await_child(pid_t child, uint64_t limit_ns, int *status_ret)
+{
+	const struct timespec pause = { .tv_nsec = VERB_LOOK_NS };
+	uint64_t start_ns = thump_now_ns();
+	pid_t ended;
+
+	*status_ret = 0;
+	while ((ended = waitpid(child, status_ret, WNOHANG)) == 0) {
+		if (thump_now_ns() - start_ns >= limit_ns)
+			return false;
+		(void)nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
 static int spawn(char *const *argv, const posix_spawn_file_actions_t *actions)
 {
 	pid_t child;
@@ -56,9 +80,11 @@ static int spawn(char *const *argv, const posix_spawn_file_actions_t *actions)
 	rc = posix_spawn(&child, argv[0], actions, NULL, argv, environ);
 	if (rc != 0)
 		return rc;
-	while (waitpid(child, &status, 0) < 0)
-		if (errno != EINTR)
-			return 0; /* somebody else's SIGCHLD handling reaped it */
+	if (!await_child(child, VERB_LIMIT_NS, &status)) {
+		(void)kill(child, SIGKILL);
+		(void)await_child(child, THUMP_NS_PER_S, &status);
+		return -1;
+	}
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 

@@ -40,8 +40,9 @@ struct thump_coord_order {
 
 /*
  * Starts `thump checkpoint` for this process: 0, an errno, or -1 when it ended with a failure of
- * its own (which it has printed). It starts a worker and exits, so that the worker is no child of
- * ours. Descriptors of the program are not inherited. Allocates nothing.
+ * its own (which it has printed) or not at all (then it is killed). It starts a worker and exits,
+ * so that the worker is no child of ours. Descriptors of the program are not inherited. Allocates
+ * nothing.
  */
 int thump_coord_start(const struct thump_coord_page *page, const struct thump_coord_order *order,
 		      const posix_spawn_file_actions_t *actions);
