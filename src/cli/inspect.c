@@ -229,8 +229,51 @@ static void print_vouched(const struct thump_model *model)
 	       model->nr_vouched);
 }
 
-static void print_hot(const struct thump_hot *hot, bool is_beside)
+/* Of [start, end) what is in none of these ranges. */
+static uint64_t bytes_outside(const struct thump_range *ranges, uint32_t count, uint64_t start,
+			      uint64_t end)
 {
+	struct thump_range part = { .end = start };
+	uint64_t sum = end - start;
+
+	while (thump_find_part(ranges, count, part.end, end, &part))
+		sum -= part.end - part.start;
+	return sum;
+}
+
+static uint64_t cold_bytes_of(const struct thump_hot *hot, uint64_t start, uint64_t end)
+{
+	struct thump_range part;
+	uint64_t sum = 0, at = start;
+
+	for (; thump_find_part(hot->read, hot->nr_read, at, end, &part); at = part.end)
+		sum += bytes_outside(hot->written, hot->nr_written, at, part.start);
+	return sum + bytes_outside(hot->written, hot->nr_written, at, end);
+}
+
+/* What is mapped from the image, but not touched at first. */
+static uint64_t cold_bytes(const struct thump_model *model)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		const struct thump_vma *vma = &model->vmas[i];
+
+		for (uint32_t k = 0; k < vma->nr_extents; k++) {
+			struct thump_range part = { .end = vma->extents[k].start };
+
+			while (thump_model_find_vouched(model, part.end, vma->extents[k].end,
+							&part))
+				sum += cold_bytes_of(&model->hot, part.start, part.end);
+		}
+	}
+	return sum;
+}
+
+static void print_hot(const struct thump_model *model, bool is_beside)
+{
+	const struct thump_hot *hot = &model->hot;
+
 	if (!hot->nr_written && !hot->nr_read)
 		return;
 	printf("%9s    ", "");
@@ -239,7 +282,10 @@ static void print_hot(const struct thump_hot *hot, bool is_beside)
 	       is_beside ? "says FILE.hot" : "trained");
 	printf("%9s    ", "");
 	put_size(thump_ranges_bytes(hot->read, hot->nr_read));
-	printf("  %8" PRIu32 "  ranges of it that are read first\n", hot->nr_read);
+	printf("  %8" PRIu32 "  ranges of it that are touched first\n", hot->nr_read);
+	printf("%9s    ", "");
+	put_size(cold_bytes(model));
+	printf("  %8s  of it that is cold\n", "");
 }
 
 static void print_memory(const struct inspect *inspect)
@@ -257,7 +303,7 @@ static void print_memory(const struct inspect *inspect)
 		printf("  %8" PRIu64 "  %s\n", sums[kind].nr_vmas, thump_vma_kind_name(kind));
 	}
 	print_vouched(inspect->model);
-	print_hot(&inspect->model->hot, inspect->hot_is_beside);
+	print_hot(inspect->model, inspect->hot_is_beside);
 	if (backings_bytes(inspect->model)) {
 		printf("%9s    ", "");
 		put_size(backings_bytes(inspect->model));
@@ -506,12 +552,13 @@ static json_t *json_memory(const struct thump_model *model)
 						      integer(sums[kind].mapped_bytes),
 						      "stored_bytes",
 						      integer(sums[kind].stored_bytes)));
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "kinds", kinds, "backings_bytes",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "kinds", kinds, "backings_bytes",
 			 integer(backings_bytes(model)), "vouched_bytes",
 			 integer(vouched_bytes(model)), "hot_written_bytes",
 			 integer(thump_ranges_bytes(model->hot.written, model->hot.nr_written)),
 			 "hot_read_bytes",
-			 integer(thump_ranges_bytes(model->hot.read, model->hot.nr_read)));
+			 integer(thump_ranges_bytes(model->hot.read, model->hot.nr_read)),
+			 "cold_bytes", integer(cold_bytes(model)));
 }
 
 static json_t *json_threads(const struct thump_model *model)

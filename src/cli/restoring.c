@@ -57,6 +57,8 @@ static void forget_plan(struct thump_restoring *restoring)
 	thump_image_destroy(restoring->image);
 	thump_arena_deinit(&restoring->arena);
 	thump_arena_init(&restoring->arena);
+	thump_prefetch_end(restoring->prefetch);
+	restoring->prefetch = NULL;
 	restoring->plan = NULL;
 	restoring->image = NULL;
 	put_back_nofile(restoring);
@@ -87,7 +89,7 @@ static bool wants_session(const struct thump_process *process, bool detach)
 }
 
 /* What is secret in keys is there for no longer than it takes. */
-static int open_image(struct thump_restoring *restoring, bool verify, bool no_hot,
+static int open_image(struct thump_restoring *restoring, bool verify, bool train,
 		      struct thump_err *err)
 {
 	static const struct thump_key_words none;
@@ -107,8 +109,10 @@ static int open_image(struct thump_restoring *restoring, bool verify, bool no_ho
 	options.store = restoring->key_words ? restoring->key_words->store : NULL;
 	failed = thump_open(restoring->path, &options, &restoring->image, NULL, err);
 	thump_keys_destroy(keys);
-	if (!failed && !no_hot)
+	if (!failed && !train) {
 		(void)thump_image_load_hot(restoring->image);
+		restoring->prefetch = thump_prefetch_start(restoring->image);
+	}
 	return failed;
 }
 
@@ -124,7 +128,7 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 	/* `run` comes here to see whether there is an image. */
 	if (access(restoring->path, R_OK) == 0)
 		opts.head_start = thump_head_start_begin(options);
-	if (open_image(restoring, options->verify, options->no_hot, err) < 0 ||
+	if (open_image(restoring, options->verify, options->train, err) < 0 ||
 	    thump_parameters(
 		    &restoring->arena, &thump_image_model(restoring->image)->process.runtime,
 		    &restoring->words, options, &opts.parameters, &opts.nr_parameters, err) < 0) {
@@ -132,6 +136,7 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 		return -1;
 	}
 	restoring->open_ns = thump_now_ns() - start_ns;
+	opts.prefetch = restoring->prefetch;
 	opts.new_session =
 		wants_session(&thump_image_model(restoring->image)->process, options->detach);
 	if (thump_plan_create(restoring->image, &opts, &restoring->problems, &restoring->plan,

@@ -178,7 +178,7 @@ static int supervise(const struct train *train, int told_fd, struct thump_restor
 		     struct thump_supervise *sup, struct thump_err *err)
 {
 	/* What an earlier training has found would be touched anyway. */
-	struct thump_rebuild_options options = { .assume_namespaces = true, .no_hot = true };
+	struct thump_rebuild_options options = { .assume_namespaces = true, .train = true };
 	struct thump_outcome outcome;
 	struct started started;
 
@@ -364,7 +364,32 @@ static int intersect(struct thump_arena *arena, struct thump_range **list, uint3
 	return 0;
 }
 
-/* Chance has no part in what every run has touched. */
+/* What is in one of the lists, or in both. */
+static int unite(struct thump_arena *arena, struct thump_range **list, uint32_t *count,
+		 const struct thump_range *other, uint32_t nr_other, struct thump_err *err)
+{
+	struct thump_range *all = thump_arena_alloc(arena, *count + nr_other + 1, sizeof(*all));
+	uint32_t nr_all = 0, i = 0, k = 0;
+
+	if (!all)
+		return thump_fail(err, "out of memory");
+	while (i < *count || k < nr_other) {
+		const bool first =
+			k == nr_other || (i < *count && (*list)[i].start <= other[k].start);
+		const struct thump_range *next = first ? &(*list)[i++] : &other[k++];
+
+		if (nr_all == 0 || next->start > all[nr_all - 1].end)
+			all[nr_all++] = *next;
+		else if (next->end > all[nr_all - 1].end)
+			all[nr_all - 1].end = next->end;
+	}
+	*list = all;
+	*count = nr_all;
+	return 0;
+}
+
+/* Chance has no part in what every run has written to: that is made before the program runs. What
+ * is only read ahead from a disk costs little, and missing it much: what any run has touched. */
 static int add_run(struct train *train, unsigned run, const struct thump_hot *seen,
 		   struct thump_err *err)
 {
@@ -375,16 +400,17 @@ static int add_run(struct train *train, unsigned run, const struct thump_hot *se
 			"thump train: run %u: %" PRIu64 " kB written, %" PRIu64 " kB read\n",
 			run + 1, thump_ranges_bytes(seen->written, seen->nr_written) >> 10,
 			thump_ranges_bytes(seen->read, seen->nr_read) >> 10);
+	if (unite(&train->arena, &hot->read, &hot->nr_read, seen->read, seen->nr_read, err) < 0 ||
+	    unite(&train->arena, &hot->read, &hot->nr_read, seen->written, seen->nr_written, err) <
+		    0)
+		return -1;
 	if (run == 0) {
-		*hot = *seen;
+		hot->written = seen->written;
+		hot->nr_written = seen->nr_written;
 		return 0;
 	}
 	return intersect(&train->arena, &hot->written, &hot->nr_written, seen->written,
-			 seen->nr_written, err) < 0 ||
-			       intersect(&train->arena, &hot->read, &hot->nr_read, seen->read,
-					 seen->nr_read, err) < 0
-		       ? -1
-		       : 0;
+			 seen->nr_written, err);
 }
 
 static int write_image(const struct train *train, const struct thump_image *image,

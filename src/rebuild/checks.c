@@ -481,8 +481,9 @@ static enum thump_memory_mode choose_memory(const struct thump_plan *plan,
 	return THUMP_MEMORY_EAGER;
 }
 
-/* What is read is checked as it is read. What the kernel maps is checked here, once. */
-static int verify_mapped(const struct thump_plan *plan, struct thump_err *err)
+/* What the kernel maps is checked here, with all else, once. Without a note or record, what is read
+ * is checked as it is read. */
+static int verify_mapped(struct thump_plan *plan, struct thump_err *err)
 {
 	int fd = thump_image_fd(plan->image);
 	struct thump_file_state state;
@@ -493,8 +494,9 @@ static int verify_mapped(const struct thump_plan *plan, struct thump_err *err)
 	if (fstat(fd, &st) < 0)
 		return thump_fail_errno(err, "stat the image");
 	state = thump_file_state_of(&st);
-	if (!plan->options.verify &&
-	    (thump_is_verified(fd, &state) || thump_image_is_recorded(plan->image)))
+	plan->content_known = !plan->options.verify && (thump_is_verified(fd, &state) ||
+							thump_image_is_recorded(plan->image));
+	if (plan->content_known)
 		return 0;
 	result = thump_image_verify(plan->image, plan->options.progress, plan->options.progress_ctx,
 				    err);

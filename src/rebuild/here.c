@@ -110,6 +110,10 @@ static int verifier_start(struct verifier *verifier, const struct thump_plan *pl
 {
 	verifier->image = plan->image;
 	verifier->options = &plan->options;
+	/* In chunks of 1 MiB it would be read from a disk, where the new process needs some pages
+	 * of each. */
+	if (plan->content_known)
+		return 0;
 	if (thump_jobs_ranges(jobs, &verifier->ranges, &verifier->nr_ranges, err) < 0)
 		return -1;
 	/* Without a thread it only takes longer: older kernels refuse one to who has made a time
@@ -474,6 +478,7 @@ static int attempt_run(struct attempt *attempt, enum thump_pid_way tid_way, stru
 		return -1;
 	if (thump_newborn_wait_exec(attempt->newborn, 0, err) < 0)
 		return child_failed(attempt, err);
+	thump_prefetch_wait(plan->options.prefetch);
 	if (run_blob(attempt, err) < 0 ||
 	    verifier_wait(&attempt->verifier, attempt->newborn, err) < 0)
 		return -1;

@@ -10,16 +10,26 @@
  * call looks at each. They are read ahead from a disk, if the image is not in memory.
  */
 #include <fcntl.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "rebuild/jobs.h"
 
 /* So many places of the image are asked whether they are in memory. */
 #define NR_PROBES 8u
 
+#define PREFETCH_GAP_BYTES ((uint64_t)64 << 10)
+#define PREFETCH_MOST_S	   5
+
 static bool is_heeded(const struct thump_plan *plan)
 {
-	if (plan->options.no_hot)
+	if (plan->options.train)
 		return false;
 	return plan->memory == THUMP_MEMORY_LAZY || plan->memory == THUMP_MEMORY_LAZY_UNSAFE;
 }
@@ -81,16 +91,113 @@ uint64_t thump_hot_touches(const struct thump_plan *plan, struct thump_jobs *job
 	return count;
 }
 
+/* ---- to be trained ------------------------------------------------------------------------- */
+
+/*
+ * A fault maps 16 pages around what was touched, as far as they are in memory, and a fault that
+ * reads from a disk brings megabytes of neighbours there (do_sync_mmap_readahead() in
+ * mm/filemap.c). So that only what is touched is seen, nothing of the image is in memory but what
+ * others have mapped, and MADV_RANDOM (memory.c) has faults read single pages.
+ */
+void thump_hot_forget(const struct thump_plan *plan)
+{
+	const int fd = thump_image_fd(plan->image);
+
+	if (!plan->options.train)
+		return;
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+}
+
 /* ---- from a disk --------------------------------------------------------------------------- */
 
-static void read_ahead_extent(int fd, const struct thump_extent *extent,
-			      const struct thump_range *ranges, uint32_t count)
+struct wanted {
+	struct thump_file_range *list;
+	size_t count, room;
+};
+
+static bool want(struct wanted *wanted, const struct thump_extent *extent, uint64_t start,
+		 uint64_t end)
+{
+	struct thump_file_range *bigger;
+
+	if (wanted->count == wanted->room) {
+		wanted->room = wanted->room ? 2 * wanted->room : 1024;
+		bigger = reallocarray(wanted->list, wanted->room, sizeof(*bigger));
+		if (!bigger)
+			return false;
+		wanted->list = bigger;
+	}
+	wanted->list[wanted->count++] = (struct thump_file_range){
+		.offset = extent->file_offset + (start - extent->start),
+		.size_bytes = end - start,
+	};
+	return true;
+}
+
+static bool want_parts(struct wanted *wanted, const struct thump_extent *extent,
+		       const struct thump_range *ranges, uint32_t count)
 {
 	struct thump_range part = { .end = extent->start };
 
 	while (thump_find_part(ranges, count, part.end, extent->end, &part))
-		(void)posix_fadvise(fd, (off_t)(extent->file_offset + (part.start - extent->start)),
-				    (off_t)(part.end - part.start), POSIX_FADV_WILLNEED);
+		if (!want(wanted, extent, part.start, part.end))
+			return false;
+	return true;
+}
+
+/* What nobody vouches for is read in any case. */
+static bool want_unvouched(struct wanted *wanted, const struct thump_model *model,
+			   const struct thump_extent *extent)
+{
+	uint64_t at = extent->start;
+	struct thump_range part;
+
+	for (; thump_model_find_vouched(model, at, extent->end, &part); at = part.end)
+		if (part.start > at && !want(wanted, extent, at, part.start))
+			return false;
+	return at == extent->end || want(wanted, extent, at, extent->end);
+}
+
+static bool find_wanted(struct wanted *wanted, const struct thump_model *model)
+{
+	const struct thump_hot *hot = &model->hot;
+
+	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		for (uint32_t e = 0; e < model->vmas[i].nr_extents; e++) {
+			const struct thump_extent *extent = &model->vmas[i].extents[e];
+
+			if (!want_unvouched(wanted, model, extent) ||
+			    !want_parts(wanted, extent, hot->written, hot->nr_written) ||
+			    !want_parts(wanted, extent, hot->read, hot->nr_read))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* In the order of the file, with what lies between where that is little: fewer and bigger requests.
+ */
+static void read_wanted(int fd, const struct wanted *wanted)
+{
+	struct thump_file_range open = { 0 };
+
+	for (size_t i = 0; i <= wanted->count; i++) {
+		const struct thump_file_range *next = &wanted->list[i];
+		const uint64_t open_end = open.offset + open.size_bytes;
+
+		if (i < wanted->count && open.size_bytes &&
+		    next->offset <= open_end + PREFETCH_GAP_BYTES) {
+			if (next->offset + next->size_bytes > open_end)
+				open.size_bytes = next->offset + next->size_bytes - open.offset;
+			continue;
+		}
+		if (open.size_bytes)
+			(void)posix_fadvise(fd, (off_t)open.offset, (off_t)open.size_bytes,
+					    POSIX_FADV_WILLNEED);
+		if (i < wanted->count)
+			open = *next;
+	}
 }
 
 /* Asks for what it lies on, without waiting for it (preadv2(2), RWF_NOWAIT). */
@@ -102,32 +209,94 @@ static bool is_in_memory(int fd, uint64_t offset)
 	return preadv2(fd, &iov, 1, (off_t)offset, RWF_NOWAIT) >= 0 || errno != EAGAIN;
 }
 
-static bool is_cold(const struct thump_plan *plan)
+static bool is_cold(int fd, const struct wanted *wanted)
 {
-	const uint64_t content = thump_image_parts(plan->image).backings;
-	const int fd = thump_image_fd(plan->image);
-
-	for (uint64_t i = 0; i < NR_PROBES; i++) {
-		if (!is_in_memory(fd, content / NR_PROBES * i))
+	for (size_t i = 0; i < NR_PROBES; i++) {
+		if (!is_in_memory(fd, wanted->list[wanted->count * i / NR_PROBES].offset))
 			return true;
 	}
 	return false;
 }
 
-void thump_hot_read_ahead(const struct thump_plan *plan)
+/* Requests are answered in the order in which they are made, more or less. */
+static void wait_for_wanted(int fd, const struct wanted *wanted)
 {
-	const struct thump_model *model = plan->model;
-	const struct thump_hot *hot = &model->hot;
-	const int fd = thump_image_fd(plan->image);
+	char byte;
 
-	if (!is_heeded(plan) || (!hot->nr_read && !hot->nr_written) || !is_cold(plan))
-		return;
-	for (uint32_t i = 0; i < model->nr_vmas; i++) {
-		for (uint32_t e = 0; e < model->vmas[i].nr_extents; e++) {
-			const struct thump_extent *extent = &model->vmas[i].extents[e];
+	for (size_t i = 0; i < wanted->count; i++)
+		(void)!pread(fd, &byte, sizeof(byte),
+			     (off_t)(wanted->list[i].offset + wanted->list[i].size_bytes - 1));
+}
 
-			read_ahead_extent(fd, extent, hot->written, hot->nr_written);
-			read_ahead_extent(fd, extent, hot->read, hot->nr_read);
-		}
+_Noreturn static void prefetch_main(int fd, const struct wanted *wanted, uint32_t *done)
+{
+	/* Nobody is to wait for the end of other descriptors. */
+	if (dup2(fd, 0) == 0)
+		(void)close_range(1, ~0U, 0);
+	read_wanted(0, wanted);
+	wait_for_wanted(0, wanted);
+	__atomic_store_n(done, 1, __ATOMIC_RELEASE);
+	(void)syscall(SYS_futex, done, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+	_exit(0);
+}
+
+/* In a process of its own: a request takes no time until it is made, but memory is found for it
+ * first. Nobody has to reap it, as it is orphaned at birth. */
+static uint32_t *prefetch_beside(int fd, const struct wanted *wanted)
+{
+	uint32_t *done = mmap(NULL, THUMP_PAGE_SIZE, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t child;
+
+	if (done == MAP_FAILED)
+		return NULL;
+	child = fork();
+	if (child == 0) {
+		if (fork() == 0)
+			prefetch_main(fd, wanted, done);
+		_exit(0);
 	}
+	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	return done;
+}
+
+uint32_t *thump_prefetch_start(const struct thump_image *image)
+{
+	const struct thump_model *model = thump_image_model(image);
+	const int fd = thump_image_fd(image);
+	struct wanted wanted = { 0 };
+	uint32_t *done = NULL;
+
+	if (thump_image_has_hot(image) && !thump_image_is_unpacked(image) &&
+	    find_wanted(&wanted, model) && wanted.count && is_cold(fd, &wanted)) {
+		qsort(wanted.list, wanted.count, sizeof(*wanted.list), thump_compare_file_ranges);
+		/* Nothing but what is asked for; it is of no meaning to mappings. */
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+		done = prefetch_beside(fd, &wanted);
+	}
+	free(wanted.list);
+	return done;
+}
+
+/*
+ * A fault that does not find its page in memory reads megabytes around it: it is cheaper to wait
+ * for what has been asked for. One that ended without a word is not waited for much longer than a
+ * disk takes.
+ */
+void thump_prefetch_wait(const uint32_t *done)
+{
+	const struct timespec most = { .tv_sec = PREFETCH_MOST_S };
+
+	if (!done)
+		return;
+	/* EINTR and EAGAIN need no care: it is only a matter of time. */
+	if (!__atomic_load_n(done, __ATOMIC_ACQUIRE))
+		(void)syscall(SYS_futex, done, FUTEX_WAIT, 0, &most, NULL, 0);
+}
+
+void thump_prefetch_end(uint32_t *done)
+{
+	if (done)
+		(void)munmap(done, THUMP_PAGE_SIZE);
 }

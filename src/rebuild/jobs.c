@@ -232,7 +232,7 @@ int thump_jobs_write(const struct thump_jobs *jobs, struct thump_region *region,
 
 /* ---- ranges of the file --------------------------------------------------------------------- */
 
-static int compare_ranges(const void *a, const void *b)
+int thump_compare_file_ranges(const void *a, const void *b)
 {
 	const struct thump_file_range *x = a, *y = b;
 
@@ -250,7 +250,7 @@ int thump_jobs_ranges(const struct thump_jobs *jobs, struct thump_file_range **r
 	for (size_t i = 0; i < jobs->count; i++)
 		ranges[i] = (struct thump_file_range){ jobs->segments[i].file_offset,
 						       jobs->segments[i].size_bytes };
-	qsort(ranges, jobs->count, sizeof(*ranges), compare_ranges);
+	qsort(ranges, jobs->count, sizeof(*ranges), thump_compare_file_ranges);
 	for (size_t i = 0; i < jobs->count; i++) {
 		struct thump_file_range *last = &ranges[count ? count - 1 : 0];
 		uint64_t end = ranges[i].offset + ranges[i].size_bytes;

@@ -53,6 +53,9 @@ static inline uint64_t thump_jobs_touches(uint64_t size_bytes)
 THUMP_MUST_CHECK int thump_jobs_write(const struct thump_jobs *jobs, struct thump_region *region,
 				      struct thump_err *err);
 
+/* For qsort(3), by offset. */
+int thump_compare_file_ranges(const void *a, const void *b);
+
 /* Everything that is read, in ascending order without overlaps; heap, freed by the caller. */
 THUMP_MUST_CHECK int thump_jobs_ranges(const struct thump_jobs *jobs,
 				       struct thump_file_range **ranges_ret, size_t *count_ret,
@@ -62,8 +65,8 @@ THUMP_MUST_CHECK int thump_jobs_ranges(const struct thump_jobs *jobs,
  * than the image has for the program's memory. Returns how many they are at most; jobs NULL: does
  * nothing else. */
 uint64_t thump_hot_touches(const struct thump_plan *plan, struct thump_jobs *jobs);
-/* What of it is not in memory is read from a disk meanwhile. */
-void thump_hot_read_ahead(const struct thump_plan *plan);
+/* When it is being trained: the image leaves memory. */
+void thump_hot_forget(const struct thump_plan *plan);
 
 THUMP_MUST_CHECK int thump_memory_steps(const struct thump_plan *plan, struct thump_region *region,
 					struct thump_arena *arena, struct thump_jobs *jobs,

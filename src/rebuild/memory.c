@@ -485,6 +485,25 @@ static void step_lazy(const struct thump_memory *memory, struct thump_region *re
 	}
 }
 
+/* See thump_hot_forget(). The program will not live long with it. */
+static void step_train(const struct thump_memory *memory, struct thump_region *region,
+		       const struct thump_vma *vma)
+{
+	struct piece piece;
+
+	for (uint32_t e = 0; e < vma->nr_extents; e++) {
+		const struct thump_extent *extent = &vma->extents[e];
+
+		for (uint64_t at = extent->start; at < extent->end; at = piece.end) {
+			piece = piece_at(memory, vma, extent, at);
+			if (piece.lazy)
+				thump_step_try(THUMP_STEP(region, THUMP_WHAT_ADVISE, SYS_madvise,
+							  piece.start, piece.end - piece.start,
+							  MADV_RANDOM));
+		}
+	}
+}
+
 /* ---- advice and names --------------------------------------------------------------------- */
 
 struct advice {
@@ -608,6 +627,8 @@ int thump_memory_steps(const struct thump_plan *plan, struct thump_region *regio
 	step_mappings(memory, region);
 	step_lazy(memory, region);
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		if (plan->options.train)
+			step_train(memory, region, &model->vmas[i]);
 		if (!thump_vma_is_kernels(&model->vmas[i])) {
 			step_advice(region, &model->vmas[i]);
 			step_name(region, &model->vmas[i]);

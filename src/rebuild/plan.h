@@ -59,6 +59,7 @@ struct thump_plan {
 	struct thump_head_start *head_start; /* the way is a namespace, and it is being made */
 	struct thump_region region;	     /* of thump_region_prepare(), until it is taken */
 	enum thump_memory_mode memory;	     /* what will be done, not what was asked for */
+	bool content_known;		     /* all of the image's was verified before */
 	enum thump_ids_mode ids;
 	int exe_fd;
 	bool set_oom_score;				   /* ours differs from the image's */

@@ -38,13 +38,16 @@ struct thump_rebuild_options {
 	/* Check lazily mapped content before the first instruction even when this user's restores
 	 * have found it good before. */
 	bool verify;
-	bool no_hot;	       /* as if nobody had ever trained the image */
+	/* To see what the program touches: as if nobody had ever trained the image, and each page
+	 * of it comes into memory, and into the process, only when it is touched. Slow. */
+	bool train;
 	int cpu_level;	       /* check as if the machine had no more than that; 0: what it has */
 	uint32_t spin_limit;   /* default 2000 */
 	uint32_t allowed_ways; /* bit (1 << way); 0 = all that fit */
 	/* Do not try out whether namespaces can be made before a start that makes them anyway; when
 	 * it cannot, the start looks for another way. Not for a dry run. */
 	bool assume_namespaces;
+	const uint32_t *prefetch; /* of thump_prefetch_start(), or NULL; outlives the plan */
 	/* Or NULL: the plan's as soon as thump_plan_create() is called. */
 	struct thump_head_start *head_start;
 	const struct thump_port_map *ports;
@@ -93,6 +96,13 @@ struct thump_rebuild_report {
 struct thump_head_start *thump_head_start_begin(const struct thump_rebuild_options *options);
 /* For one that no plan took over. Nothing is left of it; NULL is fine. */
 void thump_head_start_destroy(struct thump_head_start *start);
+
+/* Has what a trained image says is hot, and what is read in any case, come from a disk while all
+ * else goes on. NULL where it is in memory. */
+uint32_t *thump_prefetch_start(const struct thump_image *image);
+/* For NULL, too. The wait is over at once when it was over before. */
+void thump_prefetch_wait(const uint32_t *done);
+void thump_prefetch_end(uint32_t *done);
 
 /* Everything that can be known before a process exists; opens files; lists all misfits. */
 struct thump_plan;

@@ -57,7 +57,8 @@ struct thump_region_needs thump_region_needs(const struct thump_plan *plan)
 	const struct thump_model *model = plan->model;
 	struct thump_region_needs needs = { .nr_fds = thump_nr_slots(model) };
 	needs.nr_steps = STEPS_OF_PROCESS + (size_t)STEPS_PER_VMA * model->nr_vmas +
-			 count_extents(model) + (size_t)STEPS_PER_THREAD * model->nr_tasks +
+			 (plan->options.train ? 2 : 1) * count_extents(model) +
+			 (size_t)STEPS_PER_THREAD * model->nr_tasks +
 			 (size_t)STEPS_PER_TIMER * model->nr_timers + 2 * (size_t)model->nr_fds +
 			 plan->rb.nr_late_locks + 2 * plan->rb.nr_late_owners +
 			 3 * plan->rb.nr_late_opens + model->process.nr_pending;
@@ -111,7 +112,7 @@ int thump_write_steps(struct thump_plan *plan, enum thump_pid_way tid_way,
 	blob->first_setup_step = region->nr_steps;
 	if (thump_memory_steps(plan, region, &plan->arena, jobs, &memory, err) < 0)
 		return -1;
-	thump_hot_read_ahead(plan);
+	thump_hot_forget(plan);
 	(void)thump_hot_touches(plan, jobs);
 	thump_bridge_steps(plan, region);
 	thump_process_setup(plan, region);

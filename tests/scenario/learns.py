@@ -155,4 +155,4 @@ def test(world, options):
 
 
 if __name__ == "__main__":
-    scenario.run("learns", test, 100, workload={"type": pathlib.Path, "required": True})
+    scenario.run("learns", test, 240, workload={"type": pathlib.Path, "required": True})
