@@ -28,6 +28,9 @@ static int look_ahead(struct pack_coming *coming, struct thump_err *err)
 
 	if (stream->seekable) {
 		got = pread(stream->fd, stream->ahead, sizeof(stream->ahead), 0);
+		/* What is no regular file is refused later, which says what it is. */
+		if (got < 0 && S_ISREG(coming->origin.st_mode))
+			return thump_fail_errno(err, "image %s: read", coming->name);
 		coming->nr_ahead = got < 0 ? 0 : (size_t)got;
 		return 0;
 	}
