@@ -241,6 +241,10 @@ static int prepare(struct packing *packing, struct thump_err *err)
 		return -1;
 	if (packing->store && note_store(packing, err) < 0)
 		return -1;
+	if (packing->keys.failed) {
+		errno = ENOMEM;
+		return thump_fail_errno(err, "memory for keys");
+	}
 	packing->data_offset = PACK_HEAD_SIZE + packing->keys.size_bytes +
 			       (uint64_t)packing->nr_chunks * PACK_ENTRY_SIZE + PACK_HASH_SIZE +
 			       pack_signatures_size(packing->options->keys);

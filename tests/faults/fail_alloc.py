@@ -43,6 +43,25 @@ def verbs(program, image, other):
             ("doctor", "--json"))
 
 
+def opening_of(world, words):
+    return ("--decrypt-with", world.path("secret")) if "--encrypt-to" in words else ()
+
+
+def packed_verbs(world, image, other):
+    packed, stored, store = world.path("packed"), world.path("stored"), world.path("store")
+    world.thump("pack", image, "-o", packed)
+    world.thump("pack", image, "-o", stored, "--store", store)
+    world.thump("keygen", "--sign", "-o", world.path("key"))
+    public = world.thump("keygen", "-o", world.path("secret"))[1].split()[-1]
+    return (("pack", image, "-o", other), ("pack", image, "-o", other, "--compress", "lz4", "--json"),
+            ("pack", image, "-o", other, "--encrypt-to", public, "--compress", "none"),
+            ("pack", image, "-o", other, "--store", store), ("unpack", packed, "-o", other),
+            ("unpack", stored, "-o", other), ("verify", stored), ("inspect", packed),
+            ("restore", packed, "--dry-run"), ("sign", packed, "-o", other, "--key", world.path("key")),
+            ("sign", stored, "-o", other, "--key", world.path("key")),
+            ("gc", "--store", store, "--keep", stored), ("gc", "--store", store, "--json"))
+
+
 def test(world, options):
     program = world.start([world.reachable(options.workload)], "original")
     wait_ready(program)
@@ -50,16 +69,19 @@ def test(world, options):
     image, other = world.path("image"), world.path("other")
     world.checkpoint(program.pid, image, "--leave-running")
     chance, total = random.Random(options.seed), 0
-    for words in verbs(program, image, other):
+    for words in (*verbs(program, image, other), *packed_verbs(world, image, other)):
+        opening = opening_of(world, words)
         number = 1 + chance.randrange(options.every)
         while run(world, number, words):
             world.forget_ended()
             number += options.every
             total += 1
             if other.exists():
-                world.thump("verify", other)
+                world.thump("verify", other, *opening)
                 other.unlink()
         other.unlink(missing_ok=True)
+    for kept in "packed", "stored":
+        world.thump("verify", world.path(kept))
     left = [name for name in os.listdir(world.directory) if "other" in name]
     if left:
         raise Failure(f"left: {left}")
