@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/libjvm.h"
 #include "cli/parameters.h"
 #include "cli/report.h"
 
@@ -84,6 +85,11 @@ static int parse_pairs(struct java_parse *parse, const char *option, const char 
 	return 0;
 }
 
+static bool is_of_crac(const char *arg)
+{
+	return after(arg, "-XX:CRaC") || after(arg, "-XX:+CRaC") || after(arg, "-XX:-CRaC");
+}
+
 /* 1: an option of CRaC or OpenJ9, dealt with; 0: somebody else's; -1: refused. */
 static int parse_option(struct java_parse *parse, const char *arg)
 {
@@ -108,7 +114,7 @@ static int parse_option(struct java_parse *parse, const char *arg)
 		parse->command->restore_only = true;
 		return parse_pairs(parse, "-Xrestore", value) < 0 ? -1 : 1;
 	}
-	if (after(arg, "-XX:CRaC") || after(arg, "-XX:+CRaC") || after(arg, "-XX:-CRaC"))
+	if (is_of_crac(arg))
 		return thump_refuse(parse->err,
 				    "%s: thump has no such option; take it out of the command "
 				    "(known: CRaCCheckpointTo, CRaCRestoreFrom, "
@@ -171,21 +177,24 @@ static int check_commas(const struct thump_java_command *command,
 	return 0;
 }
 
+/* Behind these is the program, and its arguments. */
+static bool ends_options(const char *arg)
+{
+	return arg[0] != '-' || strcmp(arg, "-jar") == 0 || strcmp(arg, "-m") == 0 ||
+	       strcmp(arg, "--module") == 0;
+}
+
 /* Copies the options of the launcher, without what parse_option took; returns where they end. */
 static int copy_options(struct java_parse *parse, char *const *argv, size_t *in, size_t *out)
 {
 	struct thump_java_command *command = parse->command;
 
-	while (argv[*in] && argv[*in][0] == '-') {
+	while (argv[*in] && !ends_options(argv[*in])) {
 		const char *arg = argv[*in];
-		bool last = strcmp(arg, "-jar") == 0 || strcmp(arg, "-m") == 0 ||
-			    strcmp(arg, "--module") == 0;
-		int ours = last ? 0 : parse_option(parse, arg);
+		int ours = parse_option(parse, arg);
 
 		if (ours < 0)
 			return -1;
-		if (last)
-			break;
 		command->has_agent |= names_our_agent(arg);
 		if (ours == 0)
 			command->argv[(*out)++] = argv[*in];
@@ -196,6 +205,35 @@ static int copy_options(struct java_parse *parse, char *const *argv, size_t *in,
 	return 0;
 }
 
+static bool is_java(char *const *argv)
+{
+	return argv[0] && strcmp(base_name(argv[0]), "java") == 0;
+}
+
+static bool has_option_of_crac(char *const *argv)
+{
+	for (size_t i = 1; argv[i] && !ends_options(argv[i]); i++) {
+		if (is_of_crac(argv[i]))
+			return true;
+		i += takes_a_word(argv[i]) && argv[i + 1];
+	}
+	return false;
+}
+
+bool thump_java_does_crac(struct thump_arena *arena, char *const *argv)
+{
+	struct thump_libjvm libjvm;
+	bool does;
+
+	/* The file is big, and read for nobody else. */
+	if (!is_java(argv) || !has_option_of_crac(argv))
+		return false;
+	thump_libjvm_open(arena, argv[0], &libjvm);
+	does = thump_libjvm_knows(&libjvm, "CRaCCheckpointTo");
+	thump_libjvm_close(&libjvm);
+	return does;
+}
+
 int thump_java_command(struct thump_arena *arena, char *const *argv,
 		       const struct thump_java_options *options,
 		       struct thump_java_command *command_ret, struct thump_err *err)
@@ -204,7 +242,7 @@ int thump_java_command(struct thump_arena *arena, char *const *argv,
 	struct java_parse parse = { .arena = arena, .command = &command, .err = err };
 	size_t in = 1, out = 2; /* [1] is kept free for the agent */
 
-	command.is_java = argv[0] && strcmp(base_name(argv[0]), "java") == 0;
+	command.is_java = is_java(argv);
 	if (!command.is_java) {
 		*command_ret = command;
 		return 0;

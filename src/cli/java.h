@@ -41,6 +41,12 @@ THUMP_MUST_CHECK int thump_java_command(struct thump_arena *arena, char *const *
 					struct thump_err *err);
 
 /*
+ * Whether this is a java of a JDK that has CRaC itself, and is to use it: its libjvm.so has the
+ * flags of CRaC, and the command gives some. Such a command is to be started as it is.
+ */
+bool thump_java_does_crac(struct thump_arena *arena, char *const *argv);
+
+/*
  * Puts the flags that keep a JVM within a level behind argv[0]; see java_level.c. The new list is
  * in `arena`. REFUSED when the libjvm.so of the launcher is not found: which flags it knows is in
  * there.

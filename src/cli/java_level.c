@@ -7,18 +7,10 @@
  *
  * Between the AVX-512 of x86-64-v4 and newer ones HotSpot has no switch, so v4 is v3 here.
  */
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/fd.h"
-#include "cli/command.h"
 #include "cli/java.h"
+#include "cli/libjvm.h"
 #include "cli/parameters.h"
 
 static const struct {
@@ -47,62 +39,15 @@ static const struct {
 
 #define UNLOCK "-XX:+UnlockDiagnosticVMOptions"
 
-/* The launcher, without links. */
-static const char *find_java(struct thump_arena *arena, const char *java)
-{
-	const char *path = thump_find_command(arena, java);
-	char real[PATH_MAX];
-
-	return path && realpath(path, real) ? thump_arena_strdup(arena, real) : NULL;
-}
-
-struct libjvm {
-	char *content;
-	size_t size_bytes;
-};
-
-static int open_libjvm(struct thump_arena *arena, const char *java, struct libjvm *libjvm_ret,
-		       struct thump_err *err)
-{
-	const char *launcher = find_java(arena, java);
-	const char *slash = launcher ? strrchr(launcher, '/') : NULL;
-	const char *path = slash ? thump_arena_printf(arena, "%.*s/../lib/server/libjvm.so",
-						      (int)(slash - launcher), launcher)
-				 : NULL;
-	auto_close int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	struct stat st;
-	void *content;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return thump_refuse(err,
-				    "--cpu: the libjvm.so of %s is not found (%s), and which flags "
-				    "keep it within a level cannot be known",
-				    java, path ? path : "no such command");
-	content = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (content == MAP_FAILED)
-		return thump_fail_errno(err, "mmap %s", path);
-	*libjvm_ret = (struct libjvm){ content, (size_t)st.st_size };
-	return 0;
-}
-
-/* A flag's name is a string of its own. */
-static bool knows_flag(const struct libjvm *libjvm, const char *name)
-{
-	char whole[64];
-	int len = snprintf(whole, sizeof(whole), "%c%s", 0, name);
-
-	return memmem(libjvm->content, libjvm->size_bytes, whole, (size_t)len + 1) != NULL;
-}
-
 /* Returns how many there are. */
-static size_t add_flags(const struct libjvm *libjvm, int level, char **list)
+static size_t add_flags(const struct thump_libjvm *libjvm, int level, char **list)
 {
 	size_t count = 0;
 	bool unlocked = false;
 
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(flags); i++) {
 		if (level < flags[i].from || level > flags[i].to ||
-		    (flags[i].probe && !knows_flag(libjvm, flags[i].probe)))
+		    (flags[i].probe && !thump_libjvm_knows(libjvm, flags[i].probe)))
 			continue;
 		if (flags[i].probe && !unlocked)
 			list[count++] = (char *)UNLOCK;
@@ -117,17 +62,21 @@ int thump_java_keep_level(struct thump_arena *arena, int level, char ***argv, st
 	const size_t nr_words = thump_count_words(*argv);
 	char **list =
 		thump_arena_alloc(arena, nr_words + THUMP_ARRAY_SIZE(flags) + 2, sizeof(*list));
-	struct libjvm libjvm;
+	struct thump_libjvm libjvm;
 	size_t count;
 
 	if (!list)
 		return thump_fail(err, "out of memory");
-	if (open_libjvm(arena, **argv, &libjvm, err) < 0)
-		return -1;
+	thump_libjvm_open(arena, **argv, &libjvm);
+	if (!libjvm.content)
+		return thump_refuse(err,
+				    "--cpu: the libjvm.so of %s is not found (%s), and which flags "
+				    "keep it within a level cannot be known",
+				    **argv, libjvm.path ? libjvm.path : "no such command");
 	list[0] = **argv;
 	count = 1 + add_flags(&libjvm, level, list + 1);
 	memcpy(list + count, *argv + 1, nr_words * sizeof(*list)); /* with the NULL at the end */
-	(void)munmap(libjvm.content, libjvm.size_bytes);
+	thump_libjvm_close(&libjvm);
 	*argv = list;
 	return 0;
 }

@@ -296,6 +296,19 @@ static const char *own_path(struct thump_arena *arena)
 	return len > 0 ? thump_arena_strndup(arena, path, (size_t)len) : NULL;
 }
 
+static int step_aside(struct run *run, struct thump_err *err)
+{
+	if (run->image_path)
+		return thump_refuse(err,
+				    "%s is of a JDK that has CRaC itself, and the command gives it "
+				    "options of CRaC's: leave them out to have images of thump's, "
+				    "or --image to have the JDK's",
+				    run->command[0]);
+	return run->cpu_level
+		       ? thump_java_keep_level(&run->arena, run->cpu_level, &run->command, err)
+		       : 0;
+}
+
 /* A java command gets the agent, and its options of CRaC and OpenJ9 become ours. */
 static int rewrite_java(struct run *run, struct thump_err *err)
 {
@@ -313,6 +326,8 @@ static int rewrite_java(struct run *run, struct thump_err *err)
 	};
 	struct thump_java_command java;
 
+	if (thump_java_does_crac(&run->arena, run->command))
+		return step_aside(run, err);
 	if (thump_java_command(&run->arena, run->command, &options, &java, err) < 0)
 		return -1;
 	if (!java.is_java) {

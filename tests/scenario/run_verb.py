@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What `thump run` says and does beside running a program: the one object of --json also when there
-is nothing to run, a line about a java command without an agent, and `--then restore`, which takes no
-image for the new one that is not; that a program which was checkpointed and ended is no failure."""
+is nothing to run, a line about a java command without an agent, the options of a JDK that has CRaC itself, and
+`--then restore`, which takes no image for the new one that is not; that a program which was checkpointed and ended is no failure."""
 import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
@@ -15,7 +15,7 @@ from thumptest import scenario
 from thumptest.events import Failure
 from thumptest.workload import expect_pass, wait_ready
 
-FAILED, NOT_EXECUTABLE, NOT_FOUND = 121, 126, 127
+FAILED, REFUSED_TO_RUN, NOT_EXECUTABLE, NOT_FOUND = 121, 123, 126, 127
 
 
 def json_of_what_cannot_run(world, _workload):
@@ -59,6 +59,51 @@ def agent_missing(world, _workload):
         agent.touch()
 
 
+def make_jdk(folder, flags):
+    """A JDK as far as `thump run` looks at one: its java prints what it is given."""
+    java, libjvm = folder / "bin" / "java", folder / "lib" / "server" / "libjvm.so"
+    for path in (java, libjvm):
+        path.parent.mkdir(parents=True)
+    java.write_text('#!/bin/sh\necho "$@"\n')
+    java.chmod(0o755)
+    libjvm.write_bytes(b"".join(b"\0" + flag.encode() for flag in flags) + b"\0")
+    return java
+
+
+def expect_arguments(process, wanted):
+    arguments = process.line("java's arguments")
+    if process.status() != 0 or process.stderr_text() or arguments != wanted:
+        raise Failure(f"java got {arguments!r}, not {wanted!r}: {process.stderr_text()}")
+
+
+def crac_jdk(world, _workload):
+    """A JDK that has CRaC itself gets its options and no agent; others know no more than before."""
+    folder = world.path("crac")
+    for name in ("bin", "stock"):
+        (folder / name).mkdir(parents=True)
+    thump, agent = folder / "bin" / "thump", folder / "bin" / "libthump-jvm.so"
+    shutil.copy(world.thump_path, thump)
+    agent.touch()
+    java = make_jdk(folder / "jdk", ("UseAVX", "CRaCCheckpointTo", "CRaCEngine"))
+    stock = make_jdk(folder / "stock" / "jdk", ("UseAVX", "UseCRaCCheckpointToNot"))
+    words = ["-cp", "-XX:CRaC", "-XX:CRaCCheckpointTo=cr", "-XX:CRaCEngine=warp", "Main",
+             "-XX:CRaC"]
+    process = world.start([thump, "run", "--", java, *words], "crac")
+    expect_arguments(process, " ".join(words))
+    link = world.path("java")
+    link.symlink_to(java)
+    process = world.start([thump, "run", "--", link, "-XX:CRaCRestoreFrom=cr"], "crac-link")
+    expect_arguments(process, "-XX:CRaCRestoreFrom=cr")
+    process = world.start([thump, "run", "--", java, "Main", "-XX:CRaCCheckpointTo=cr"], "crac-not")
+    expect_arguments(process, f"-agentpath:{agent}=thump={thump} Main -XX:CRaCCheckpointTo=cr")
+    for refused, wanted in (([java, *words], "has CRaC itself"),
+                            ([stock, *words], "-XX:CRaCEngine=warp: thump has no such option")):
+        process = world.start([thump, "run", "--image", world.path("none"), "--", *refused],
+                              "crac-refused")
+        if process.status() != REFUSED_TO_RUN or wanted not in process.stderr_text():
+            raise Failure(f"status {process.status()}: {process.stderr_text()}")
+
+
 def ended_on_request(world, workload):
     """Nothing was said of what comes then: it ends with 0, with a line about why."""
     process = world.start([world.thump_path, "run", "--", workload], "ended-on-request")
@@ -98,8 +143,8 @@ def then_restore_of_another_image(world, workload):
         raise Failure(f"status {status}: {process.stderr_text()}")
 
 
-CASES = (json_of_what_cannot_run, json_of_a_failure, agent_missing, ended_on_request, then_restore,
-         then_restore_of_another_image)
+CASES = (json_of_what_cannot_run, json_of_a_failure, agent_missing, crac_jdk, ended_on_request,
+         then_restore, then_restore_of_another_image)
 
 
 def test(world, options):
