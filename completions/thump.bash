@@ -45,7 +45,7 @@ _thump()
 		--sign) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="-o --output --leave-running --drain --policy --close-fd --ignore-fd --leave-out-dontdump --hooks-first --no-hooks --dry-run --compress --encrypt-to --passphrase-file --passphrase-fd --sign --mode --json -v --verbose -h --help --version"
+		options="-o --output --leave-running --live --drain --policy --close-fd --ignore-fd --leave-out-dontdump --hooks-first --no-hooks --dry-run --compress --encrypt-to --passphrase-file --passphrase-fd --sign --mode --json -v --verbose -h --help --version"
 		positional=pid
 		;;
 	restore)

@@ -29,6 +29,7 @@ complete -c thump -n '__fish_seen_subcommand_from run' -a '(__fish_complete_subc
 complete -c thump -n __fish_use_subcommand -a checkpoint -d 'write a running process into an image'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -s o -l output -r -F -d 'Write the image to FILE'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l leave-running -d 'Let the process go on after the image is written'
+complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l live -d 'Let the process go on while the image is written'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l drain -x -d 'For servers'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l policy -r -F -d 'What is to become of open files, pipes and sockets'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l close-fd -x -d 'A policy for one descriptor, before those of files'

@@ -10,9 +10,11 @@
 struct thump_target;
 struct thump_fd_rules;
 
+#define THUMP_CAPTURE_PATIENCE_MS 1000U
+
 struct thump_capture_options {
 	pid_t pid;
-	unsigned patience_ms;	    /* for threads that do not stop at once; default 1000 */
+	unsigned patience_ms;	    /* for threads that do not stop at once; 0: the above */
 	uint64_t carry_limit_bytes; /* open temporary files carried in the image; default 64 MiB */
 	const struct thump_fd_rules *rules; /* of descriptors (kinds/rules.h), or NULL */
 	/* Only what would be refused is wanted (--dry-run): slow texts are read before the stop. */
@@ -20,11 +22,14 @@ struct thump_capture_options {
 	/* Only what hooks of the program cannot cure is wanted, before they run: not descriptors,
 	 * nor what is made of them. There is no model for an image then. With only_check. */
 	bool before_hooks;
+	/* The memory is that of a copy of the target (thump_target_fork()), which is made while the
+	 * target stands still; so it stands still for no longer. */
+	bool live;
 	/* thump itself, started by the target: neither is refused as a child of it. 0: nobody. */
 	pid_t own_pids[2];
 	/* Anonymous memory whose content the program does not need: zeros in the image. Whole
 	 * pages, in ascending order, without overlaps; owned by the caller, until the end of
-	 * thump_capture_begin. */
+	 * thump_capture_begin, or of thump_capture_look_at_copy. */
 	const struct thump_range *needless;
 	size_t nr_needless;
 	/* Memory that the runtime manages itself: becomes model.vouched; by the same rules. */
@@ -47,14 +52,18 @@ struct thump_capture_times {
 	uint64_t remote_ns; /* system calls that the target made for us */
 	uint64_t fds_ns;    /* descriptors */
 	uint64_t maps_ns;   /* smaps, files and shared memory */
-	uint64_t scan_ns;   /* PAGEMAP_SCAN */
+	uint64_t copy_ns;   /* live: until the copy is there, with what it would lack */
+	uint64_t fork_ns;   /* live: the part of it that clone(2) took */
+	/* Live: of the copy, while the target runs on. */
+	uint64_t scan_ns; /* PAGEMAP_SCAN */
 };
 
 struct thump_capture;
 
 /*
  * Stops the target, collects everything into a model and lists what cannot be saved. The target is
- * stopped on return when 0 is returned, and running as before when -1 is.
+ * stopped on return when 0 is returned, and running as before when -1 is. Live, its memory has been
+ * copied by then (unless something cannot be saved, or only_check), and not been looked at.
  * Phases are a table with undo (capture/phases.c).
  */
 THUMP_MUST_CHECK int thump_capture_begin(const struct thump_capture_options *options,
@@ -69,11 +78,28 @@ const struct thump_capture_times *thump_capture_times(const struct thump_capture
  * records are written; the copy may go on. */
 THUMP_MUST_CHECK int thump_capture_settle(struct thump_capture *capture, struct thump_err *err);
 
+/* Live, after thump_capture_resume(): finds what of the copy's memory is to be stored. */
+THUMP_MUST_CHECK int thump_capture_look_at_copy(struct thump_capture *capture,
+						struct thump_err *err);
+
+/* Live: the memory is not needed any more. Stops the target once more, for the moment that it takes
+ * it to wait for its copy; *held_ns_ret: how long. 0 also when there is no copy, or no target any
+ * more. */
+THUMP_MUST_CHECK int thump_capture_end_copy(struct thump_capture *capture, uint64_t *held_ns_ret,
+					    struct thump_err *err);
+
+/*
+ * After the process that had captured `pid` live was killed: waits for the end of the copy that it
+ * has left, if any, and has the target reap it. The copy is a child of the target's without an exit
+ * signal that began at `since_ticks` (field 22 of proc_pid_stat(5)) or later.
+ */
+void thump_capture_clean_up(pid_t pid, uint64_t since_ticks);
+
 /* How the target goes on. */
 void thump_capture_resume(struct thump_capture *capture);
 THUMP_MUST_CHECK int thump_capture_kill(struct thump_capture *capture, struct thump_err *err);
 
-/* Resumes the target if it is still stopped, then frees. NULL is fine. */
+/* Resumes the target if it is still stopped, ends its copy, then frees. NULL is fine. */
 void thump_capture_destroy(struct thump_capture *capture);
 
 /*

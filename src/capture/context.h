@@ -13,6 +13,7 @@ struct thump_capture {
 	struct thump_problems *problems;
 	struct thump_capture_times times;
 	struct thump_target *target; /* NULL before the stop */
+	struct thump_target *copy;   /* live: of the target; or NULL */
 	struct thump_model model;
 	struct thump_arena scratch; /* what only phases need; freed before the memory is copied */
 	int proc_fd;		    /* O_PATH of /proc/PID, before and after the stop */
@@ -77,7 +78,14 @@ THUMP_MUST_CHECK int thump_capture_vouched(struct thump_capture *cap, struct thu
 void thump_capture_grow_view(struct thump_capture *cap, const struct thump_map *map,
 			     uint32_t backing_id);
 THUMP_MUST_CHECK int thump_capture_shared_content(struct thump_capture *cap, struct thump_err *err);
+/* Which pages of mappings that a copy would lack (MADV_DONTFORK) travel in the image; then
+ * thump_capture_pages() leaves those mappings out. */
+THUMP_MUST_CHECK int thump_capture_uncopied_pages(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_pages(struct thump_capture *cap, struct thump_err *err);
+/* Live: what a copy cannot hold is read while the target stands still, and must not be much.
+ * live.c */
+THUMP_MUST_CHECK int thump_capture_uncopied(struct thump_capture *cap, struct thump_err *err);
+THUMP_MUST_CHECK int thump_capture_copy(struct thump_capture *cap, struct thump_err *err);
 /* Who remembers tids, where a program stands others: begins to search. tids.c */
 THUMP_MUST_CHECK int thump_capture_tid_words(struct thump_capture *cap, struct thump_err *err);
 
@@ -88,6 +96,24 @@ THUMP_MUST_CHECK int thump_capture_thread_modes(struct thump_capture *cap, size_
 void thump_capture_refuse_speculation(struct thump_capture *cap, const struct thump_status *status);
 
 /* ---- helpers ---------------------------------------------------------------------------- */
+
+/* Looks through all of /proc for processes whose parent this is: PPid is always the thread group.
+ */
+THUMP_MUST_CHECK int thump_capture_search_children(pid_t parent,
+						   void (*found)(void *ctx,
+								 const struct thump_stat *child),
+						   void *ctx, struct thump_err *err);
+
+/* By their starts. */
+void thump_capture_sort_ranges(struct thump_range *ranges, size_t count);
+
+/* The process that memory is read from: the target, or its copy. */
+const struct thump_target *thump_capture_memory(const struct thump_capture *cap);
+
+/* Content of a backing, as thump_page_source has it. */
+THUMP_MUST_CHECK int thump_capture_read_backing(const struct thump_capture *cap,
+						uint32_t backing_id, uint64_t offset, void *buf,
+						size_t size_bytes, struct thump_err *err);
 
 /* Text of /proc/PID/NAME; the caller frees it. */
 THUMP_MUST_CHECK int thump_capture_slurp(const struct thump_capture *cap, const char *name,

@@ -9,6 +9,7 @@
 
 struct pages {
 	struct thump_capture *cap;
+	const struct thump_target *memory; /* whose */
 	struct thump_vma *vma;
 	size_t needless; /* the first needless range that is not behind us */
 };
@@ -86,8 +87,8 @@ static int add_elf_page(struct pages *pages, struct thump_err *err)
 	char magic[SELFMAG];
 
 	if (vma->offset != 0 ||
-	    thump_target_read(pages->cap->target, REMOTE(vma->start), magic, sizeof(magic),
-			      &ignored) < 0 ||
+	    thump_target_read(pages->memory, REMOTE(vma->start), magic, sizeof(magic), &ignored) <
+		    0 ||
 	    memcmp(magic, ELFMAG, SELFMAG) != 0)
 		return 0;
 	return add_extent(pages, vma->start, vma->start + THUMP_PAGE_SIZE, err);
@@ -128,16 +129,43 @@ static int add_pages(struct pages *pages, struct thump_scan *scan, struct thump_
 	return 0; /* refused, and listed */
 }
 
-int thump_capture_pages(struct thump_capture *cap, struct thump_err *err)
+static bool is_copied(const struct thump_vma *vma)
 {
-	struct pages pages = { .cap = cap };
+	return !(vma->traits & THUMP_VMA_DONTFORK);
+}
+
+static bool is_uncopied(const struct thump_vma *vma)
+{
+	return !is_copied(vma);
+}
+
+static int look_at(struct thump_capture *cap, const struct thump_target *memory,
+		   bool (*wanted)(const struct thump_vma *), struct thump_err *err)
+{
+	struct pages pages = { .cap = cap, .memory = memory };
 	struct thump_scan scan;
-	int status = thump_scan_init(&scan, cap->proc_fd, true, err);
+	int status = thump_scan_init(&scan, memory->proc_fd, true, err);
 
 	for (uint32_t i = 0; status == 0 && i < cap->model.nr_vmas; i++) {
 		pages.vma = &cap->model.vmas[i];
-		status = add_pages(&pages, &scan, err);
+		if (!wanted || wanted(pages.vma))
+			status = add_pages(&pages, &scan, err);
 	}
 	thump_scan_deinit(&scan);
 	return status;
+}
+
+int thump_capture_pages(struct thump_capture *cap, struct thump_err *err)
+{
+	struct thump_model *model = &cap->model;
+
+	if (look_at(cap, thump_capture_memory(cap), cap->options.live ? is_copied : NULL, err) < 0)
+		return -1;
+	thump_capture_sort_ranges(model->guards, model->nr_guards);
+	return 0;
+}
+
+int thump_capture_uncopied_pages(struct thump_capture *cap, struct thump_err *err)
+{
+	return look_at(cap, cap->target, is_uncopied, err);
 }

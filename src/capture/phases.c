@@ -14,7 +14,6 @@
 #include "capture/context.h"
 #include "kinds/kind.h"
 
-#define DEFAULT_PATIENCE_MS	  1000U
 #define DEFAULT_CARRY_LIMIT_BYTES ((uint64_t)64 << 20)
 
 static int stop_target(struct thump_capture *cap, struct thump_err *err)
@@ -38,6 +37,15 @@ static int capture_fds(struct thump_capture *cap, struct thump_err *err)
 	return thump_capture_fds(cap->target, &cap->model, &options, cap->problems, err);
 }
 
+/* After a failure: while the target still stands. */
+static void end_copy(struct thump_capture *cap)
+{
+	struct thump_err ignored = THUMP_ERR_INIT;
+	uint64_t held_ns;
+
+	(void)!thump_capture_end_copy(cap, &held_ns, &ignored);
+}
+
 /* Every thread back in its own stop, with its own registers: from here on nothing runs in the
  * target, and the memory that is copied is its own. */
 static int finish_remote_calls(struct thump_capture *cap, struct thump_err *err)
@@ -54,7 +62,13 @@ static const struct phase {
 	size_t time_at; /* member of struct thump_capture_times that its duration is added to */
 	/* It has the target make system calls: left out where these were refused. */
 	bool calls;
-	enum { ALWAYS, NOT_BEFORE_HOOKS, ONLY_BEFORE_HOOKS } when;
+	enum {
+		ALWAYS,
+		NOT_BEFORE_HOOKS,
+		ONLY_BEFORE_HOOKS,
+		ONLY_LIVE, /* not before hooks either */
+		OF_COPY,   /* the same as NOT_BEFORE_HOOKS; live, while the target runs on */
+	} when;
 } phases[] = {
 #define TIME(member) offsetof(struct thump_capture_times, member)
 	{ "look at", thump_capture_open, NULL, TIME(before_ns), false, ALWAYS },
@@ -87,10 +101,13 @@ static const struct phase {
 	  ONLY_BEFORE_HOOKS },
 	{ "read shared memory of", thump_capture_shared_content, NULL, TIME(maps_ns), true,
 	  NOT_BEFORE_HOOKS },
+	{ "look at what a copy lacks of", thump_capture_uncopied, NULL, TIME(copy_ns), false,
+	  ONLY_LIVE },
+	{ "copy", thump_capture_copy, end_copy, TIME(copy_ns), true, ONLY_LIVE },
 	{ "finish remote calls in", finish_remote_calls, NULL, TIME(remote_ns), false, ALWAYS },
-	{ "scan memory of", thump_capture_pages, NULL, TIME(scan_ns), false, NOT_BEFORE_HOOKS },
+	{ "scan memory of", thump_capture_pages, NULL, TIME(scan_ns), false, OF_COPY },
 	{ "look for tids in the memory of", thump_capture_tid_words, NULL, TIME(scan_ns), false,
-	  NOT_BEFORE_HOOKS },
+	  OF_COPY },
 #undef TIME
 };
 
@@ -101,13 +118,29 @@ static void add_time(struct thump_capture *cap, const struct phase *phase, uint6
 	*total += thump_now_ns() - start_ns;
 }
 
+static bool is_left_out(const struct thump_capture *cap, const struct phase *phase)
+{
+	switch (phase->when) {
+	case ALWAYS:
+		return false;
+	case ONLY_BEFORE_HOOKS:
+		return !cap->options.before_hooks;
+	case ONLY_LIVE:
+		return !cap->options.live || cap->options.before_hooks;
+	case NOT_BEFORE_HOOKS:
+	case OF_COPY:
+		break;
+	}
+	return cap->options.before_hooks;
+}
+
 /*
  * What keeps the target from making calls for us is one problem among others: the capture goes on
  * without them, so that all problems are listed. There is no image then.
  */
 static int run_phase(struct thump_capture *cap, const struct phase *phase, struct thump_err *err)
 {
-	if (phase->when == (cap->options.before_hooks ? NOT_BEFORE_HOOKS : ONLY_BEFORE_HOOKS))
+	if (is_left_out(cap, phase))
 		return 0;
 	if (phase->calls && cap->target->calls_refused)
 		return 0;
@@ -120,14 +153,22 @@ static int run_phase(struct thump_capture *cap, const struct phase *phase, struc
 	return 0;
 }
 
+static int run_timed(struct thump_capture *cap, const struct phase *phase, struct thump_err *err)
+{
+	uint64_t start_ns = thump_now_ns();
+	int status = run_phase(cap, phase, err);
+
+	add_time(cap, phase, start_ns);
+	return status;
+}
+
+/* The phases while the target stands still. */
 static int run_phases(struct thump_capture *cap, struct thump_err *err)
 {
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(phases); i++) {
-		uint64_t start_ns = thump_now_ns();
-		int status = run_phase(cap, &phases[i], err);
-
-		add_time(cap, &phases[i], start_ns);
-		if (status == 0)
+		if (phases[i].when == OF_COPY && cap->options.live)
+			continue;
+		if (run_timed(cap, &phases[i], err) == 0)
 			continue;
 		while (i-- > 0) {
 			if (phases[i].undo)
@@ -147,7 +188,7 @@ static struct thump_capture *create(const struct thump_capture_options *options,
 		return NULL;
 	cap->options = *options;
 	if (cap->options.patience_ms == 0)
-		cap->options.patience_ms = DEFAULT_PATIENCE_MS;
+		cap->options.patience_ms = THUMP_CAPTURE_PATIENCE_MS;
 	if (cap->options.carry_limit_bytes == 0)
 		cap->options.carry_limit_bytes = DEFAULT_CARRY_LIMIT_BYTES;
 	cap->problems = problems;
@@ -175,6 +216,16 @@ int thump_capture_begin(const struct thump_capture_options *options,
 	thump_arena_deinit(&cap->maps_arena);
 	cap->maps = (struct thump_maps){ 0 };
 	*capture_ret = cap;
+	return 0;
+}
+
+int thump_capture_look_at_copy(struct thump_capture *cap, struct thump_err *err)
+{
+	thump_copy_settle(cap->copy);
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(phases); i++) {
+		if (phases[i].when == OF_COPY && run_timed(cap, &phases[i], err) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -212,6 +263,7 @@ void thump_capture_destroy(struct thump_capture *capture)
 	if (!capture)
 		return;
 	end_search(capture);
+	end_copy(capture);
 	thump_target_destroy(capture->target);
 	for (uint32_t i = 0; i < capture->model.nr_backings; i++)
 		thump_close_fd(&capture->model.backings[i].capture_fd);

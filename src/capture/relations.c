@@ -20,6 +20,16 @@
 
 /* ---- children --------------------------------------------------------------------------- */
 
+/* What is left of a live capture when all processes of thump were killed. */
+static bool reap_copy(struct thump_capture *cap, const struct thump_stat *child)
+{
+	struct thump_err ignored = THUMP_ERR_INIT;
+
+	return child->state == 'Z' && child->exit_signal == 0 &&
+	       strcmp(child->comm, THUMP_COPY_NAME) == 0 &&
+	       thump_target_reap(cap->target, child->pid, &ignored) == 0;
+}
+
 static void refuse_child(struct thump_capture *cap, int32_t pid)
 {
 	auto_free char *text = NULL;
@@ -32,6 +42,8 @@ static void refuse_child(struct thump_capture *cap, int32_t pid)
 		return;
 	if (thump_slurp(AT_FDCWD, path, &text, NULL) == 0)
 		(void)!thump_stat_parse(text, &stat, &ignored);
+	if (reap_copy(cap, &stat))
+		return;
 	thump_capture_refuse(
 		cap, "child", "child process %d (%s)%s: only a single process can be saved; %s",
 		pid, stat.comm, stat.state == 'Z' ? ", a zombie" : "",
@@ -59,9 +71,9 @@ static int refuse_children_of(struct thump_capture *cap, pid_t tid)
 	return 0;
 }
 
-/* Without CONFIG_PROC_CHILDREN: whoever names one of ours as parent. PPid is always the thread
- * group, so one look through /proc is enough for all threads. */
-static int search_children(struct thump_capture *cap, struct thump_err *err)
+int thump_capture_search_children(pid_t parent,
+				  void (*found)(void *ctx, const struct thump_stat *child),
+				  void *ctx, struct thump_err *err)
 {
 	auto_closedir DIR *dir = opendir("/proc");
 	const struct dirent *entry;
@@ -78,10 +90,15 @@ static int search_children(struct thump_capture *cap, struct thump_err *err)
 			continue;
 		(void)snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
 		if (thump_slurp(AT_FDCWD, path, &text, NULL) == 0 &&
-		    thump_stat_parse(text, &stat, &ignored) == 0 && stat.ppid == cap->options.pid)
-			refuse_child(cap, stat.pid);
+		    thump_stat_parse(text, &stat, &ignored) == 0 && stat.ppid == parent)
+			found(ctx, &stat);
 	}
 	return 0;
+}
+
+static void refuse_found(void *ctx, const struct thump_stat *child)
+{
+	refuse_child(ctx, child->pid);
 }
 
 static int refuse_children(struct thump_capture *cap, struct thump_err *err)
@@ -89,8 +106,10 @@ static int refuse_children(struct thump_capture *cap, struct thump_err *err)
 	for (size_t i = 0; i < cap->target->nr_threads; i++) {
 		if (refuse_children_of(cap, cap->target->threads[i].tid) == 0)
 			continue;
+		/* Without CONFIG_PROC_CHILDREN. */
 		if (errno == ENOENT && i == 0)
-			return search_children(cap, err);
+			return thump_capture_search_children(cap->options.pid, refuse_found, cap,
+							     err);
 		return thump_fail_errno(err, "read the children of thread %d",
 					cap->target->threads[i].tid);
 	}

@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where the image writer gets content from. No ptrace(2) in here: it may be called from any thread.
- * The target stands still, so every read of a range gives the same bytes.
+ * The target or its copy stands still, so every read of a range gives the same bytes.
  */
 #include <string.h>
 
 #include "base/fd.h"
 #include "capture/context.h"
 
+const struct thump_target *thump_capture_memory(const struct thump_capture *cap)
+{
+	return cap->copy ? cap->copy : cap->target;
+}
+
 static int read_memory(void *ctx, uint64_t addr, void *buf, size_t size_bytes,
 		       struct thump_err *err)
 {
-	const struct thump_capture *cap = ctx;
+	const struct thump_target *memory = thump_capture_memory(ctx);
 
-	return thump_target_read(cap->target, REMOTE(addr), buf, size_bytes, err);
+	if (thump_target_read(memory, REMOTE(addr), buf, size_bytes, err) == 0)
+		return 0;
+	return memory->is_copy ? thump_add_context(err, "the copy of the process (ended for lack "
+							"of memory?)")
+			       : -1;
 }
 
 /* The last page of a file is filled up with zeros. */
@@ -79,15 +88,20 @@ static int read_views(const struct thump_capture *cap, uint32_t backing_id, uint
 	return 0;
 }
 
-static int read_backing(void *ctx, uint32_t backing_id, uint64_t offset, void *buf,
-			size_t size_bytes, struct thump_err *err)
+int thump_capture_read_backing(const struct thump_capture *cap, uint32_t backing_id,
+			       uint64_t offset, void *buf, size_t size_bytes, struct thump_err *err)
 {
-	const struct thump_capture *cap = ctx;
 	const struct thump_backing *backing = &cap->model.backings[backing_id];
 
 	if (backing->capture_fd >= 0)
 		return read_file(backing, offset, buf, size_bytes, err);
 	return read_views(cap, backing_id, offset, buf, size_bytes, err);
+}
+
+static int read_backing(void *ctx, uint32_t backing_id, uint64_t offset, void *buf,
+			size_t size_bytes, struct thump_err *err)
+{
+	return thump_capture_read_backing(ctx, backing_id, offset, buf, size_bytes, err);
 }
 
 struct thump_page_source thump_capture_source(struct thump_capture *capture)

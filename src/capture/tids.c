@@ -64,7 +64,8 @@ static bool peek(const struct thump_capture *cap, uint64_t addr, void *buf, size
 {
 	struct thump_err ignored = THUMP_ERR_INIT;
 
-	return thump_target_read(cap->target, REMOTE(addr), buf, size_bytes, &ignored) == 0;
+	return thump_target_read(thump_capture_memory(cap), REMOTE(addr), buf, size_bytes,
+				 &ignored) == 0;
 }
 
 /* ---- what the kernel knows of each thread -------------------------------------------------- */
@@ -161,8 +162,8 @@ static int look_at(struct thump_tid_look *look, uint64_t start, uint64_t end, st
 		size_t size_bytes = thump_min_u64(PIECE_BYTES, end - start);
 		size_t readable = thump_min_u64(size_bytes + THUMP_TID_LOOKAHEAD, end - start);
 
-		if (thump_target_read(look->cap->target, REMOTE(start), look->bytes, readable,
-				      err) < 0 ||
+		if (thump_target_read(thump_capture_memory(look->cap), REMOTE(start), look->bytes,
+				      readable, err) < 0 ||
 		    thump_tid_search(&look->search, start, look->bytes, size_bytes, readable, err) <
 			    0)
 			return -1;

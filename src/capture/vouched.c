@@ -70,6 +70,12 @@ static int by_start(const void *a, const void *b)
 	return (x->start > y->start) - (x->start < y->start);
 }
 
+void thump_capture_sort_ranges(struct thump_range *ranges, size_t count)
+{
+	if (count)
+		qsort(ranges, count, sizeof(*ranges), by_start);
+}
+
 /* Neighbours as one range: the kernel may have made one mapping of both. */
 static void merge(struct thump_model *model)
 {
@@ -78,7 +84,7 @@ static void merge(struct thump_model *model)
 
 	if (model->nr_vouched == 0)
 		return;
-	qsort(list, model->nr_vouched, sizeof(*list), by_start);
+	thump_capture_sort_ranges(list, model->nr_vouched);
 	for (uint32_t i = 1; i < model->nr_vouched; i++) {
 		if (list[kept].end == list[i].start)
 			list[kept].end = list[i].end;

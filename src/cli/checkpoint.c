@@ -20,7 +20,10 @@
  *        "fds"      descriptors                  "maps"    smaps, files, shared memory
  *        "scan"     finding the pages to store   "write"   reading, hashing and writing them
  *        "sync"     the part of write that waited for the disk
+ *        "copy"     --live: making the copy, and reading what it lacks
+ *        "fork"     the part of copy until the copy was there
  *        "freeze"   how long the process stood still
+ *        "reap"     --live: and once more at the end, to take its copy back
  *        "total"    all of it but the hooks, and the look before them
  */
 #include <poll.h>
@@ -49,6 +52,9 @@ static const char usage[] =
 	"\n"
 	"  -o, --output FILE      write the image to FILE\n"
 	"      --leave-running    let the process go on after the image is written\n"
+	"      --live             let it go on while the image is written: it stands still only "
+	"to\n"
+	"                         be copied\n"
 	"      --drain TIME       wait so long (5s, 500ms) until the connections that the process\n"
 	"                         has accepted are idle, then end them in the image\n"
 	"      --policy FILE      what is to become of open files, pipes and sockets\n"
@@ -78,6 +84,7 @@ static const char usage[] =
 
 enum {
 	OPT_LEAVE_RUNNING = THUMP_OPT_VERB,
+	OPT_LIVE,
 	OPT_DRY_RUN,
 	OPT_MODE,
 	OPT_DRAIN,
@@ -113,6 +120,8 @@ struct checkpoint {
 	struct thump_problems problems;
 	struct thump_worker_result result;
 	bool have_result;
+	bool copies; /* it may leave a copy of the process behind, made since: */
+	uint64_t copies_since_ticks;
 	int signo; /* that cancelled it, or 0 */
 };
 
@@ -147,6 +156,10 @@ static int take_option(void *ctx, int opt)
 		return -1;
 	case OPT_LEAVE_RUNNING:
 		checkpoint->options.leave_running = true;
+		return -1;
+	case OPT_LIVE:
+		checkpoint->options.leave_running = true;
+		checkpoint->options.capture.live = true;
 		return -1;
 	case OPT_DRY_RUN:
 		checkpoint->dry_run = true;
@@ -213,6 +226,7 @@ static int parse(struct checkpoint *checkpoint, int argc, char **argv)
 	static const struct option options[] = {
 		{ "output", required_argument, NULL, 'o' },
 		{ "leave-running", no_argument, NULL, OPT_LEAVE_RUNNING },
+		{ "live", no_argument, NULL, OPT_LIVE },
 		{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 		{ "mode", required_argument, NULL, OPT_MODE },
 		{ "drain", required_argument, NULL, OPT_DRAIN },
@@ -263,6 +277,10 @@ static void take_message(struct checkpoint *checkpoint, const struct thump_worke
 		break;
 	case THUMP_WORKER_PROBLEM:
 		take_problem(checkpoint, message);
+		break;
+	case THUMP_WORKER_COPIES:
+		checkpoint->copies = true;
+		checkpoint->copies_since_ticks = message->copies.since_ticks;
 		break;
 	case THUMP_WORKER_RESULT:
 		checkpoint->result = message->result;
@@ -353,6 +371,9 @@ static int run_worker(struct checkpoint *checkpoint, struct thump_err *err)
 	thump_close_fd(&socket_fd); /* were it still at work, it would roll back now */
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
+	if (checkpoint->copies && !checkpoint->have_result)
+		thump_worker_clean_up(checkpoint->options.capture.pid,
+				      checkpoint->copies_since_ticks);
 	(void)sigprocmask(SIG_SETMASK, &old, NULL);
 	if (status < 0)
 		return -1;
@@ -373,13 +394,16 @@ static json_t *json_times(const struct checkpoint *checkpoint)
 	const struct thump_worker_result *result = &checkpoint->result;
 	const struct thump_capture_times *times = &result->times;
 
-	return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
+	return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, "
+			 "s:f, s:f}",
 			 "look", ms(checkpoint->look_ns), "hooks", ms(checkpoint->hooks_ns),
 			 "before", ms(times->before_ns), "stop", ms(times->stop_ns), "state",
 			 ms(times->state_ns), "remote", ms(times->remote_ns), "fds",
 			 ms(times->fds_ns), "maps", ms(times->maps_ns), "scan", ms(times->scan_ns),
-			 "write", ms(result->write_ns), "sync", ms(result->stats.sync_ns), "freeze",
-			 ms(result->freeze_ns), "total", ms(result->total_ns));
+			 "write", ms(result->write_ns), "copy", ms(times->copy_ns), "fork",
+			 ms(times->fork_ns), "reap", ms(result->reap_ns), "sync",
+			 ms(result->stats.sync_ns), "freeze", ms(result->freeze_ns), "total",
+			 ms(result->total_ns));
 }
 
 static int print_json(struct checkpoint *checkpoint, int status)
@@ -415,11 +439,14 @@ static void print_verbose(const struct checkpoint *checkpoint)
 		"thump checkpoint: ms: look %.3f, hooks %.3f, before %.3f, stop %.3f, state %.3f, "
 		"remote "
 		"calls %.3f, "
-		"descriptors %.3f, mappings %.3f, scan %.3f, write %.3f (sync %.3f); frozen %.3f\n",
+		"descriptors %.3f, mappings %.3f, copy %.3f (fork %.3f), scan %.3f, write %.3f "
+		"(sync "
+		"%.3f); frozen %.3f\n",
 		ms(checkpoint->look_ns), ms(checkpoint->hooks_ns), ms(times->before_ns),
 		ms(times->stop_ns), ms(times->state_ns), ms(times->remote_ns), ms(times->fds_ns),
-		ms(times->maps_ns), ms(times->scan_ns), ms(result->write_ns),
-		ms(result->stats.sync_ns), ms(result->freeze_ns));
+		ms(times->maps_ns), ms(times->copy_ns), ms(times->fork_ns), ms(times->scan_ns),
+		ms(result->write_ns), ms(result->stats.sync_ns),
+		ms(result->freeze_ns + result->reap_ns));
 }
 
 /* Its other end is outside of the process: the restored program may find it closed. */

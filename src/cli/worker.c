@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -37,6 +38,7 @@ struct worker {
 	char runtime_name[sizeof(((struct thump_coord_page *)NULL)->runtime) + 1];
 	struct thump_worker_result result;
 	uint64_t start_ns, stopped_ns, resumed_ns, told_ns; /* told_ns: progress was sent */
+	bool told_program;				    /* the outcome */
 };
 
 /* ---- talking to the verb ------------------------------------------------------------------- */
@@ -54,9 +56,10 @@ static void send_message(const struct worker *worker, const struct thump_worker_
 	while (sent < 0 && errno == EINTR);
 }
 
-static void send_problems(const struct worker *worker)
+/* From number `first` on. */
+static void send_problems(const struct worker *worker, size_t first)
 {
-	for (size_t i = 0; i < worker->problems.count; i++) {
+	for (size_t i = first; i < worker->problems.count; i++) {
 		const struct thump_problem *problem = &worker->problems.list[i];
 		struct thump_worker_message message = { .type = THUMP_WORKER_PROBLEM };
 		size_t kind_len = strlen(problem->kind) + 1;
@@ -90,6 +93,19 @@ static void send_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
 		return;
 	worker->told_ns = now_ns;
 	send_message(worker, &message, MSG_DONTWAIT);
+}
+
+/* What begins from now on may be a copy of the target. */
+static void send_copies(const struct worker *worker)
+{
+	struct thump_worker_message message = { .type = THUMP_WORKER_COPIES };
+	const uint64_t per_s = (uint64_t)sysconf(_SC_CLK_TCK);
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &now);
+	message.copies.since_ticks =
+		(uint64_t)now.tv_sec * per_s + (uint64_t)now.tv_nsec * per_s / THUMP_NS_PER_S;
+	send_message(worker, &message, 0);
 }
 
 /* The verb never sends anything: what can be read is the end of file. */
@@ -196,6 +212,8 @@ static int capture(struct worker *worker, struct thump_err *err)
 	options.runtime = worker->runtime;
 	options.tid_from_self = worker->tid_from_self;
 	options.cpu_level = level_of(worker);
+	if (options.live)
+		send_copies(worker);
 	status = thump_capture_begin(&options, &worker->problems, &worker->capture, err);
 	if (status == 0) {
 		model = thump_capture_model(worker->capture);
@@ -207,7 +225,7 @@ static int capture(struct worker *worker, struct thump_err *err)
 		worker->stopped_ns = worker->start_ns + times->before_ns;
 		warn_of_level(worker, model);
 	}
-	send_problems(worker);
+	send_problems(worker, 0);
 	if (status < 0 || check_waiting(worker, err) < 0)
 		return -1;
 	(void)snprintf(what, sizeof(what), "process %d", (int)worker->options->capture.pid);
@@ -226,6 +244,45 @@ static void resume_target(struct worker *worker)
 		return;
 	thump_capture_resume(worker->capture);
 	worker->resumed_ns = thump_now_ns();
+}
+
+/* Writes the outcome for a program that waits for it, once. */
+static void tell_program(struct worker *worker)
+{
+	if (worker->options->coord_addr && !worker->told_program)
+		thump_coord_finish(worker->options->capture.pid, worker->options->coord_addr,
+				   &worker->result.err, &worker->problems);
+	worker->told_program = true;
+}
+
+/*
+ * The program goes on now, and hears that it is saved: it cannot wait for what becomes of the image
+ * without standing still. The verb tells that.
+ */
+static int part(struct worker *worker, struct thump_err *err)
+{
+	int status;
+
+	tell_program(worker);
+	resume_target(worker);
+	status = thump_capture_look_at_copy(worker->capture, err);
+	worker->result.times = *thump_capture_times(worker->capture);
+	return status;
+}
+
+/* Live, when its memory is not needed any more. The image is complete, or there will be none. */
+static void take_copy_back(struct worker *worker)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+	size_t first = worker->problems.count;
+
+	if (!worker->capture ||
+	    thump_capture_end_copy(worker->capture, &worker->result.reap_ns, &err) == 0)
+		return;
+	thump_problem_add(&worker->problems, true, -1, "live-copy",
+			  "process %d keeps a zombie, its copy, until it ends: %s",
+			  worker->options->capture.pid, err.text);
+	send_problems(worker, first);
 }
 
 /*
@@ -367,6 +424,8 @@ static int checkpoint(struct worker *worker, struct thump_err *err)
 		return -1;
 	if (!worker->options->path || only_check)
 		return 0;
+	if (worker->options->capture.live && part(worker, err) < 0)
+		return -1;
 	if (write_image(worker, err) < 0)
 		return -1;
 	return finish_target(worker, err);
@@ -381,9 +440,8 @@ static void set_outcome(struct worker *worker, int status)
 		err->code = THUMP_OK;
 	else if (err->code == THUMP_FAILED && cancelled(worker))
 		(void)check_cancelled(worker, err);
-	if (worker->options->coord_addr && !worker->result.ended)
-		thump_coord_finish(worker->options->capture.pid, worker->options->coord_addr, err,
-				   &worker->problems);
+	if (!worker->result.ended)
+		tell_program(worker);
 }
 
 static void run(const struct thump_worker_options *options, int socket_fd)
@@ -397,6 +455,7 @@ static void run(const struct thump_worker_options *options, int socket_fd)
 	set_outcome(&worker, checkpoint(&worker, &worker.result.err));
 	/* The target first, then what is left of an unfinished image: it waits for neither. */
 	resume_target(&worker);
+	take_copy_back(&worker);
 	thump_image_writer_destroy(worker.writer);
 	worker.result.freeze_ns = worker.stopped_ns ? worker.resumed_ns - worker.stopped_ns : 0;
 	worker.result.total_ns = thump_now_ns() - worker.start_ns;
@@ -484,6 +543,24 @@ int thump_worker_receive(int socket_fd, struct thump_worker_message *message_ret
 		return -1;
 	}
 	return 1;
+}
+
+void thump_worker_clean_up(pid_t pid, uint64_t since_ticks)
+{
+	sigset_t all, old;
+	pid_t cleaner;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &old);
+	cleaner = fork();
+	if (cleaner == 0) {
+		(void)prctl(PR_SET_NAME, "thump-cleaner");
+		thump_capture_clean_up(pid, since_ticks);
+		_exit(0);
+	}
+	(void)sigprocmask(SIG_SETMASK, &old, NULL);
+	while (cleaner > 0 && waitpid(cleaner, NULL, 0) < 0 && errno == EINTR)
+		;
 }
 
 void thump_worker_cancel(int socket_fd)

@@ -19,7 +19,7 @@ struct thump_worker_options {
 	bool pack; /* the image is a packed one: */
 	struct thump_compression compression;
 	struct thump_keys *keys; /* or NULL */
-	bool leave_running;
+	bool leave_running;	 /* always, when capture.live */
 	uint64_t coord_addr; /* of the page of a program that waits for the outcome (cli/coord.h),
 				or 0 */
 	bool detached;	     /* nobody listens, and nobody's end ends the worker */
@@ -31,6 +31,9 @@ enum thump_worker_message_type {
 	THUMP_WORKER_PROGRESS = 1,
 	THUMP_WORKER_PROBLEM = 2, /* text: kind, NUL, text, NUL */
 	THUMP_WORKER_RESULT = 3,
+	/* Of a live capture: from here on a worker that is killed may leave a copy of the target
+	 * behind (thump_worker_clean_up()). */
+	THUMP_WORKER_COPIES = 4,
 };
 
 struct thump_worker_result {
@@ -42,6 +45,7 @@ struct thump_worker_result {
 	struct thump_image_stats stats;
 	uint64_t write_ns;  /* reading, hashing and writing memory: all of thump_image_write */
 	uint64_t freeze_ns; /* how long the target stood still */
+	uint64_t reap_ns;   /* and once more, to take back its copy */
 	uint64_t total_ns;
 };
 
@@ -56,6 +60,9 @@ struct thump_worker_message {
 			int32_t fd;
 			char text[8192];
 		} problem;
+		struct {
+			uint64_t since_ticks;
+		} copies;
 		struct thump_worker_result result;
 	};
 };
@@ -67,6 +74,10 @@ THUMP_MUST_CHECK int thump_worker_start(const struct thump_worker_options *optio
 
 /* Next message: 1, or 0 at the end of file (the worker is gone), -1 with errno. */
 THUMP_MUST_CHECK int thump_worker_receive(int socket_fd, struct thump_worker_message *message_ret);
+
+/* A worker that had said COPIES was killed: takes back the copy that it may have left (capture.h),
+ * in a process that no signal but SIGKILL ends. */
+void thump_worker_clean_up(pid_t pid, uint64_t since_ticks);
 
 /* Asks the worker to roll back; the result still comes. */
 void thump_worker_cancel(int socket_fd);

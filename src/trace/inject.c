@@ -11,8 +11,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/fd.h"
@@ -47,6 +49,7 @@ struct thump_inject {
 	struct slot slots[2]; /* [0] the best thread, [1] any other */
 	uint64_t area;	      /* 0 = not handed out */
 	unsigned char area_saved[THUMP_REMOTE_AREA_SIZE];
+	pid_t born; /* the process that a call has made, as the tracer sees it; 0: none */
 };
 
 /* ---- where a chain can lie ---------------------------------------------------------------- */
@@ -374,6 +377,15 @@ static int slot_for(struct thump_target *target, size_t index, struct slot **slo
 
 /* ---- calls --------------------------------------------------------------------------------- */
 
+/* PTRACE_O_TRACECLONE: it is a tracee of ours already, and on its way to its first stop. */
+static void note_born(struct thump_target *target, pid_t tid)
+{
+	unsigned long message = 0;
+
+	if (thump_ptrace(PTRACE_GETEVENTMSG, tid, 0, (uintptr_t)&message) == 0)
+		target->inject->born = (pid_t)message;
+}
+
 /* To the next stop at the entry or exit of a system call. */
 static int run_to_syscall_stop(struct thump_target *target, size_t index, struct thump_err *err)
 {
@@ -394,6 +406,8 @@ static int run_to_syscall_stop(struct thump_target *target, size_t index, struct
 			return lost(target, index, err);
 		if (thump_stop_event(status) == 0 && WSTOPSIG(status) == THUMP_SYSCALL_STOP)
 			return 0;
+		if (thump_stop_event(status) == PTRACE_EVENT_CLONE)
+			note_born(target, tid);
 		/* With everything blocked only SIGSTOP gets through. Passed on, it makes a
 		 * group-stop, which is an event stop, and which comes back when we detach. */
 		signo = thump_stop_event(status) == 0 ? WSTOPSIG(status) : 0;
@@ -452,6 +466,72 @@ int thump_remote_syscall(struct thump_target *target, long nr, const uint64_t ar
 	if (need_inject(target, err) != 0)
 		return -1;
 	return thump_remote_syscall_in(target, target->inject->best, nr, args, result_ret, err);
+}
+
+int thump_remote_clone(struct thump_target *target, uint64_t flags, pid_t *pid_ret,
+		       long *result_ret, struct thump_err *err)
+{
+	/* EINVAL, but filters see the call: clone(2), CLONE_SIGHAND. */
+	const uint64_t rehearsed[6] = { flags | CLONE_SIGHAND };
+	uint64_t args[6] = { flags };
+	struct thump_chain exit_chain;
+	struct remote_addr area;
+	struct slot *slot;
+	int result;
+
+	if (need_inject(target, err) != 0 || rehearse(target, SYS_clone, rehearsed, err) != 0)
+		return -1;
+	/* Its chain and registers would be in the copy, and only one thread's are put right. */
+	leave(target, &target->inject->slots[1]);
+	if (thump_remote_area(target, &area, err) != 0 ||
+	    slot_for(target, target->inject->best, &slot, err) != 0 ||
+	    thump_arch_build_exit_chain(&target->inject->gadgets,
+					area.addr + THUMP_REMOTE_AREA_SIZE,
+					&target->threads[0].regs, &exit_chain, err) != 0)
+		return -1;
+	_Static_assert(THUMP_EXIT_CHAIN_ROOM <= THUMP_REMOTE_AREA_SIZE, "it lies in the area");
+	result = thump_target_write(target, REMOTE(exit_chain.start), exit_chain.bytes,
+				    exit_chain.size_bytes, err);
+	free(exit_chain.bytes);
+	if (result != 0)
+		return -1;
+	args[1] = exit_chain.call_sp;
+	target->inject->born = 0;
+	if (call(target, slot, SYS_clone, args, result_ret, err) != 0)
+		return -1;
+	*pid_ret = target->inject->born;
+	return 0;
+}
+
+int thump_inject_inherit(const struct thump_target *target, struct thump_target *copy,
+			 struct thump_err *err)
+{
+	const struct thump_inject *from = target->inject;
+	const struct slot *slot = &from->slots[0];
+	struct thump_inject *inject = calloc(1, sizeof(*inject));
+
+	if (!inject)
+		return thump_fail_errno(err, "prepare system calls in a copy of process %d",
+					target->pid);
+	thump_arena_init(&inject->arena);
+	copy->inject = inject;
+	inject->gadgets = from->gadgets;
+	inject->area = from->area;
+	memcpy(inject->area_saved, from->area_saved, sizeof(inject->area_saved));
+	inject->slots[0] = (struct slot){
+		.active = true,
+		.chain = { .start = slot->chain.start,
+			   .size_bytes = slot->chain.size_bytes,
+			   .tail_addr = slot->chain.tail_addr,
+			   .call_sp = thump_arch_sp(&copy->threads[0].regs) },
+		.saved = malloc(slot->chain.size_bytes),
+		.saved_tail = slot->saved_tail,
+	};
+	if (!inject->slots[0].saved)
+		return thump_fail_errno(err, "prepare system calls in a copy of process %d",
+					target->pid);
+	memcpy(inject->slots[0].saved, slot->saved, slot->chain.size_bytes);
+	return 0;
 }
 
 int thump_remote_area(struct thump_target *target, struct remote_addr *area_ret,

@@ -134,6 +134,19 @@ THUMP_MUST_CHECK int thump_rehearse(struct thump_rehearsal *rehearsal, long nr,
 
 void thump_inject_destroy(struct thump_inject *inject);
 
+/*
+ * clone(2) of a process that has memory of its own. Let go, it ends at once: its stack pointer
+ * rests on a chain of its own, in the area. *pid_ret: it, as the tracer sees it, a tracee on its
+ * way to its first stop; *result_ret: what clone(2) returned.
+ */
+THUMP_MUST_CHECK int thump_remote_clone(struct thump_target *target, uint64_t flags, pid_t *pid_ret,
+					long *result_ret, struct thump_err *err);
+
+/* Of such a process, in its first stop: it is ready for calls, on that chain. Finished, it has the
+ * bytes that were under chains and area in the memory that it is a copy of. */
+THUMP_MUST_CHECK int thump_inject_inherit(const struct thump_target *target,
+					  struct thump_target *copy, struct thump_err *err);
+
 /* Address of a `syscall` instruction in a stopped process, by its /proc/PID and its memory. */
 THUMP_MUST_CHECK int thump_find_syscall_insn(int proc_fd, int mem_fd, struct remote_addr *insn_ret,
 					     struct thump_err *err);

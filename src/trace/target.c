@@ -106,6 +106,10 @@ void thump_target_resume(struct thump_target *target)
 
 	if (!target->stopped)
 		return;
+	if (target->is_copy) {
+		thump_copy_end(target);
+		return;
+	}
 	thump_remote_finish(target);
 	held_ns = thump_now_ns() - target->stopped_at_ns;
 	for (size_t i = 0; i < target->nr_threads; i++) {
@@ -160,6 +164,9 @@ void thump_target_destroy(struct thump_target *target)
 	if (!target)
 		return;
 	thump_target_resume(target);
+	/* The end of a tracee is told to its parent once its tracer has seen it. */
+	if (target->is_copy)
+		(void)waitpid(target->pid, NULL, __WALL | WNOHANG);
 	thump_inject_destroy(target->inject);
 	for (size_t i = 0; i < target->nr_threads; i++)
 		free(target->threads[i].xstate);

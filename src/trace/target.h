@@ -62,6 +62,7 @@ struct thump_target {
 	uint64_t stopped_at_ns; /* CLOCK_MONOTONIC, when all threads had stopped */
 	/* true until the target was resumed, killed or lost */
 	bool stopped;
+	bool is_copy; /* made by thump_target_fork(): it never runs */
 };
 
 /*
@@ -123,6 +124,36 @@ THUMP_MUST_CHECK int thump_remote_area(struct thump_target *target, struct remot
 
 /* Puts registers back where remote calls used a thread (also done by resume). */
 void thump_remote_finish(struct thump_target *target);
+
+/* In proc_pid_comm(5) of a copy. */
+#define THUMP_COPY_NAME "thump-copy"
+
+/*
+ * A copy of the process as it stands: another one with its memory, copied on write, and without its
+ * descriptors. It stands still and never runs the program: when its tracer ends, it ends. Reads and
+ * writes of memory and remote calls work on it as on any target; thump_target_destroy() ends it.
+ * SIGCHLD must be blocked in the calling thread as long as it lives.
+ *
+ * `orphan`: it is nobody's child. That does not help where orphans become the target's children (a
+ * subreaper, or pid 1): else it is a child of the target's that only a wait(2) for "clone children"
+ * sees, and when it has ended, a zombie until thump_target_reap().
+ *
+ * REFUSED when the system does not let the process have one more (EAGAIN, ENOMEM).
+ */
+THUMP_MUST_CHECK int thump_target_fork(struct thump_target *target, bool orphan,
+				       struct thump_target **copy_ret, struct thump_err *err);
+
+/* The parent may run again: gives the copy a session of its own, and puts back what lies under the
+ * chains of remote calls, of which there are no more. */
+void thump_copy_settle(struct thump_target *copy);
+
+/* Ends a copy and gives its memory back, which takes its time; its parent may be running. */
+void thump_copy_end(struct thump_target *copy);
+
+/* Takes an ended copy, be it of another tracer that was killed, off the children of a stopped
+ * target, if it is one of them. `pid` is the copy as the tracer sees it. */
+THUMP_MUST_CHECK int thump_target_reap(struct thump_target *target, pid_t pid,
+				       struct thump_err *err);
 
 /* Whole reads and writes of the target's memory: process_vm_readv, then /proc/PID/mem, which also
  * reads PROT_NONE pages. */

@@ -152,3 +152,17 @@ int thump_wait_tid(struct thump_waiter *waiter, pid_t tid, uint64_t deadline_ns,
 			return 0;
 	}
 }
+
+bool thump_wait_end(struct thump_waiter *waiter, pid_t tid, uint64_t deadline_ns)
+{
+	for (;;) {
+		siginfo_t info = { 0 };
+
+		if (waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0)
+			return false;
+		if (info.si_pid == tid && thump_is_end(&info))
+			return true;
+		if (!thump_wait_any(waiter, deadline_ns))
+			return false;
+	}
+}

@@ -47,6 +47,10 @@ bool thump_is_end(const siginfo_t *info);
 THUMP_MUST_CHECK int thump_wait_tid(struct thump_waiter *waiter, pid_t tid, uint64_t deadline_ns,
 				    int *status_ret);
 
+/* Waits for the end of `tid`, which is not reaped; false when the deadline has passed, or nobody
+ * can tell. */
+THUMP_MUST_CHECK bool thump_wait_end(struct thump_waiter *waiter, pid_t tid, uint64_t deadline_ns);
+
 /* Sleeps until any tracee changes; false when the deadline has passed. */
 THUMP_MUST_CHECK bool thump_wait_any(struct thump_waiter *waiter, uint64_t deadline_ns);
 

@@ -8,7 +8,8 @@
  *
  * -k kills at every so manieth call only, beginning with one that SEED chooses (a random one, which
  * is printed). -i tells that COMMAND is a `thump checkpoint` of the victim into IMAGE, which is
- * whole or absent each time; then the victim leaves out what no image can hold.
+ * whole or absent each time, and leaves the victim without children; then the victim leaves out
+ * what no image can hold.
  *
  * One thing cannot be helped: from the PTRACE_INTERRUPT of a thread to the PTRACE_SETREGSET that
  * corrects it, the result of its system call is EINTR. There, and only there, one EINTR per kill is
@@ -17,6 +18,7 @@
  * timeouts that are late are not looked at here.
  */
 #include <errno.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -213,6 +215,27 @@ static bool has_no_half_image(const struct options *options)
 	return waitpid(pid, &status, 0) == pid && status == 0 && unlink(options->image) == 0;
 }
 
+/* Of any of its threads. */
+static bool has_children(pid_t pid)
+{
+	char pattern[48];
+	bool found = false;
+	glob_t files;
+
+	(void)snprintf(pattern, sizeof(pattern), "/proc/%d/task/*/children", pid);
+	if (glob(pattern, 0, NULL, &files) != 0)
+		die("list the threads of the victim");
+	for (size_t i = 0; i < files.gl_pathc; i++) {
+		FILE *file = fopen(files.gl_pathv[i], "r");
+
+		found |= file && fgetc(file) != EOF;
+		if (file)
+			(void)fclose(file);
+	}
+	globfree(&files);
+	return found;
+}
+
 static bool survives(struct victim *victim, const struct options *options, const struct run *run,
 		     bool at_exit)
 {
@@ -220,9 +243,12 @@ static bool survives(struct victim *victim, const struct options *options, const
 	const char *what = eintrs < 0 ? "the victim is broken" : "EINTR";
 
 	if (eintrs == 0 || (eintrs == 1 && run->uncorrected != 0)) {
-		if (has_no_half_image(options))
+		if (options->image && has_children(victim->pid))
+			what = "a copy of the victim is left";
+		else if (has_no_half_image(options))
 			return true;
-		what = "the image is there, but not whole";
+		else
+			what = "the image is there, but not whole";
 	}
 	(void)fprintf(stderr, "killed at the %s of call %ld (%s): %s\n", at_exit ? "exit" : "entry",
 		      run->counted, run->last, what);

@@ -56,7 +56,8 @@ class KindTest:
         self.world.dry_run(process.pid)
         self.check(process.pid, "the original after a dry run")
         image = self.world.path("image-0")
-        self.world.checkpoint(process.pid, image, "--leave-running")
+        self.world.checkpoint(process.pid, image,
+                              "--live" if self.options.live else "--leave-running")
         self.check(process.pid, "the original after a checkpoint")
         self.send(process.pid, signal.SIGUSR1)
         expect_pass(process, "the original verifies")
@@ -94,6 +95,8 @@ def arguments():
     parser.add_argument("--ignore", action="append", default=[],
                         help="pattern of a difference that the workload makes by itself")
     parser.add_argument("--stdin", choices=("null", "file", "pipe"), default="null")
+    parser.add_argument("--live", action="store_true",
+                        help="the original runs on while it is captured")
     parser.add_argument("--stop", action="store_true", help="checkpoint it in a group-stop")
     parser.add_argument("workload", type=pathlib.Path)
     parser.add_argument("arguments", nargs="*")

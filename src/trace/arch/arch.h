@@ -131,4 +131,14 @@ THUMP_MUST_CHECK int thump_arch_build_chain(const struct thump_gadgets *gadgets,
 					    uint64_t sigmask, struct thump_chain *chain_ret,
 					    struct thump_err *err);
 
+/* Enough for a chain that ends its process. */
+#define THUMP_EXIT_CHAIN_ROOM ((size_t)1280)
+
+/* A chain for a process that is never to run: it makes exit_group(2) and nothing else. Of regs only
+ * the segments count. */
+THUMP_MUST_CHECK int thump_arch_build_exit_chain(const struct thump_gadgets *gadgets, uint64_t top,
+						 const struct user_regs_struct *regs,
+						 struct thump_chain *chain_ret,
+						 struct thump_err *err);
+
 #endif

@@ -201,3 +201,25 @@ int thump_arch_build_chain(const struct thump_gadgets *gadgets, uint64_t top,
 	};
 	return 0;
 }
+
+int thump_arch_build_exit_chain(const struct thump_gadgets *gadgets, uint64_t top,
+				const struct user_regs_struct *regs, struct thump_chain *chain_ret,
+				struct thump_err *err)
+{
+	/* An XSAVE area in which no feature is in use: none needs more than its header. */
+	static const unsigned char xstate[LEGACY_SIZE + HEADER_SIZE];
+	const struct user_regs_struct exit_regs = {
+		.rip = gadgets->syscall,
+		.rax = SYS_exit_group,
+		.rsp = top,
+		.cs = regs->cs,
+		.ss = regs->ss,
+	};
+
+	_Static_assert(MAX_CHAIN_WORDS * sizeof(uint64_t) + sizeof(struct rt_sigframe) +
+				       2 * FP_ALIGN + sizeof(xstate) + FP_XSTATE_MAGIC2_SIZE <=
+			       THUMP_EXIT_CHAIN_ROOM,
+		       "see thump_arch_chain_room()");
+	return thump_arch_build_chain(gadgets, top, &exit_regs, xstate, sizeof(xstate), UINT64_MAX,
+				      chain_ret, err);
+}
