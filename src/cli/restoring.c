@@ -89,13 +89,15 @@ static bool wants_session(const struct thump_process *process, bool detach)
 }
 
 /* What is secret in keys is there for no longer than it takes. */
-static int open_image(struct thump_restoring *restoring, bool verify, bool train,
-		      struct thump_err *err)
+static int open_image(struct thump_restoring *restoring,
+		      const struct thump_rebuild_options *rebuild, struct thump_err *err)
 {
 	static const struct thump_key_words none;
 	struct thump_open_options options = {
 		.extent = THUMP_OPEN_ALL,
-		.checks_content = !verify,
+		.checks_content = !rebuild->verify,
+		/* What is to be mapped must be there, and --verify looks at all of it. */
+		.takes_supply = !rebuild->verify && rebuild->memory != THUMP_MEMORY_LAZY_UNSAFE,
 		.progress = show_progress,
 		.progress_ctx = &restoring->progress,
 	};
@@ -109,7 +111,7 @@ static int open_image(struct thump_restoring *restoring, bool verify, bool train
 	options.store = restoring->key_words ? restoring->key_words->store : NULL;
 	failed = thump_open(restoring->path, &options, &restoring->image, NULL, err);
 	thump_keys_destroy(keys);
-	if (!failed && !train) {
+	if (!failed && !rebuild->train) {
 		(void)thump_image_load_hot(restoring->image);
 		restoring->prefetch = thump_prefetch_start(restoring->image);
 	}
@@ -128,7 +130,7 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 	/* `run` comes here to see whether there is an image. */
 	if (access(restoring->path, R_OK) == 0)
 		opts.head_start = thump_head_start_begin(options);
-	if (open_image(restoring, options->verify, options->train, err) < 0 ||
+	if (open_image(restoring, options, err) < 0 ||
 	    thump_parameters(
 		    &restoring->arena, &thump_image_model(restoring->image)->process.runtime,
 		    &restoring->words, options, &opts.parameters, &opts.nr_parameters, err) < 0) {

@@ -96,6 +96,40 @@ THUMP_MUST_CHECK int thump_image_check_header(const unsigned char page[THUMP_PAG
 					      uint64_t *max_bytes_ret, struct thump_err *err);
 void thump_image_destroy(struct thump_image *image);
 
+/*
+ * Content that is made when it is asked for: of an image that was unpacked only as far as it says
+ * what there is. Pieces lie back to back in the image, each at most 1 MiB.
+ */
+struct thump_supply;
+struct thump_supply_ops {
+	void (*find)(const struct thump_supply *supply, uint32_t index, uint64_t *offset_ret,
+		     size_t *size_ret);
+	/* What one thread makes pieces with. */
+	int (*bench_create)(struct thump_supply *supply, void **bench_ret, struct thump_err *err);
+	/* The piece is on the bench until the next one is made. Has no memory, descriptor or lock
+	 * of its own: several threads do it at a time, and others may fork meanwhile. */
+	int (*make)(struct thump_supply *supply, void *bench, uint32_t index,
+		    const unsigned char **bytes_ret, struct thump_err *err);
+	void (*bench_destroy)(void *bench); /* NULL is fine */
+	void (*destroy)(struct thump_supply *supply);
+};
+struct thump_supply {
+	const struct thump_supply_ops *ops;
+	uint32_t nr_pieces;
+};
+/* For an image that was opened by thump_image_open_unpacked; takes supply, on failure too. */
+THUMP_MUST_CHECK int thump_image_set_supply(struct thump_image *image, struct thump_supply *supply,
+					    struct thump_err *err);
+/* NULL: all content is in the file. */
+struct thump_supply *thump_image_supply(const struct thump_image *image);
+/* Makes pieces until the file has this part. */
+THUMP_MUST_CHECK int thump_image_fetch(struct thump_image *image, uint64_t offset,
+				       uint64_t size_bytes, struct thump_err *err);
+
+/* Content as it is stored, checked or not. */
+THUMP_MUST_CHECK int thump_image_read(struct thump_image *image, uint64_t offset, void *buf,
+				      size_t size_bytes, struct thump_err *err);
+
 const struct thump_model *thump_image_model(const struct thump_image *image);
 int thump_image_fd(const struct thump_image *image); /* read-only, CLOEXEC, owned by image */
 uint64_t thump_image_size(const struct thump_image *image);
@@ -138,6 +172,24 @@ bool thump_image_has_hot(const struct thump_image *image);
  * by several threads at a time. */
 THUMP_MUST_CHECK int thump_image_verify_range(struct thump_image *image, uint64_t file_offset,
 					      uint64_t size_bytes, struct thump_err *err);
+
+/*
+ * The same for content that is in memory, from a supply. First it is said what will be used: with
+ * that whole chunks are wanted, in ascending order; what is given beyond that is left out.
+ */
+struct thump_image_checker;
+THUMP_MUST_CHECK int thump_image_checker_create(struct thump_image *image,
+						struct thump_image_checker **checker_ret,
+						struct thump_err *err);
+void thump_image_checker_destroy(struct thump_image_checker *checker); /* NULL is fine */
+void thump_image_checker_want(struct thump_image_checker *checker, uint64_t file_offset,
+			      uint64_t size_bytes);
+bool thump_image_checker_wants(const struct thump_image_checker *checker, uint64_t file_offset,
+			       uint64_t size_bytes);
+/* Fails when a chunk that ends here is damaged. */
+THUMP_MUST_CHECK int thump_image_checker_add(struct thump_image_checker *checker,
+					     uint64_t file_offset, const unsigned char *bytes,
+					     size_t size_bytes, struct thump_err *err);
 
 /* Reads stored content, after checking it; [offset, offset + size_bytes) must lie in one extent. */
 THUMP_MUST_CHECK int thump_image_read_backing(struct thump_image *image, uint32_t backing_id,

@@ -265,6 +265,7 @@ void thump_image_destroy(struct thump_image *image)
 	thump_model_deinit(&image->model);
 	if (image->meta)
 		(void)munmap(image->meta, image->meta_size);
+	image_supply_destroy(image);
 	thump_close_fd(&image->fd);
 	free(image->chunk_good);
 	free(image->name);

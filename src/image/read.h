@@ -26,7 +26,12 @@ struct thump_image {
 	uint32_t nr_chunks;
 	unsigned char *chunk_good; /* [nr_chunks], atomic: 1 = checked since the image was opened */
 	struct thump_model model;
+	struct thump_supply *supply; /* NULL: all content is in the file */
+	struct image_fetching *fetching;
 };
+
+/* supply.c */
+void image_supply_destroy(struct thump_image *image);
 
 /* decode.c: all notes -> image->model, layout and checksums; only their form is checked. */
 THUMP_MUST_CHECK int image_decode_notes(struct thump_image *image, struct thump_err *err);

@@ -71,6 +71,17 @@ static int chunk_damaged(const struct thump_image *image, uint64_t index, struct
 			     start, start + chunk_size(image, index));
 }
 
+static int check_sum(const struct thump_image *image, uint64_t index,
+		     const struct image_hasher *hasher, struct thump_err *err)
+{
+	uint64_t expected;
+
+	memcpy(&expected, image->checksums + index * sizeof(expected), sizeof(expected));
+	if (image_hasher_result(hasher) != le64toh(expected))
+		return chunk_damaged(image, index, err);
+	return 0;
+}
+
 /* What of a piece of the file lies in the zero block holds zeros. */
 static int check_zero_block(const struct thump_image *image, uint64_t start,
 			    const unsigned char *bytes, size_t size, struct thump_err *err)
@@ -101,11 +112,13 @@ static int read_piece(const struct thump_image *image, uint64_t at, unsigned cha
  */
 static int check_chunk(struct thump_image *image, uint64_t index, struct thump_err *err)
 {
-	uint64_t at = chunk_start(index), end = at + chunk_size(image, index), expected;
+	uint64_t at = chunk_start(index), end = at + chunk_size(image, index);
 	unsigned char buf[PIECE_BYTES];
 	struct image_hasher hasher;
 	struct thump_err not_zero = THUMP_ERR_INIT;
 
+	if (thump_image_fetch(image, at, end - at, err) < 0)
+		return -1;
 	image_hasher_init(&hasher);
 	for (size_t size; at < end; at += size) {
 		size = thump_min_u64(sizeof(buf), end - at);
@@ -115,9 +128,8 @@ static int check_chunk(struct thump_image *image, uint64_t index, struct thump_e
 		if (not_zero.code == THUMP_OK)
 			(void)check_zero_block(image, at, buf, size, &not_zero);
 	}
-	memcpy(&expected, image->checksums + index * sizeof(expected), sizeof(expected));
-	if (image_hasher_result(&hasher) != le64toh(expected))
-		return chunk_damaged(image, index, err);
+	if (check_sum(image, index, &hasher, err) < 0)
+		return -1;
 	if (not_zero.code != THUMP_OK) {
 		*err = not_zero;
 		return -1;
@@ -205,6 +217,108 @@ int thump_image_verify_range(struct thump_image *image, uint64_t file_offset, ui
 	}
 	return 0;
 }
+
+/* ---- content in memory ---------------------------------------------------------------------- */
+
+struct thump_image_checker {
+	struct image_hasher hasher; /* of the chunk that is being given */
+	struct thump_image *image;
+	unsigned char wanted[]; /* [nr_chunks] */
+};
+
+int thump_image_checker_create(struct thump_image *image, struct thump_image_checker **checker_ret,
+			       struct thump_err *err)
+{
+	size_t size = sizeof(struct thump_image_checker) + image->nr_chunks;
+	struct thump_image_checker *checker;
+
+	size = (size + _Alignof(struct thump_image_checker) - 1) &
+	       ~(_Alignof(struct thump_image_checker) - 1);
+	checker = aligned_alloc(_Alignof(struct thump_image_checker), size);
+	if (!checker)
+		return thump_fail_errno(err, "memory to check %" PRIu32 " chunks",
+					image->nr_chunks);
+	memset(checker, 0, size);
+	checker->image = image;
+	*checker_ret = checker;
+	return 0;
+}
+
+void thump_image_checker_destroy(struct thump_image_checker *checker)
+{
+	free(checker);
+}
+
+/* The chunks that have some of these bytes; none: *first_ret == *end_ret. */
+static void find_chunks(const struct thump_image *image, uint64_t offset, uint64_t size,
+			uint64_t *first_ret, uint64_t *end_ret)
+{
+	uint64_t from = offset > IMG_DATA_OFFSET ? offset - IMG_DATA_OFFSET : 0;
+	uint64_t to = offset + size > IMG_DATA_OFFSET ? offset + size - IMG_DATA_OFFSET : 0;
+
+	*first_ret = thump_min_u64(from / IMG_CHUNK_SIZE, image->nr_chunks);
+	*end_ret = thump_min_u64((to + IMG_CHUNK_SIZE - 1) / IMG_CHUNK_SIZE, image->nr_chunks);
+}
+
+void thump_image_checker_want(struct thump_image_checker *checker, uint64_t file_offset,
+			      uint64_t size_bytes)
+{
+	uint64_t index, end;
+
+	find_chunks(checker->image, file_offset, size_bytes, &index, &end);
+	for (; index < end; index++)
+		checker->wanted[index] = 1;
+}
+
+bool thump_image_checker_wants(const struct thump_image_checker *checker, uint64_t file_offset,
+			       uint64_t size_bytes)
+{
+	uint64_t index, end;
+
+	find_chunks(checker->image, file_offset, size_bytes, &index, &end);
+	for (; index < end; index++)
+		if (checker->wanted[index])
+			return true;
+	return false;
+}
+
+/* What of these bytes lies in one chunk. */
+static int add_to_chunk(struct thump_image_checker *checker, uint64_t index, uint64_t offset,
+			const unsigned char *bytes, size_t size, struct thump_err *err)
+{
+	const struct thump_image *image = checker->image;
+
+	if (offset == chunk_start(index))
+		image_hasher_init(&checker->hasher);
+	image_hasher_add(&checker->hasher, bytes, size);
+	if (check_zero_block(image, offset, bytes, size, err) < 0)
+		return -1;
+	if (offset + size < chunk_start(index) + chunk_size(image, index))
+		return 0;
+	return check_sum(image, index, &checker->hasher, err);
+}
+
+int thump_image_checker_add(struct thump_image_checker *checker, uint64_t file_offset,
+			    const unsigned char *bytes, size_t size_bytes, struct thump_err *err)
+{
+	uint64_t index, end;
+
+	find_chunks(checker->image, file_offset, size_bytes, &index, &end);
+	for (; index < end; index++) {
+		uint64_t from = chunk_start(index), to = from + chunk_size(checker->image, index);
+
+		if (from < file_offset)
+			from = file_offset;
+		to = thump_min_u64(to, file_offset + size_bytes);
+		if (checker->wanted[index] &&
+		    add_to_chunk(checker, index, from, bytes + (from - file_offset), to - from,
+				 err) < 0)
+			return thump_add_context(err, "image %s", checker->image->name);
+	}
+	return 0;
+}
+
+/* ---- content of backings -------------------------------------------------------------------- */
 
 int thump_image_read_backing(struct thump_image *image, uint32_t backing_id, uint64_t offset,
 			     void *buf, size_t size_bytes, struct thump_err *err)

@@ -75,8 +75,13 @@ int pack_bench_init(struct pack_bench *bench, struct pack_coder *coder, struct t
 	return -1;
 }
 
+/* What was encrypted is nobody's to find in memory that was freed. */
 void pack_bench_deinit(struct pack_bench *bench)
 {
+	if (bench->coder && bench->coder->cipher && bench->raw)
+		sodium_memzero(bench->raw, PACK_CHUNK_BYTES);
+	if (bench->coder && bench->coder->cipher && bench->stored)
+		sodium_memzero(bench->stored, PACK_STORED_ROOM);
 	pack_coder_destroy(bench->coder);
 	free(bench->raw);
 	free(bench->stored);

@@ -196,5 +196,5 @@ void pack_front_deinit(struct pack_front *front)
 	free(front->bytes);
 	free(front->note);
 	pack_store_close(&front->store);
-	*front = (struct pack_front){ .store = PACK_STORE_INIT };
+	*front = PACK_FRONT_INIT;
 }

@@ -23,31 +23,31 @@ static int seal(int fd, struct thump_err *err)
 	return 0;
 }
 
-static int unpack_into(struct pack_coming *coming, const struct thump_open_options *options, int fd,
-		       bool in_memory, struct thump_packed_info *info_ret, struct thump_err *err)
+/* pack_front_deinit() when it succeeds. */
+static int read_front(struct pack_coming *coming, const struct thump_keys *keys,
+		      struct pack_front *front_ret, struct thump_err *err)
 {
-	struct pack_front front;
-	struct thump_packed_info info;
-	int failed;
+	if (pack_coming_begin(coming, err) < 0)
+		return -1;
+	return pack_front_read(&coming->stream, keys, front_ret, err);
+}
 
-	if (pack_coming_begin(coming, err) < 0 ||
-	    pack_front_read(&coming->stream, options->keys, &front, err) < 0)
+/* Finds what its data is read with: a key, a chunk store. */
+static int find_data(const struct pack_coming *coming, const struct thump_open_options *options,
+		     struct pack_front *front, struct thump_err *err)
+{
+	if (pack_front_unlock(front, options->keys, err) < 0)
 		return -1;
-	info = pack_front_info(&front);
-	failed = in_memory ? pack_memory_check(pack_memory_needed(&front, options->extent),
-					       pack_memory_left(), err)
-			   : 0;
-	if (!failed)
-		failed = pack_front_unlock(&front, options->keys, err);
-	if (!failed)
-		failed = pack_front_find_store(&front, coming, options->store, err);
-	if (!failed)
-		failed = pack_unpack_data(&coming->stream, &front, options, fd, err);
-	pack_front_deinit(&front);
-	if (failed)
+	return pack_front_find_store(front, coming, options->store, err);
+}
+
+static int unpack_into_memory(struct pack_coming *coming, const struct thump_open_options *options,
+			      const struct pack_front *front, int fd, struct thump_err *err)
+{
+	if (pack_memory_check(pack_memory_needed(front, options->extent), pack_memory_left(), err) <
+	    0)
 		return -1;
-	*info_ret = info;
-	return 0;
+	return pack_unpack_data(&coming->stream, front, options, fd, err);
 }
 
 /* The first page says how long the rest may be, and is checked before that is read. */
@@ -103,31 +103,122 @@ static int check_meta_offset(const struct thump_image *image, const struct thump
 	return 0;
 }
 
+static int open_unpacked(const struct pack_coming *coming, int fd,
+			 const struct thump_packed_info *info, struct thump_image **image_ret,
+			 struct thump_err *err)
+{
+	const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	struct thump_image *image;
+
+	if (copy < 0)
+		return thump_fail_errno(err, "image %s", coming->name);
+	if (thump_image_open_unpacked(copy, &coming->origin, coming->name, &image, err) < 0)
+		return -1;
+	if (info && check_meta_offset(image, info, err) < 0) {
+		thump_image_destroy(image);
+		return thump_add_context(err, "image %s", coming->name);
+	}
+	*image_ret = image;
+	return 0;
+}
+
+static int open_all(struct pack_coming *coming, const struct thump_open_options *options,
+		    const struct pack_front *front, int fd, struct thump_image **image_ret,
+		    struct thump_err *err)
+{
+	const struct thump_packed_info info = pack_front_info(front);
+
+	if (unpack_into_memory(coming, options, front, fd, err) < 0 || seal(fd, err) < 0)
+		return thump_add_context(err, "image %s", coming->name);
+	return open_unpacked(coming, fd, &info, image_ret, err);
+}
+
+/* ---- with a supply ----------------------------------------------------------------------------
+ */
+
+/* Content of files and shared memory is needed before memory is filled, by a process that is to
+ * become another one: it is made before. From so much on all threads had better do it. */
+#define MAX_FIRST_BYTES ((uint64_t)8 << 20)
+
+static int supply_image(struct thump_image *image, int fd, const struct thump_open_options *options,
+			struct pack_front *front, struct thump_err *err)
+{
+	const struct thump_image_parts parts = thump_image_parts(image);
+	struct thump_supply *supply;
+
+	if (pack_supply_create(fd, pack_checks_hashes(options), front, &supply, err) < 0 ||
+	    thump_image_set_supply(image, supply, err) < 0)
+		return -1;
+	return thump_image_verify_range(image, parts.backings, parts.debug - parts.backings, err);
+}
+
+static int open_supplied(struct pack_coming *coming, const struct thump_open_options *options,
+			 struct pack_front *front, int fd, struct thump_image **image_ret,
+			 struct thump_err *err)
+{
+	const struct thump_packed_info info = pack_front_info(front);
+	struct thump_open_options meta = *options;
+	struct thump_image_parts parts;
+	struct thump_image *image;
+
+	meta.extent = THUMP_OPEN_META;
+	meta.progress = NULL;
+	if (unpack_into_memory(coming, &meta, front, fd, err) < 0)
+		return thump_add_context(err, "image %s", coming->name);
+	if (open_unpacked(coming, fd, &info, &image, err) < 0)
+		return -1;
+	parts = thump_image_parts(image);
+	if (parts.debug - parts.backings > MAX_FIRST_BYTES) {
+		thump_image_destroy(image);
+		if (lseek(coming->fd, (off_t)front->size_bytes, SEEK_SET) < 0)
+			return thump_fail_errno(err, "image %s: seek", coming->name);
+		return open_all(coming, options, front, fd, image_ret, err);
+	}
+	if (supply_image(image, coming->fd, options, front, err) < 0) {
+		thump_image_destroy(image);
+		return thump_add_context(err, "image %s", coming->name);
+	}
+	*image_ret = image;
+	return 0;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------
+ */
+
+static int open_packed(struct pack_coming *coming, const struct thump_open_options *options, int fd,
+		       struct thump_image **image_ret, struct thump_packed_info *info_ret,
+		       struct thump_err *err)
+{
+	const bool takes_supply = options->takes_supply && coming->stream.seekable;
+	struct pack_front front;
+	int failed;
+
+	if (read_front(coming, options->keys, &front, err) < 0)
+		return thump_add_context(err, "image %s", coming->name);
+	*info_ret = pack_front_info(&front);
+	if (find_data(coming, options, &front, err) < 0)
+		failed = thump_add_context(err, "image %s", coming->name);
+	else if (takes_supply)
+		failed = open_supplied(coming, options, &front, fd, image_ret, err);
+	else
+		failed = open_all(coming, options, &front, fd, image_ret, err);
+	pack_front_deinit(&front);
+	return failed;
+}
+
 static int open_in_memory(struct pack_coming *coming, const struct thump_open_options *options,
 			  struct thump_image **image_ret, struct thump_packed_info *info_ret,
 			  struct thump_err *err)
 {
 	auto_close int fd = memfd_create("thump image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	struct thump_packed_info info = { 0 };
-	struct thump_image *image = NULL;
-	int failed;
 
 	if (fd < 0)
 		return thump_fail_errno(err, "memfd_create");
-	failed = pack_coming_is_packed(coming) ? unpack_into(coming, options, fd, true, &info, err)
-					       : copy_into(coming, fd, err);
-	if (failed || seal(fd, err) < 0)
+	if (pack_coming_is_packed(coming))
+		return open_packed(coming, options, fd, image_ret, info_ret, err);
+	if (copy_into(coming, fd, err) < 0 || seal(fd, err) < 0)
 		return thump_add_context(err, "image %s", coming->name);
-	if (thump_image_open_unpacked(thump_take_fd(&fd), &coming->origin, coming->name, &image,
-				      err) < 0)
-		return -1;
-	if (info.raw_bytes && check_meta_offset(image, &info, err) < 0) {
-		thump_image_destroy(image);
-		return thump_add_context(err, "image %s", coming->name);
-	}
-	*image_ret = image;
-	*info_ret = info;
-	return 0;
+	return open_unpacked(coming, fd, NULL, image_ret, err);
 }
 
 int thump_open(const char *path, const struct thump_open_options *options,
@@ -169,6 +260,22 @@ static int check_unpacked(int fd, const char *name, const struct thump_packed_in
 	return failed;
 }
 
+static int unpack_into_file(struct pack_coming *coming, const struct thump_open_options *options,
+			    int fd, struct thump_packed_info *info_ret, struct thump_err *err)
+{
+	struct pack_front front;
+	int failed;
+
+	if (read_front(coming, options->keys, &front, err) < 0)
+		return -1;
+	*info_ret = pack_front_info(&front);
+	failed = find_data(coming, options, &front, err);
+	if (!failed)
+		failed = pack_unpack_data(&coming->stream, &front, options, fd, err);
+	pack_front_deinit(&front);
+	return failed;
+}
+
 static int unpack_file(struct pack_coming *coming, const struct thump_unpack_options *options,
 		       struct image_tempfile *file, struct thump_packed_info *info_ret,
 		       struct thump_err *err)
@@ -183,7 +290,7 @@ static int unpack_file(struct pack_coming *coming, const struct thump_unpack_opt
 
 	if (!pack_coming_is_packed(coming))
 		return thump_damaged(err, "not a packed image");
-	if (unpack_into(coming, &all, file->fd, false, info_ret, err) < 0 ||
+	if (unpack_into_file(coming, &all, file->fd, info_ret, err) < 0 ||
 	    check_unpacked(file->fd, coming->name, info_ret, err) < 0)
 		return -1;
 	if (fchmod(file->fd, options->mode ? options->mode : 0400) < 0 || fsync(file->fd) < 0)

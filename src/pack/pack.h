@@ -77,6 +77,9 @@ struct thump_open_options {
 	/* The caller checks all content that he uses by the checksums of the image, as a restore
 	 * does: where no signature is asked for, hashes of chunks would find nothing more. */
 	bool checks_content;
+	/* Content of the program's memory may come from a supply of the image (image/image.h):
+	 * that of a packed file does then. */
+	bool takes_supply;
 	const struct thump_keys *keys; /* to decrypt, and whose signature is asked for; or NULL */
 	const char *store;	       /* where its chunks are, if not where it says; or NULL */
 	thump_progress_fn progress;    /* may be NULL; of unpacking */

@@ -29,6 +29,8 @@ struct pack_front {
 	struct pack_store store;    /* once it was opened */
 };
 
+#define PACK_FRONT_INIT ((struct pack_front){ .store = PACK_STORE_INIT })
+
 /* coming.c: an image, packed or not, of which only the first bytes were looked at. */
 struct pack_coming {
 	struct pack_stream stream;
@@ -73,10 +75,16 @@ THUMP_MUST_CHECK int pack_memory_check(uint64_t needed, uint64_t left, struct th
 /* The pages of memory that unpacking writes to. */
 uint64_t pack_memory_needed(const struct pack_front *front, enum thump_open_extent extent);
 
-/* unpack.c: reads the data and writes the raw image into `fd`, an empty file. With THUMP_OPEN_META
+/* unpack.c: are the hashes of chunks checked? */
+bool pack_checks_hashes(const struct thump_open_options *options);
+/* Reads the data and writes the raw image into `fd`, an empty file. With THUMP_OPEN_META
  * the rest becomes a hole. */
 THUMP_MUST_CHECK int pack_unpack_data(struct pack_stream *stream, const struct pack_front *front,
 				      const struct thump_open_options *options, int fd,
 				      struct thump_err *err);
+
+/* supply.c: takes `front`, which is unlocked, when it succeeds. fd is a file. */
+THUMP_MUST_CHECK int pack_supply_create(int fd, bool hashes, struct pack_front *front,
+					struct thump_supply **supply_ret, struct thump_err *err);
 
 #endif

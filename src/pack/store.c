@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -148,15 +149,15 @@ static void put_hex(char *text, const unsigned char *bytes, size_t size)
 }
 
 static int chunk_path(const struct pack_store *store, const struct pack_chunk *chunk,
-		      char **path_ret, struct thump_err *err)
+		      char path[PATH_MAX], struct thump_err *err)
 {
 	char folder[2 + 1], name[STORE_NAME_LENGTH + 1];
+	int length;
 
 	put_hex(folder, chunk->hash, 1);
 	put_hex(name, chunk->hash + 1, sizeof(chunk->hash) - 1);
-	if (asprintf(path_ret, "%s/" STORE_CHUNKS "/%s/%s", store->path, folder, name) < 0)
-		return thump_fail_errno(err, "memory for a path");
-	return 0;
+	length = snprintf(path, PATH_MAX, "%s/" STORE_CHUNKS "/%s/%s", store->path, folder, name);
+	return length < PATH_MAX ? 0 : thump_fail(err, "the path %s is too long", store->path);
 }
 
 /* Is it there, and the same? What a crash has cut short, or somebody altered, is not. */
@@ -193,10 +194,10 @@ int pack_store_put(const struct pack_store *store, const struct pack_chunk *chun
 		   const unsigned char *stored, bool *new_ret, struct thump_err *err)
 {
 	struct image_tempfile file = IMAGE_TEMPFILE_INIT;
-	auto_free char *path = NULL;
+	char path[PATH_MAX];
 	int failed;
 
-	if (chunk_path(store, chunk, &path, err) < 0)
+	if (chunk_path(store, chunk, path, err) < 0)
 		return -1;
 	if (has_same(path, stored, chunk->stored_size)) {
 		*new_ret = false;
@@ -233,10 +234,10 @@ static int read_chunk(int fd, const struct pack_chunk *chunk, unsigned char *sto
 int pack_store_get(const struct pack_store *store, const struct pack_chunk *chunk,
 		   unsigned char *stored, struct thump_err *err)
 {
-	auto_free char *path = NULL;
+	char path[PATH_MAX]; /* no memory of its own: image/image.h, make */
 	auto_close int fd = -1;
 
-	if (chunk_path(store, chunk, &path, err) < 0)
+	if (chunk_path(store, chunk, path, err) < 0)
 		return -1;
 	if (access(path, F_OK) < 0 && errno == ENOENT)
 		return thump_damaged(err, "%s is missing", path);

@@ -142,6 +142,11 @@ static int check_end(const struct unpacking *unpacking, struct thump_err *err)
 	return got == 0 ? 0 : thump_damaged(err, "something follows behind its end");
 }
 
+bool pack_checks_hashes(const struct thump_open_options *options)
+{
+	return !options->checks_content || thump_keys_ask_for_signature(options->keys);
+}
+
 int pack_unpack_data(struct pack_stream *stream, const struct pack_front *front,
 		     const struct thump_open_options *options, int fd, struct thump_err *err)
 {
@@ -151,8 +156,7 @@ int pack_unpack_data(struct pack_stream *stream, const struct pack_front *front,
 		.options = options,
 		.fd = fd,
 		/* What comes out of a store was checked there. */
-		.hashes = !front->note &&
-			  (!options->checks_content || thump_keys_ask_for_signature(options->keys)),
+		.hashes = !front->note && pack_checks_hashes(options),
 		.caller = pthread_self(),
 	};
 

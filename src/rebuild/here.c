@@ -2,7 +2,7 @@
 /*
  * The restored process, from fork to release. What can go on at the same time does: while the
  * child makes descriptors and execs, the steps are written here and a thread checks the content
- * that the blob will read.
+ * that the blob will read, or threads make it (fill.h).
  */
 #include <elf.h>
 #include <fcntl.h>
@@ -22,6 +22,7 @@
 #include "base/thread.h"
 #include "rebuild/arch/arch.h"
 #include "rebuild/commit.h"
+#include "rebuild/fill.h"
 #include "rebuild/jobs.h"
 #include "resume/blob.h"
 
@@ -119,8 +120,10 @@ static int verifier_start(struct verifier *verifier, const struct thump_plan *pl
 	/* Without a thread it only takes longer: older kernels refuse one to who has made a time
 	 * namespace for its children (EINVAL in copy_process(), kernel/fork.c), RLIMIT_NPROC does
 	 * to who has too many. */
-	if (jobs->total_bytes >= VERIFY_THREAD_BYTES && start_thread(verifier))
+	if (jobs->total_bytes >= VERIFY_THREAD_BYTES && !thump_image_supply(plan->image) &&
+	    start_thread(verifier))
 		return 0;
+	/* That makes it, too, if nobody else could. */
 	verifier->result = verify_ranges(verifier);
 	return 0;
 }
@@ -162,6 +165,7 @@ struct attempt {
 	struct thump_region region;
 	struct thump_jobs jobs;
 	struct verifier verifier;
+	struct thump_filler *filler; /* instead of the verifier; or NULL */
 	struct thump_newborn *newborn;
 	bool first; /* it becomes pid 1 of fresh namespaces */
 	uint64_t start_ns, start_ticks, forked_ticks;
@@ -169,6 +173,7 @@ struct attempt {
 
 static void attempt_deinit(struct attempt *attempt)
 {
+	thump_filler_destroy(attempt->filler); /* it writes into the newborn */
 	thump_newborn_destroy(attempt->newborn);
 	verifier_deinit(&attempt->verifier);
 	thump_jobs_deinit(&attempt->jobs);
@@ -400,9 +405,13 @@ static int run_blob(struct attempt *attempt, struct thump_err *err)
 	if (find_vdso(attempt, &vdso, err) < 0 ||
 	    thump_layout_steps(region, attempt->plan->model, &attempt->plan->kernel, vdso, err) < 0)
 		return -1;
+	if (attempt->filler)
+		thump_filler_aim(attempt->filler, attempt->newborn);
 	if (run_by_door(attempt, err) < 0 ||
 	    (blob->phase == THUMP_PHASE_START && run_injected(attempt, vdso, err) < 0))
 		return thump_add_context(err, "fill the new process (phase %u)", blob->phase);
+	if (thump_filler_result(attempt->filler, err) < 0)
+		return -1;
 	if (blob->failed || blob->phase != THUMP_PHASE_READY) {
 		thump_what_failed(blob, region->steps, region->room_steps, err);
 		return -1;
@@ -421,8 +430,15 @@ static int write_steps(struct attempt *attempt, enum thump_pid_way tid_way,
 {
 	struct thump_plan *plan = attempt->plan;
 
+	if (thump_image_supply(plan->image) && thump_filler_create(plan, &attempt->filler, err) < 0)
+		return -1;
+	attempt->jobs.filled = attempt->filler;
 	if (thump_write_steps(plan, tid_way, caps, &attempt->jobs, &attempt->region, err) < 0)
 		return -1;
+	if (attempt->filler) {
+		thump_filler_begin(attempt->filler, &attempt->jobs, attempt->region.blob);
+		return 0;
+	}
 	return verifier_start(&attempt->verifier, plan, &attempt->jobs, err);
 }
 

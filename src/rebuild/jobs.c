@@ -149,7 +149,8 @@ static void write_piece(struct writer *w, uint64_t addr, uint64_t size_bytes, ui
 			.iov = w->iovs_addr + w->nr_iovs * sizeof(*w->iovs),
 			.file_offset = file_offset,
 			.fd_slot = thump_slot_image(),
-			.flags = w->dense ? THUMP_READ_HUGE : THUMP_READ_POPULATE,
+			.flags = (w->dense ? THUMP_READ_HUGE : THUMP_READ_POPULATE) |
+				 (w->list->filled ? THUMP_ONLY_PREPARE : 0),
 			.huge_start = w->dense ? w->block : 0,
 		};
 	}
@@ -227,6 +228,7 @@ int thump_jobs_write(const struct thump_jobs *jobs, struct thump_region *region,
 	for (size_t i = 0; i < jobs->nr_touches; i++)
 		write_touch(&w, &jobs->touches[i]);
 	region->blob->nr_jobs = w.nr_jobs;
+	region->blob->nr_fills = jobs->filled;
 	return 0;
 }
 

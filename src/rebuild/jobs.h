@@ -24,6 +24,7 @@ struct thump_jobs {
 	uint64_t total_bytes;
 	struct thump_range *touches; /* of memory that is written to, not read from the image */
 	size_t nr_touches, room_touches;
+	bool filled; /* by us: the new process only makes pages */
 	bool failed; /* memory ran out; sticky */
 };
 

@@ -7,7 +7,8 @@
  *
  * Life of a restored process as the blob sees it:
  *   leader:   run setup steps -> create threads and helpers -> take read jobs -> wait until all
- *             jobs are done -> run finish steps -> wait until all threads are ready -> trap
+ *             jobs and fills are done -> run finish steps -> wait until all threads are ready ->
+ *             trap
  *   thread:   take read jobs -> wait until all jobs are done -> run own steps -> ready -> sleep
  *   helper:   take read jobs -> exit; only there to read with more than one processor
  * Rebuild then seizes the threads, unmaps blob and data, writes every thread's registers (TLS
@@ -23,7 +24,7 @@
 
 #include <stdint.h>
 
-#define THUMP_BLOB_ABI 4
+#define THUMP_BLOB_ABI 5
 
 /* Bytes of stack that each thread of the blob needs (checked by the build: -Wframe-larger-than). */
 #define THUMP_BLOB_STACK_SIZE 2048
@@ -83,7 +84,9 @@ struct thump_read_job {
 /* MADV_POPULATE_WRITE of bigger ranges before reading: one call instead of a fault per page. */
 #define THUMP_READ_POPULATE 2u
 /* No reading: the ranges are populated, best effort, and keep their content. */
-#define THUMP_ONLY_TOUCH     4u
+#define THUMP_ONLY_TOUCH 4u
+/* No reading: the ranges are made ready as the other flags say, and filled by rebuild. */
+#define THUMP_ONLY_PREPARE   8u
 #define THUMP_HUGE_PAGE_SIZE ((uint64_t)2 << 20)
 
 enum thump_tid_way {
@@ -106,6 +109,8 @@ struct thump_blob_data {
 	uint32_t nr_threads; /* without the leader; in the order of creation */
 	uint32_t nr_helpers; /* in `threads` behind the threads; wanted_tid 0, no steps */
 	uint32_t nr_jobs;
+	uint32_t nr_fills; /* of what has to be done besides the jobs, by rebuild: 0 or 1 */
+	uint32_t pad;
 	uint64_t steps;	    /* address of struct thump_step[] */
 	uint64_t threads;   /* address of struct thump_blob_thread[nr_threads + nr_helpers] */
 	uint64_t jobs;	    /* address of struct thump_read_job[] */
@@ -116,12 +121,13 @@ struct thump_blob_data {
 	uint32_t first_finish_step, nr_finish_steps; /* after all memory is filled */
 
 	/* From here on written by the blob. */
-	uint32_t next_job;   /* atomic */
-	uint32_t done_jobs;  /* atomic, futex; bit 31: something failed */
-	uint32_t ready;	     /* atomic, futex: threads that ran their steps; bit 31 as above */
-	uint32_t park;	     /* futex that nobody ever wakes */
-	uint32_t phase;	     /* enum thump_blob_phase, for messages and timing */
-	uint32_t failed;     /* atomic; 1 = being written, 2 = the fields below are set */
+	uint32_t next_job; /* atomic */
+	uint32_t
+		done_jobs; /* atomic, futex, and fills; bit 31: something failed, also in rebuild */
+	uint32_t ready;	   /* atomic, futex: threads that ran their steps; bit 31 as above */
+	uint32_t park;	   /* futex that nobody ever wakes */
+	uint32_t phase;	   /* enum thump_blob_phase, for messages and timing */
+	uint32_t failed;   /* atomic; 1 = being written, 2 = the fields below are set */
 	uint32_t fail_what;  /* step.what, or one of THUMP_WHAT_* */
 	int32_t leader_pid;  /* whom helpers must not outlive */
 	int32_t fail_tid;    /* wanted tid of the thread that failed, 0 = leader */

@@ -63,15 +63,16 @@ static bool is_error(long result)
 
 /* ---- waiting and failing -------------------------------------------------------------- */
 
+/* Not FUTEX_PRIVATE_FLAG: rebuild waits and wakes here, too, in a process of its own. */
 static void futex_wait(uint32_t *word, uint32_t value)
 {
 	/* EAGAIN and EINTR need no care: every caller looks at the word again. */
-	(void)arch_syscall4(__NR_futex, (uint64_t)word, FUTEX_WAIT_PRIVATE, value, 0);
+	(void)arch_syscall4(__NR_futex, (uint64_t)word, FUTEX_WAIT, value, 0);
 }
 
 static void futex_wake_all(uint32_t *word)
 {
-	(void)arch_syscall4(__NR_futex, (uint64_t)word, FUTEX_WAKE_PRIVATE, INT32_MAX, 0);
+	(void)arch_syscall4(__NR_futex, (uint64_t)word, FUTEX_WAKE, INT32_MAX, 0);
 }
 
 static void fail(struct thump_blob_data *data, uint32_t what, int32_t tid, uint64_t step,
@@ -269,6 +270,8 @@ static long read_job(const struct thump_blob_data *data, const struct thump_read
 		collapse(job->huge_start, job->huge_end);
 	else if (job->flags & THUMP_READ_POPULATE)
 		populate(iov, nr_iov);
+	if (job->flags & THUMP_ONLY_PREPARE)
+		return (long)job->size_bytes;
 	while (done < job->size_bytes) {
 		long result = arch_syscall6(__NR_preadv, fd_of_slot(data, job->fd_slot),
 					    (uint64_t)iov, nr_iov, job->file_offset + done, 0, 0);
@@ -319,13 +322,18 @@ static bool take_jobs(struct thump_blob_data *data, int32_t tid)
 	}
 }
 
+static bool wait_until_filled(struct thump_blob_data *data)
+{
+	return wait_for_count(&data->done_jobs, data->nr_jobs + data->nr_fills);
+}
+
 /* ---- threads -------------------------------------------------------------------------- */
 
 void thump_blob_thread(struct thump_blob_data *data, struct thump_blob_thread *thread)
 {
 	int32_t tid = thread->wanted_tid;
 
-	if (take_jobs(data, tid) && wait_for_count(&data->done_jobs, data->nr_jobs) &&
+	if (take_jobs(data, tid) && wait_until_filled(data) &&
 	    run_steps(data, thread->first_step, thread->nr_steps, tid) &&
 	    __atomic_add_fetch(&data->ready, 1, __ATOMIC_ACQ_REL) == data->nr_threads)
 		futex_wake_all(&data->ready);
@@ -489,7 +497,7 @@ static bool set_up(struct thump_blob_data *data)
 
 static bool fill_memory(struct thump_blob_data *data)
 {
-	bool done = take_jobs(data, 0) && wait_for_count(&data->done_jobs, data->nr_jobs);
+	bool done = take_jobs(data, 0) && wait_until_filled(data);
 
 	reap_helpers(data);
 	return done;

@@ -401,6 +401,35 @@ static void test_no_job_after_a_failure(void **state)
 	rig_destroy(rig);
 }
 
+/* Memory that rebuild fills is left alone, and nothing goes on before rebuild says it is filled. */
+static void test_waits_for_what_is_filled(void **state)
+{
+	struct rig *rig = rig_create();
+	auto_close int fd = pattern_file(8192);
+
+	(void)state;
+	add_job(rig, fd, 4096, rig->output, 4096, THUMP_READ_POPULATE | THUMP_ONLY_PREPARE);
+	rig->data.nr_fills = 1;
+	rig->data.done_jobs = 1; /* as early as can be */
+	run_blob(rig);
+	assert_ready(rig);
+	assert_int_equal(rig->data.done_jobs, 2);
+	assert_int_equal(rig->output[1], 0);
+	rig_destroy(rig);
+}
+
+static void test_filling_that_fails(void **state)
+{
+	struct rig *rig = rig_create();
+
+	(void)state;
+	rig->data.nr_fills = 1;
+	rig->data.done_jobs = THUMP_BLOB_FAILED_BIT;
+	run_blob(rig);
+	assert_int_equal(rig->data.phase, THUMP_PHASE_MEMORY);
+	rig_destroy(rig);
+}
+
 static void test_bad_address_fails(void **state)
 {
 	struct rig *rig = rig_create();
@@ -653,6 +682,8 @@ int main(void)
 		cmocka_unit_test(test_huge_pages),
 		cmocka_unit_test(test_short_file_fails),
 		cmocka_unit_test(test_no_job_after_a_failure),
+		cmocka_unit_test(test_waits_for_what_is_filled),
+		cmocka_unit_test(test_filling_that_fails),
 		cmocka_unit_test(test_bad_address_fails),
 		cmocka_unit_test(test_threads_run_their_steps),
 		cmocka_unit_test(test_failing_thread_is_named),

@@ -149,6 +149,84 @@ static void unpacked_memory_is_sealed(void **state)
 	thump_image_destroy(image);
 }
 
+static struct thump_image *open_with_supply(const struct pack_fixture *f)
+{
+	const struct thump_open_options options = { .extent = THUMP_OPEN_ALL,
+						    .checks_content = true,
+						    .takes_supply = true };
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_image *image;
+
+	assert_int_equal(thump_open(f->packed, &options, &image, NULL, &err), 0);
+	assert_non_null(thump_image_supply(image));
+	return image;
+}
+
+/* Content that is made only when it is asked for is the same. */
+static void a_supply_has_all_content(void **state)
+{
+	struct pack_fixture *f = *state;
+
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(methods); i++) {
+		struct thump_err err = THUMP_ERR_INIT;
+		struct thump_image *image;
+		struct stat st;
+		unsigned char *bytes = malloc(f->raw_size);
+
+		assert_non_null(bytes);
+		pack_fixture_pack(f, &methods[i]);
+		image = open_with_supply(f);
+		assert_int_equal(fstat(thump_image_fd(image), &st), 0);
+		assert_true((uint64_t)st.st_blocks * 512 < f->raw_size);
+		assert_int_equal(thump_image_read(image, 0, bytes, f->raw_size, &err), 0);
+		assert_memory_equal(bytes, f->raw, f->raw_size);
+		assert_int_equal(thump_image_verify(image, NULL, NULL, &err), 0);
+		thump_image_destroy(image);
+		free(bytes);
+	}
+}
+
+/* Gives the checker all of `bytes`, in pieces that end where no checksum does. */
+static int check_pieces(struct thump_image *image, const unsigned char *bytes, size_t size,
+			struct thump_err *err)
+{
+	const struct thump_image_parts parts = thump_image_parts(image);
+	struct thump_image_checker *checker;
+	int failed = 0;
+
+	assert_int_equal(thump_image_checker_create(image, &checker, err), 0);
+	thump_image_checker_want(checker, parts.memory, parts.backings - parts.memory);
+	assert_true(thump_image_checker_wants(checker, parts.memory, 1));
+	for (size_t at = 0, piece; at < size && !failed; at += piece) {
+		piece = thump_min_u64(size - at, 3 * THUMP_PAGE_SIZE);
+		failed = thump_image_checker_add(checker, at, bytes + at, piece, err);
+	}
+	thump_image_checker_destroy(checker);
+	return failed;
+}
+
+/* What is wrong in memory that comes from a supply is found, as it is in a file. */
+static void content_in_memory_is_checked(void **state)
+{
+	struct pack_fixture *f = *state;
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_image *image;
+	uint64_t last;
+
+	pack_fixture_pack(f, &methods[1]);
+	image = open_with_supply(f);
+	last = thump_image_parts(image).backings - 1;
+	assert_int_equal(check_pieces(image, f->raw, f->raw_size, &err), 0);
+	f->raw[THUMP_PAGE_SIZE] ^= 1;
+	assert_int_equal(check_pieces(image, f->raw, f->raw_size, &err), -1);
+	assert_int_equal(err.code, THUMP_DAMAGED);
+	f->raw[THUMP_PAGE_SIZE] ^= 1;
+	f->raw[last] ^= 1;
+	assert_int_equal(check_pieces(image, f->raw, f->raw_size, &err), -1);
+	f->raw[last] ^= 1;
+	thump_image_destroy(image);
+}
+
 /* A damaged image does not become a packed one that looks whole. */
 static void damage_is_not_packed(void **state)
 {
@@ -198,6 +276,8 @@ int main(void)
 		cmocka_unit_test(chunks_keep_to_one_mapping),
 		cmocka_unit_test(meta_alone_opens),
 		cmocka_unit_test(unpacked_memory_is_sealed),
+		cmocka_unit_test(a_supply_has_all_content),
+		cmocka_unit_test(content_in_memory_is_checked),
 		cmocka_unit_test(damage_is_not_packed),
 		cmocka_unit_test(compression_is_parsed),
 	};
