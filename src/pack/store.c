@@ -261,11 +261,12 @@ int pack_store_enter(struct pack_store *store, const struct image_tempfile *file
 		     number[1]) < 0)
 		return thump_fail_errno(err, "memory for a path");
 	if (image_tempfile_link(file, AT_FDCWD, path) < 0) {
-		if (errno == EXDEV)
+		/* link(2): EPERM where a file system has no hard links. */
+		if (errno == EXDEV || errno == EPERM)
 			return thump_fail(err,
-					  "image and chunk store must be on one file system: %s "
-					  "has a hard link of the image to know whether it is "
-					  "still there",
+					  "image and chunk store must be on one file system, and "
+					  "one with hard links: %s has one of the image to know "
+					  "whether it is still there",
 					  store->path);
 		return thump_fail_errno(err, "link %s", path);
 	}
