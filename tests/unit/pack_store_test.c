@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chunk stores: how images find them, and what is not taken for one. */
+#include <ftw.h>
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -195,6 +197,100 @@ static void an_encrypted_image_is_not_apart(void **state)
 	assert_int_equal(pack_head_check(&head, &err), -1);
 }
 
+/* ---- damage -------------------------------------------------------------------------------- */
+
+static int code_of(const char *path)
+{
+	const struct thump_open_options options = { .extent = THUMP_OPEN_ALL };
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_image *image;
+
+	if (thump_open(path, &options, &image, NULL, &err) == 0) {
+		(void)!thump_image_verify(image, NULL, NULL, &err);
+		thump_image_destroy(image);
+	}
+	return err.code;
+}
+
+/* `path` holds `good`; `opened` is what is opened. */
+static void every_byte_counts(const char *path, const char *opened)
+{
+	size_t size;
+	unsigned char *good = pack_fixture_read(path, &size);
+
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_int_equal(code_of(opened), THUMP_OK);
+	for (size_t i = 0; i < size; i++) {
+		good[i] ^= (unsigned char)(1u << (i % 8));
+		pack_fixture_write(path, good, size);
+		good[i] ^= (unsigned char)(1u << (i % 8));
+		if (code_of(opened) != THUMP_DAMAGED)
+			fail_msg("%s, byte %zu of %zu", path, i, size);
+	}
+	for (size_t cut = 0; cut < size; cut++) {
+		pack_fixture_write(path, good, cut);
+		if (code_of(opened) != THUMP_DAMAGED)
+			fail_msg("%s, cut to %zu of %zu", path, cut, size);
+	}
+	pack_fixture_write(path, good, size);
+	assert_int_equal(code_of(opened), THUMP_OK);
+	free(good);
+}
+
+static void break_smallest(const char *image, const char *store)
+{
+	char *pattern;
+	glob_t found;
+	size_t smallest = 0;
+	off_t least = -1;
+
+	assert_true(asprintf(&pattern, "%s/" STORE_CHUNKS "/*/*", store) > 0);
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		struct stat st;
+
+		assert_int_equal(stat(found.gl_pathv[i], &st), 0);
+		if (least >= 0 && st.st_size >= least)
+			continue;
+		smallest = i;
+		least = st.st_size;
+	}
+	every_byte_counts(found.gl_pathv[smallest], image);
+	globfree(&found);
+	free(pattern);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static void every_byte_of_image_and_chunk_counts(void **state)
+{
+	struct pack_fixture *f = *state;
+	const struct thump_open_options open_options = { .extent = THUMP_OPEN_ALL };
+	char *store = in_dir(f, "store");
+	const struct thump_pack_options options = {
+		.path = f->packed,
+		.compression = { THUMP_COMPRESS_ZSTD, 1 },
+		.store = store,
+	};
+	struct thump_pack_stats stats;
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_image *image;
+
+	assert_int_equal(thump_open(f->path, &open_options, &image, NULL, &err), 0);
+	assert_int_equal(thump_pack(image, &options, &stats, &err), 0);
+	thump_image_destroy(image);
+	every_byte_counts(f->packed, f->packed);
+	break_smallest(f->packed, store);
+	assert_int_equal(nftw(store, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+	free(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +300,7 @@ int main(void)
 		cmocka_unit_test(other_folders_are_left_alone),
 		cmocka_unit_test(a_store_is_made_once),
 		cmocka_unit_test(an_encrypted_image_is_not_apart),
+		cmocka_unit_test(every_byte_of_image_and_chunk_counts),
 	};
 
 	return cmocka_run_group_tests(tests, pack_fixture_small, pack_fixture_tear_down);
