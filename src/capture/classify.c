@@ -53,8 +53,6 @@ static const char *refused_trait(const struct thump_map *map)
 	if (hides_guards(map))
 		return "guard regions (MADV_GUARD_INSTALL) of memory that is shared, locked or "
 		       "wiped cannot be saved";
-	if (map->pkey)
-		return "a memory protection key (pkey_mprotect(2)) cannot be saved";
 	if (map->unknown_flag[0])
 		return "a flag of its VmFlags in smaps is not known to this version of thump";
 	return NULL;

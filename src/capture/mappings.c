@@ -347,6 +347,11 @@ static int set_vma(struct thump_capture *cap, const struct thump_map *map, struc
 		.pkey = map->pkey,
 		.backing_id = THUMP_NO_ID,
 	};
+	/* mprotect(2) with PROT_EXEC alone: pkeys(7). */
+	if (map->pkey && !(cap->model.mm.pkeys >> map->pkey & 1))
+		refuse_mapping(cap, map, "pkey",
+			       "memory that can only be executed has a protection key of the "
+			       "kernel's, which cannot be saved");
 	if (!name)
 		return 0;
 	vma->anon_name = thump_arena_strndup(&cap->model.arena, name, name_len);

@@ -246,7 +246,9 @@ int thump_capture_remote_process(struct thump_capture *cap, struct thump_err *er
 		return thump_out_of_memory(err);
 	if (ask(cap, thump_modes, thump_nr_modes, err) < 0)
 		return -1;
-	return ask(cap, thump_arch_modes, thump_nr_arch_modes, err);
+	if (ask(cap, thump_arch_modes, thump_nr_arch_modes, err) < 0)
+		return -1;
+	return thump_capture_arch_process(cap, err);
 }
 
 /* Answers in memory are of type int. */

@@ -28,5 +28,7 @@ extern const size_t thump_nr_modes;
 /* arch/: modes of this architecture. */
 extern const struct thump_mode thump_arch_modes[];
 extern const size_t thump_nr_arch_modes;
+/* What takes more than one question, after those of the tables. */
+THUMP_MUST_CHECK int thump_capture_arch_process(struct thump_capture *cap, struct thump_err *err);
 
 #endif

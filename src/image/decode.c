@@ -499,6 +499,11 @@ static void get_hot(struct decode *d, struct thump_reader *r)
 	image_get_hot(r, d->arena, &d->model->hot);
 }
 
+static void get_pkeys(struct decode *d, struct thump_reader *r)
+{
+	d->model->mm.pkeys = thump_get_u16(r);
+}
+
 static void get_guards(struct decode *d, struct thump_reader *r)
 {
 	get_ranges(r, d->arena, &d->model->guards, &d->model->nr_guards);
@@ -548,6 +553,7 @@ static const struct record_rule {
 	{ IMG_REC_HOT, RULE_OPTIONAL, "HOT", get_hot },
 	{ IMG_REC_TIDS, RULE_OPTIONAL, "TIDS", get_tids },
 	{ IMG_REC_GUARDS, RULE_OPTIONAL, "GUARDS", get_guards },
+	{ IMG_REC_PKEYS, RULE_OPTIONAL, "PKEYS", get_pkeys },
 	{ IMG_REC_SIZES, RULE_OPTIONAL, "SIZES", get_sizes },
 };
 

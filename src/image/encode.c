@@ -355,6 +355,17 @@ void image_encode_hot(struct thump_buf *buf, const struct thump_hot *hot)
 	image_note_end(buf, mark);
 }
 
+static void put_pkeys(struct thump_buf *buf, const struct thump_mm *mm)
+{
+	struct image_note_mark mark;
+
+	if (!mm->pkeys)
+		return;
+	mark = image_record_begin(buf, IMG_REC_PKEYS);
+	thump_buf_put_u16(buf, mm->pkeys);
+	image_note_end(buf, mark);
+}
+
 static void put_guards(struct thump_buf *buf, const struct thump_model *model)
 {
 	struct image_note_mark mark;
@@ -411,6 +422,7 @@ void image_encode_records(struct thump_buf *buf, const struct thump_model *model
 	put_vouched(buf, model);
 	image_encode_hot(buf, &model->hot);
 	put_guards(buf, model);
+	put_pkeys(buf, &model->mm);
 	put_tids(buf, model);
 	put_sizes(buf, &model->process.runtime);
 	put_layout(buf, content);

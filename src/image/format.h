@@ -31,6 +31,7 @@ enum image_record_id {
 	IMG_REC_GUARDS = 0x74680010,
 	IMG_REC_SIZES = 0x74680011,
 	IMG_REC_HOT = 0x74680012,
+	IMG_REC_PKEYS = 0x74680013,
 };
 
 #define IMG_REC_REQUIRED 1u /* bit of a record's flags */

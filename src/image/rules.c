@@ -222,6 +222,23 @@ static int check_guards(const struct thump_model *model, struct thump_err *err)
 	return 0;
 }
 
+/* Key 0 is everybody's. */
+static int check_pkeys(const struct thump_model *model, struct thump_err *err)
+{
+	const uint32_t allocated = model->mm.pkeys | 1;
+
+	if (model->mm.pkeys & 1)
+		return thump_damaged(err, "protection keys %#x: 0 cannot be allocated",
+				     model->mm.pkeys);
+	for (uint32_t i = 0; i < model->nr_vmas; i++)
+		if (model->vmas[i].pkey > 15 || !(allocated >> model->vmas[i].pkey & 1))
+			return thump_damaged(err,
+					     "mapping %" PRIx64 ": protection key %u is not "
+					     "allocated",
+					     model->vmas[i].start, model->vmas[i].pkey);
+	return 0;
+}
+
 static int check_tid_words(const struct thump_model *model, struct thump_err *err)
 {
 	uint64_t low = 0;
@@ -383,7 +400,8 @@ int image_check_model(const struct thump_model *model, struct thump_err *err)
 	    check_vmas(model, err) < 0 ||
 	    check_ranges("vouched", model->vouched, model->nr_vouched, err) < 0 ||
 	    image_check_hot(&model->hot, err) < 0 || check_guards(model, err) < 0 ||
-	    check_tid_words(model, err) < 0 || check_fds(model, err) < 0)
+	    check_pkeys(model, err) < 0 || check_tid_words(model, err) < 0 ||
+	    check_fds(model, err) < 0)
 		return -1;
 	return 0;
 }

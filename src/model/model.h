@@ -243,6 +243,7 @@ struct thump_mm {
 	bool dumpable_known;
 	uint32_t dumpable;
 	bool thp_disable;
+	uint16_t pkeys; /* protection keys that are allocated, by their numbers; never 0 */
 	bool membarrier_known;
 	uint32_t membarrier_registrations; /* MEMBARRIER_CMD_GET_REGISTRATIONS */
 	bool mcl_future;

@@ -390,11 +390,6 @@ static void check_mappings(const struct thump_plan *plan, struct thump_problems 
 						  (unsigned long long)vma->start,
 						  (unsigned long long)vma->end);
 		}
-		if (vma->pkey)
-			thump_problem_add(problems, false, -1, "memory",
-					  "protection key %u at %#llx-%#llx is not restored",
-					  vma->pkey, (unsigned long long)vma->start,
-					  (unsigned long long)vma->end);
 		if (vma->traits & THUMP_VMA_LOCKED)
 			locked += vma->end - vma->start;
 	}
@@ -546,6 +541,31 @@ static void check_guards(const struct thump_plan *plan, struct thump_problems *p
 		(void)munmap(page, THUMP_PAGE_SIZE);
 }
 
+static bool has_pkey(const struct thump_model *model)
+{
+	for (uint32_t i = 0; i < model->nr_vmas; i++)
+		if (model->vmas[i].pkey)
+			return true;
+	return false;
+}
+
+/* V8 (Node.js) allocates one that it never uses: that is no reason to refuse. */
+static void check_pkeys(struct thump_plan *plan, struct thump_problems *problems)
+{
+	int key;
+
+	if (!plan->model->mm.pkeys)
+		return;
+	key = pkey_alloc(0, 0);
+	if (key >= 0) {
+		plan->have_pkeys = true;
+		(void)pkey_free(key);
+		return;
+	}
+	thump_problem_add(problems, !has_pkey(plan->model), -1, "pkey",
+			  "memory protection keys (pkeys(7)): this processor or kernel has none");
+}
+
 static void check_rlimits(struct thump_plan *plan, struct thump_problems *problems)
 {
 	char names[256] = "";
@@ -626,6 +646,7 @@ void thump_check_limits(struct thump_plan *plan, struct thump_problems *problems
 	plan->same_boot =
 		thump_affinity_restricts(plan, &plan->model->tasks[0]) && is_same_boot(plan->model);
 	check_guards(plan, problems);
+	check_pkeys(plan, problems);
 	check_rlimits(plan, problems);
 	check_priorities(plan, problems);
 	check_oom_score(plan, problems);

@@ -679,6 +679,19 @@ static void step_protections(const struct thump_memory *memory, struct thump_reg
 	}
 }
 
+/* The kernel gives out the lowest that is free. Before memory is made that can only be executed: it
+ * takes one for that. */
+static void step_pkeys(const struct thump_plan *plan, struct thump_region *region)
+{
+	const uint32_t wanted = plan->have_pkeys ? plan->model->mm.pkeys : 0;
+
+	for (uint32_t key = 1; wanted >> key; key++)
+		thump_step_expect(THUMP_STEP(region, THUMP_WHAT_PKEY, SYS_pkey_alloc, 0, 0), key);
+	for (uint32_t key = 1; wanted >> key; key++)
+		if (!(wanted >> key & 1))
+			(void)THUMP_STEP(region, THUMP_WHAT_PKEY, SYS_pkey_free, key);
+}
+
 void thump_memory_finish(const struct thump_memory *memory, struct thump_region *region)
 {
 	const struct thump_model *model = memory->plan->model;
@@ -690,6 +703,7 @@ void thump_memory_finish(const struct thump_memory *memory, struct thump_region 
 			(void)THUMP_STEP(region, THUMP_WHAT_UNMAP_SHARED, SYS_munmap,
 					 object->temporary, object->size);
 	}
+	step_pkeys(memory->plan, region);
 	step_protections(memory, region);
 	/* Now that all is read: nothing can be written there any more. */
 	for (uint32_t i = 0; i < model->nr_guards; i++)
@@ -702,6 +716,9 @@ void thump_memory_finish(const struct thump_memory *memory, struct thump_region 
 		if (vma->traits & THUMP_VMA_LOCKED)
 			(void)THUMP_STEP(region, THUMP_WHAT_LOCK, SYS_mlock, vma->start,
 					 vma->end - vma->start);
+		if (vma->pkey)
+			(void)THUMP_STEP(region, THUMP_WHAT_PROTECT, SYS_pkey_mprotect, vma->start,
+					 vma->end - vma->start, vma->prot, vma->pkey);
 		if (vma->traits & THUMP_VMA_SEALED && !thump_vma_is_kernels(vma))
 			(void)THUMP_STEP(region, THUMP_WHAT_SEAL, SYS_mseal, vma->start,
 					 vma->end - vma->start);

@@ -65,6 +65,7 @@ struct thump_plan {
 	bool set_oom_score;				   /* ours differs from the image's */
 	struct thump_rlimit rlimits[THUMP_NR_RLIMITS];	   /* what it will have */
 	struct thump_rlimit own_rlimits[THUMP_NR_RLIMITS]; /* ours */
+	bool have_pkeys;				   /* those of the image can be had */
 	bool huge_pages;				   /* the kernel gives some */
 	bool same_boot; /* the image was taken since this machine started */
 	bool affinity_matters;

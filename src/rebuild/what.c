@@ -30,6 +30,7 @@ static const struct what_text texts[THUMP_NR_WHAT] = {
 	[THUMP_WHAT_PROTECT] = { "protect memory", SHAPE_RANGE },
 	[THUMP_WHAT_ADVISE] = { "madvise", SHAPE_RANGE },
 	[THUMP_WHAT_GUARD] = { "madvise(MADV_GUARD_INSTALL)", SHAPE_RANGE },
+	[THUMP_WHAT_PKEY] = { "allocate protection keys", SHAPE_PLAIN },
 	[THUMP_WHAT_LOCK] = { "lock memory", SHAPE_RANGE },
 	[THUMP_WHAT_LOCK_FUTURE] = { "lock future mappings", SHAPE_PLAIN },
 	[THUMP_WHAT_SEAL] = { "seal memory", SHAPE_RANGE },

@@ -235,6 +235,7 @@ RECORDS = {
     0x74680011: ("sizes", named("u64 heap_bytes heap_max_bytes", "u32 processors")),
     0x74680012: ("hot", lambda r: {name: r.list(named("u64 start end"))
                                    for name in ("written", "read")}),
+    0x74680013: ("pkeys", named("u16 allocated")),
 }
 
 

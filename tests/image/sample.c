@@ -481,8 +481,10 @@ void sample_fill(struct thump_model *model, enum sample_size size)
 		fill_task(model, i);
 	fill_backings(model, rich);
 	fill_small_vmas(model);
-	if (rich)
+	if (rich) {
 		fill_rich_vmas(model);
+		model->mm.pkeys = 1u << 1 | 1u << 15;
+	}
 	fill_fds(model);
 	if (size == SAMPLE_MANY_FDS)
 		fill_many_fds(model);

@@ -104,18 +104,18 @@ static void make_lam(int given)
 	set_mode("ARCH_ENABLE_TAGGED_ADDR", syscall(SYS_arch_prctl, 0x4002, 6UL));
 }
 
-/* Allocated, and used by no mapping. */
-static void make_pkey_mapping(int given)
+/* pkeys(7): the kernel takes a key of its own for it. */
+static void make_execute_only(int given)
 {
 	void *page = must_mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char words[80];
-	int key = pkey_alloc(0, PKEY_DISABLE_WRITE);
+	int key = pkey_alloc(0, 0);
 
 	(void)given;
 	if (key < 0)
 		workload_skip("pkey_alloc: %s", strerror(errno));
-	MUST(pkey_mprotect(page, 4096, PROT_READ, key));
-	(void)snprintf(words, sizeof(words), "0x%lx\tprotection key", (unsigned long)page);
+	MUST(mprotect(page, 4096, PROT_EXEC));
+	(void)snprintf(words, sizeof(words), "0x%lx\tcan only be executed", (unsigned long)page);
 	refuse(-1, words);
 }
 
@@ -212,7 +212,7 @@ const struct refusal refused_modes[] = {
 	{ "cpuid", make_cpuid },
 	{ "amx", make_amx },
 	{ "lam", make_lam },
-	{ "pkey_mapping", make_pkey_mapping },
+	{ "execute_only", make_execute_only },
 	{ "io_flusher", make_io_flusher },
 	{ "core_scheduling", make_core_scheduling },
 	{ "uclamp", make_uclamp },

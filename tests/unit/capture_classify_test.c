@@ -88,7 +88,6 @@ static void what_cannot_be_saved_has_a_reason(void **state)
 		{ { .path = "", .traits = THUMP_VMA_UFFD }, "userfaultfd" },
 		{ { .path = "", .traits = THUMP_VMA_SHADOW_STACK }, "shadow stack" },
 		{ { .path = "/dev/pmem0", .ino = 7, .traits = THUMP_VMA_SYNC }, "MAP_SYNC" },
-		{ { .path = "", .pkey = 1 }, "protection key" },
 		{ { .path = "", .unknown_flag = "zz" }, "not known" },
 		{ { .path = "[uprobes]" }, "uprobes" },
 	};
@@ -118,7 +117,6 @@ static void what_hooks_may_close_has_a_descriptor(void **state)
 		  .deleted = true,
 		  .traits = THUMP_VMA_HUGETLB },
 		{ .path = "/[aio]", .ino = 4, .deleted = true },
-		{ .path = "", .pkey = 1 },
 		{ .path = "[uprobes]" },
 	};
 	const char *reason;

@@ -54,18 +54,44 @@ static void take_untag_mask(struct thump_capture *cap, const struct thump_mode_a
 
 /*
  * pkeys(7): a key may be allocated that no mapping has yet. do_mprotect_pkey() of the kernel looks
- * at the key (EINVAL), and then for a mapping (ENOMEM): up there, there is none. It is no reason to
- * refuse: V8 (Node.js) allocates one that it never uses.
+ * at the key (EINVAL), and then for a mapping (ENOMEM): up there, there is none.
  */
 #define BEYOND_USER_SPACE (UINT64_C(0xffff) << 48)
 #define FIRST_KEY	  1
+#define NR_KEYS		  16
 
-static void take_keys(struct thump_capture *cap, const struct thump_mode_answer *answer)
+static void take_first_key(struct thump_capture *cap, const struct thump_mode_answer *answer)
 {
 	if (answer->result == -ENOMEM)
-		thump_capture_warn(cap, "pkey",
-				   "memory protection keys (pkey_alloc(2)): none is allocated in a "
-				   "restored process");
+		cap->model.mm.pkeys |= 1u << FIRST_KEY;
+}
+
+static bool uses_keys(const struct thump_capture *cap)
+{
+	for (size_t i = 0; i < cap->maps.count; i++)
+		if (cap->maps.list[i].pkey)
+			return true;
+	return cap->model.mm.pkeys != 0;
+}
+
+/* The kernel gives out the lowest first: where it has not, and no mapping has one, nobody is asked
+ * for the others. */
+int thump_capture_arch_process(struct thump_capture *cap, struct thump_err *err)
+{
+	uint64_t args[6] = { BEYOND_USER_SPACE, 1, PROT_NONE };
+	long result;
+
+	if (!uses_keys(cap))
+		return 0;
+	for (unsigned key = FIRST_KEY + 1; key < NR_KEYS; key++) {
+		args[3] = key;
+		if (thump_capture_call(cap, THUMP_ANY_THREAD, SYS_pkey_mprotect, args, &result,
+				       err) < 0)
+			return -1;
+		if (result == -ENOMEM)
+			cap->model.mm.pkeys |= (uint16_t)(1u << key);
+	}
+	return 0;
 }
 
 static bool always(const struct thump_capture *cap)
@@ -93,7 +119,7 @@ const struct thump_mode thump_arch_modes[] = {
 	{ SYS_arch_prctl, { ARCH_GET_UNTAG_MASK, THUMP_AREA }, take_untag_mask, NULL, NULL },
 	{ SYS_pkey_mprotect,
 	  { BEYOND_USER_SPACE, 1, PROT_NONE, FIRST_KEY },
-	  take_keys,
+	  take_first_key,
 	  NULL,
 	  NULL },
 };
