@@ -134,8 +134,8 @@ void attach_close(void);
 /* For who stands (stand.c): tells who asked that the program does, and closes the connection.
  * False: that one is gone. */
 bool server_say_standing(struct agent *agent);
-/* Tells who asked, if the thread serves a request, that nothing will come of it, and hangs up. The
- * thread must be kept from using the connection meanwhile. */
+/* Tells who asked, if the thread serves a request, that nothing will come of it, hangs up, and has
+ * another thread serve from then on. The one given must be kept from going on meanwhile. */
 void server_give_up(struct agent *agent, pthread_t thread, const char *why);
 /* The outcome goes to this connection. */
 void server_take_client(struct agent *agent, int fd);

@@ -33,6 +33,12 @@ struct server {
 	bool stood; /* this request has had the program stand for another engine */
 };
 
+static bool is_own_thread(const struct server *server)
+{
+	return pthread_equal(__atomic_load_n(&server->listener.thread, __ATOMIC_ACQUIRE),
+			     pthread_self());
+}
+
 static void close_client(struct server *server)
 {
 	if (server->client_fd >= 0)
@@ -63,7 +69,7 @@ static void answer_with(struct agent *agent, JNIEnv *jni, jstring text)
 {
 	if ((*jni)->ExceptionCheck(jni))
 		(*jni)->ExceptionClear(jni);
-	else
+	else if (is_own_thread(agent->server))
 		answer(agent->server, jni, text);
 	if (text)
 		(*jni)->DeleteLocalRef(jni, text);
@@ -110,7 +116,8 @@ static void obey(struct agent *agent, JNIEnv *jni, const char *line)
 		agent->stand_limit_ns = limit_ns;
 		agent->server->stood = false;
 		request(agent, jni, strcmp(line, THUMP_COORD_ASK_DRY_RUN) == 0);
-		agent->stand_limit_ns = 0;
+		if (is_own_thread(agent->server))
+			agent->stand_limit_ns = 0;
 	} else if (strcmp(line, THUMP_COORD_ASK_AFTER) == 0 ||
 		   strcmp(line, THUMP_COORD_ASK_ABORT) == 0) {
 		(void)thump_coord_send(fd, THUMP_COORD_SAY_FAILED "\n" THUMP_COORD_NOT_STANDING);
@@ -175,21 +182,41 @@ static void serve(struct agent *agent, int fd)
 	server->client_fd = fd;
 	if (read_request(server, line, sizeof(line)) && begin_attached(server)) {
 		serve_attached(agent, line);
+		if (!is_own_thread(server))
+			return;
 		end_attached(server);
 	}
 	close_client(server);
 }
 
-static _Noreturn void *server_main(void *arg)
+/* Until another thread has the socket: see server_give_up(). */
+static void *server_main(void *arg)
 {
 	struct agent *agent = arg;
+	struct server *server = agent->server;
 
+	(void)pthread_mutex_lock(&server->lock); /* who starts us says first that we have it */
+	(void)pthread_mutex_unlock(&server->lock);
 	(void)pthread_setname_np(pthread_self(), THUMP_COORD_THREAD);
-	for (;;) {
-		int fd = thump_coord_listener_accept(&agent->server->listener);
+	while (is_own_thread(server))
+		serve(agent, thump_coord_listener_accept(&server->listener));
+	return NULL;
+}
 
-		serve(agent, fd);
+static bool start_thread(struct agent *agent)
+{
+	struct server *server = agent->server;
+	pthread_t thread;
+	bool started;
+
+	(void)pthread_mutex_lock(&server->lock);
+	started = agent_create_thread(&thread, server_main, agent) == 0;
+	if (started) {
+		__atomic_store_n(&server->listener.thread, thread, __ATOMIC_RELEASE);
+		(void)pthread_detach(thread);
 	}
+	(void)pthread_mutex_unlock(&server->lock);
+	return started;
 }
 
 bool server_start(struct agent *agent)
@@ -208,19 +235,12 @@ bool server_start(struct agent *agent)
 			       "no checkpoint from outside for now: the agent has no socket; "
 			       "another process may have taken its name",
 			       JVMTI_ERROR_NONE);
-	if (agent_create_thread(&server->listener.thread, server_main, agent) == 0) {
-		(void)pthread_detach(server->listener.thread);
+	if (start_thread(agent))
 		return true;
-	}
 	thump_coord_listener_deinit(&server->listener);
 	agent->server = NULL;
 	free(server);
 	return false;
-}
-
-static bool is_own_thread(const struct server *server)
-{
-	return pthread_equal(server->listener.thread, pthread_self());
 }
 
 bool server_is_serving(const struct agent *agent)
@@ -307,16 +327,20 @@ bool server_say_standing(struct agent *agent)
 	return heard;
 }
 
+/* The thread that is stuck has nothing more to do with the socket: another one has it. */
 void server_give_up(struct agent *agent, pthread_t thread, const char *why)
 {
-	const struct server *server = agent->server;
+	struct server *server = agent->server;
 
 	if (!server || server->client_fd < 0 || !pthread_equal(server->listener.thread, thread))
 		return;
 	(void)thump_coord_send(server->client_fd, THUMP_COORD_SAY_FAILED "\n");
 	(void)thump_coord_send(server->client_fd, why);
-	/* Its descriptor is the thread's to close. */
 	(void)shutdown(server->client_fd, SHUT_RDWR);
+	if (!start_thread(agent))
+		return; /* its descriptor is the stuck thread's to close */
+	close_client(server);
+	end_attached(server);
 }
 
 void server_take_client(struct agent *agent, int fd)

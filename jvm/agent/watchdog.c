@@ -75,9 +75,9 @@ struct watchdog {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool attached, failed, quit;
-	jthread self; /* global reference */
-	jclass ownable;
-	jfieldID park_blocker, exclusive_owner;
+	jthread self;		    /* global reference */
+	jclass ownable, hook_entry; /* global references */
+	jfieldID park_blocker, exclusive_owner, given_up;
 	jobject stuck; /* what is thrown into a hook that heeds no interrupt */
 	struct watched hook;
 	struct hurry hurry;
@@ -297,6 +297,17 @@ static void stop_thread(jvmtiEnv *jvmti, jthread thread, jobject exception)
 	(void)(*jvmti)->ResumeThread(jvmti, thread);
 }
 
+/* Who asks for another checkpoint. */
+static void tell_others(struct watchdog *dog, JNIEnv *jni, const char *text)
+{
+	jstring string = (*jni)->NewStringUTF(jni, text);
+
+	if (string)
+		(*jni)->SetStaticObjectField(jni, dog->hook_entry, dog->given_up, string);
+	(*jni)->ExceptionClear(jni);
+	(*jni)->DeleteLocalRef(jni, string);
+}
+
 /* The checkpoint waits for the hook, whatever we do; whoever waits for the checkpoint need not. */
 static void give_up(struct watchdog *dog, JNIEnv *jni)
 {
@@ -309,6 +320,7 @@ static void give_up(struct watchdog *dog, JNIEnv *jni)
 		     limit) >= 0) {
 		agent_complain(dog->agent, text, JVMTI_ERROR_NONE);
 		words_fold(text);
+		tell_others(dog, jni, text);
 		server_give_up(dog->agent, dog->hook.pthread, text);
 	}
 	free(text);
@@ -474,12 +486,15 @@ static bool look_up(struct watchdog *dog, JNIEnv *jni)
 {
 	jclass thread = (*jni)->FindClass(jni, "java/lang/Thread");
 	jclass ownable = thread ? (*jni)->FindClass(jni, OWNABLE) : NULL;
+	jclass hook_entry = ownable ? (*jni)->FindClass(jni, "thump/jvm/HookEntry") : NULL;
 
-	if (!ownable)
+	if (!hook_entry)
 		return false;
 	dog->ownable = (*jni)->NewGlobalRef(jni, ownable);
+	dog->hook_entry = (*jni)->NewGlobalRef(jni, hook_entry);
+	dog->given_up = (*jni)->GetStaticFieldID(jni, hook_entry, "givenUp", "Ljava/lang/String;");
 	dog->park_blocker = (*jni)->GetFieldID(jni, thread, "parkBlocker", "Ljava/lang/Object;");
-	if (dog->park_blocker)
+	if (dog->park_blocker && dog->given_up)
 		dog->exclusive_owner = (*jni)->GetFieldID(jni, ownable, "exclusiveOwnerThread",
 							  "Ljava/lang/Thread;");
 	if (dog->exclusive_owner)
@@ -519,6 +534,7 @@ void watchdog_begin(struct agent *agent, JNIEnv *jni)
 	}
 	(*jni)->ExceptionClear(jni);
 	(*jni)->DeleteGlobalRef(jni, dog->ownable);
+	(*jni)->DeleteGlobalRef(jni, dog->hook_entry);
 	(*jni)->DeleteGlobalRef(jni, dog->stuck);
 	free(dog);
 }
@@ -537,6 +553,7 @@ void watchdog_end(struct agent *agent, JNIEnv *jni)
 	agent->watchdog = NULL;
 	(*jni)->DeleteGlobalRef(jni, dog->self);
 	(*jni)->DeleteGlobalRef(jni, dog->ownable);
+	(*jni)->DeleteGlobalRef(jni, dog->hook_entry);
 	(*jni)->DeleteGlobalRef(jni, dog->stuck);
 	(void)pthread_cond_destroy(&dog->changed);
 	(void)pthread_mutex_destroy(&dog->lock);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A hook that nothing can end: `thump checkpoint` need not wait for it, and says what it waits for.
-When it has ended, there can be a checkpoint. tests/jvm/java/Stubborn.java is the program."""
+"""A hook that nothing can end: nobody need wait for it, be it `thump checkpoint` or the program
+itself, and all are told what it waits for. When it has ended, there can be a checkpoint.
+tests/jvm/java/Stubborn.java is the program."""
 import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
@@ -33,11 +34,15 @@ def test(world, options):
     run = program.start(world.path("unused"), "Stubborn", stdin=subprocess.PIPE)
     run.expect_line("holding")
     pid = java.child_of(run, world)
-    refused = world.start([world.thump_path, "checkpoint", pid, "-o", image], "refused")
-    if refused.status() != REFUSED:
-        raise Failure(f"it ended with {refused.status()}: {refused.stderr_text()}")
-    expect_words(refused.stderr_text())
+    for number in range(3):
+        refused = world.start([world.thump_path, "checkpoint", pid, "-o", image],
+                              f"refused-{number}")
+        if refused.status() != REFUSED:
+            raise Failure(f"it ended with {refused.status()}: {refused.stderr_text()}")
+        expect_words(refused.stderr_text())
     expect_words(run.stderr_text())
+    write(run, "ask")
+    expect_words(run.line("a refusal"))
     write(run, "let go")
     run.expect_line("let go")
     # The first one has not failed before its hook has ended.

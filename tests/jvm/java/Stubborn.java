@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-import java.io.IOException;
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
 import java.time.Duration;
+
+import org.crac.CheckpointException;
+import org.crac.Core;
 
 import thump.Hook;
 import thump.Hooks;
@@ -8,8 +12,8 @@ import thump.Mode;
 import thump.Priority;
 
 /**
- * A concurrent hook waits for a monitor that somebody holds until a line comes in: nothing can end it, whatever its
- * limit. After the next line the program ends.
+ * A concurrent hook waits for a monitor that somebody holds: nothing can end it, whatever its limit. With "ask" on a line
+ * that one asks for a checkpoint itself; "let go" lets it leave the monitor, and after the next line the program ends.
  */
 public final class Stubborn {
 
@@ -19,13 +23,16 @@ public final class Stubborn {
     private Stubborn() {
     }
 
-    private static void readLine() throws IOException {
-        while (System.in.read() > '\n') {
-            continue;
+    private static void ask() throws Exception {
+        try {
+            Core.checkpointRestore();
+        } catch (CheckpointException refused) {
+            System.out.println("refused " + Expect.reasons(refused));
         }
     }
 
     public static void main(String[] args) throws Exception {
+        BufferedReader input = new BufferedReader(new InputStreamReader(System.in));
         Hook hook = new Hook() {
             @Override
             public boolean beforeCheckpoint() {
@@ -37,9 +44,11 @@ public final class Stubborn {
         Hooks.register(hook, Mode.CONCURRENT, Priority.MEDIUM, LIMIT);
         synchronized (MONITOR) {
             System.out.println("holding");
-            readLine();
+            while (input.readLine().equals("ask")) {
+                ask();
+            }
         }
         System.out.println("let go");
-        readLine();
+        input.readLine();
     }
 }

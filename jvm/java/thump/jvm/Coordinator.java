@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package thump.jvm;
 
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 
 import jdk.crac.CheckpointException;
@@ -20,6 +21,7 @@ public final class Coordinator {
             "thump: the agent's options name no image file (image=), or thump itself was not found (thump=)";
 
     private static final String BUSY = "another checkpoint of this program is being made";
+    private static final long LOOK_MILLIS = 50;
 
     private Coordinator() {
     }
@@ -43,7 +45,7 @@ public final class Coordinator {
             throw refusal;
         }
         RestoreWords words;
-        LOCK.lock();
+        lock();
         try {
             words = locked(dryRun);
         } finally {
@@ -51,6 +53,33 @@ public final class Coordinator {
         }
         if (words != null && words.hasMain()) {
             words.runMain();
+        }
+    }
+
+    /** Why there cannot be a checkpoint while another is being made. */
+    private static String busy() {
+        String stuck = HookEntry.givenUp;
+        return stuck == null ? BUSY : BUSY + ", and does not end: " + stuck;
+    }
+
+    /** Waits for another checkpoint, for as long as that can end. An interrupt does not change that. */
+    private static void lock() throws CheckpointException {
+        boolean interrupted = false;
+        boolean locked = false;
+        while (!locked && HookEntry.givenUp == null) {
+            try {
+                locked = LOCK.tryLock(LOOK_MILLIS, TimeUnit.MILLISECONDS);
+            } catch (InterruptedException remembered) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        if (!locked) {
+            CheckpointException refusal = new CheckpointException();
+            refusal.addSuppressed(new CheckpointRefused(busy()));
+            throw refusal;
         }
     }
 
@@ -155,7 +184,7 @@ public final class Coordinator {
      */
     static String request(boolean dryRun) {
         if (LOCK.isHeldByCurrentThread() || !LOCK.tryLock()) {
-            return BUSY;
+            return busy();
         }
         Thread self = Thread.currentThread();
         if (self.getContextClassLoader() == null) {
@@ -191,7 +220,7 @@ public final class Coordinator {
      */
     static String look() {
         if (LOCK.isHeldByCurrentThread() || !LOCK.tryLock()) {
-            return BUSY;
+            return busy();
         }
         try {
             Native.look(true);

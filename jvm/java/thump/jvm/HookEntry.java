@@ -8,6 +8,9 @@ import java.util.concurrent.Callable;
  */
 final class HookEntry implements Runnable {
 
+    /** Of a hook that nothing ends: what it does. Null when there is none. Written by the agent's watchdog. */
+    static volatile String givenUp;
+
     final String name;
     final int priority;
     final boolean singleThreaded;
@@ -57,6 +60,7 @@ final class HookEntry implements Runnable {
             thrown = any;
         }
         String finding = Native.unwatch();
+        givenUp = null;
         if (finding != null) {
             Thread.interrupted();
             HookStuck stuck = new HookStuck(finding);
