@@ -2,9 +2,11 @@
 """What `bench` measures of packed images: how fast one is made of the warm server's image and how soon the
 server answers when it is restored from one, against the eager restore of the image itself."""
 import json
+import shutil
 import subprocess
+import time
 
-from measuring import limit, say, service, summary
+from measuring import evict, limit, say, service, summary
 
 METHODS = ("zstd:1", "lz4", "none")
 # (what, key of the figures below, limit, unit, whether lower is better)
@@ -16,7 +18,9 @@ BARS = (
     ("the same from lz4 encrypted, against lz4", "restore_encrypted", 1.25, "x", True),
     ("packing with lz4 and encryption, against lz4", "pack_encrypted", 1.25, "x", True),
     ("verifying an image, for each processor", "verify_mb_s", 2000, "MB/s", False),
+    ("restore from zstd:1 on the disk, against eager from the image there", "cold", 1, "x", True),
 )
+COLD_RUNS = 5
 
 
 def timed(bench, *command):
@@ -32,6 +36,34 @@ def timed(bench, *command):
     return summary(runs)
 
 
+def read_cold(path):
+    """How long one reader takes that finds nothing of it in memory."""
+    evict(path)
+    begin = time.monotonic()
+    with open(path, "rb", buffering=0) as file:
+        while file.read(1 << 20):
+            pass
+    return time.monotonic() - begin
+
+
+def measure_cold(bench, image, packed, port):
+    """Both on the disk that the bench keeps images on, nothing of them in memory."""
+    copy = bench.dir / "cold.thump"
+    shutil.copyfile(packed, copy)
+    copy.chmod(0o400)
+
+    def restores(path, *options):
+        runs = []
+        for _ in range(COLD_RUNS):
+            evict(path)
+            runs += bench.stopwatch("http", port, "/search?q=red", bench.thump, "restore", path, *options,
+                                    runs=1)
+        return summary(runs)
+    seconds = min(read_cold(image) for _ in range(COLD_RUNS))
+    return {"raw": restores(image, "--memory", "eager"), "packed": restores(copy),
+            "disk_mb_s": image.stat().st_size / seconds / 1e6}
+
+
 def measure(bench, image, port, eager, tmpfs):
     """`image` answers on `port` when it is restored; `eager` is the summary of that. What is packed goes to
     a tmpfs: a disk is not what is measured."""
@@ -41,7 +73,8 @@ def measure(bench, image, port, eager, tmpfs):
                                 stdout=subprocess.PIPE).stdout.strip()
     say("verifying the image of the server")
     result = {"raw_bytes": image.stat().st_size, "eager": eager, "ways": {},
-              "verify": timed(bench, "verify", image)}
+              "verify": timed(bench, "verify", image),
+              "codecs_mb_s": json.loads(bench.helper("codecs", image))}
     ways = [(method, ["--compress", method], []) for method in METHODS]
     ways.append(("lz4, encrypted", ["--compress", "lz4", "--encrypt-to", public],
                  ["--decrypt-with", str(key)]))
@@ -54,6 +87,8 @@ def measure(bench, image, port, eager, tmpfs):
             result["ways"][name] = {"pack": pack, "restore": restore,
                                     "bytes": packed.stat().st_size,
                                     "verify": timed(bench, "verify", packed, *opening)}
+            if name == "zstd:1":
+                result["cold"] = measure_cold(bench, image, packed, port)
     finally:
         packed.unlink(missing_ok=True)
     return result
@@ -76,6 +111,7 @@ def bars(result, cpus):
         "restore_zstd": ratio(ways["zstd:1"]["restore"], result["eager"]),
         "restore_encrypted": ratio(sealed["restore"], lz4["restore"]),
         "pack_encrypted": ratio(sealed["pack"], lz4["pack"]),
+        "cold": ratio(result["cold"]["packed"], result["cold"]["raw"]),
         "verify_mb_s": rate(result["verify"]) / min(2, cpus),  # it has two threads
     }
     return [(what, figures[key], bar, unit, lower) for what, key, bar, unit, lower in BARS]
@@ -88,3 +124,10 @@ def details(result):
         rows.append((name, f"{100 * way['bytes'] / result['raw_bytes']:.0f}%",
                      *(f"{way[what]['best_us'] / 1e3:.1f}" for what in ("pack", "verify", "restore"))))
     return [("", "size", "pack, ms", "verify, ms", "restore to 200, ms"), *rows]
+
+
+def limits(result):
+    """A line on what the libraries, and the disk, can do at all."""
+    codecs = ", ".join(f"{name.replace('_', ' ')} {rate}" for name, rate in result["codecs_mb_s"].items())
+    return (f"The libraries alone, all processors, MB/s of this content: {codecs}. The disk reads "
+            f"{result['cold']['disk_mb_s']:.0f} MB/s.")

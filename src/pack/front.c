@@ -130,7 +130,7 @@ static int read_note(struct pack_front *front, struct thump_err *err)
 int pack_front_read(struct pack_stream *stream, const struct thump_keys *keys,
 		    struct pack_front *front_ret, struct thump_err *err)
 {
-	struct pack_front front = { .store = PACK_STORE_INIT };
+	struct pack_front front = PACK_FRONT_INIT;
 
 	if (sodium_init() < 0)
 		return thump_fail(err, "libsodium cannot be used here");

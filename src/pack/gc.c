@@ -63,7 +63,7 @@ static int need_chunks(struct gc *gc, const struct pack_front *front, struct thu
 
 static int need_chunks_of(struct gc *gc, struct pack_coming *coming, struct thump_err *err)
 {
-	struct pack_front front = { .store = PACK_STORE_INIT };
+	struct pack_front front = PACK_FRONT_INIT;
 	int failed;
 
 	if (!pack_coming_is_packed(coming))

@@ -145,7 +145,7 @@ int thump_sign(const char *path, const char *to, mode_t mode, const struct thump
 	       struct thump_packed_info *info_ret, struct thump_err *err)
 {
 	struct image_tempfile file = IMAGE_TEMPFILE_INIT;
-	struct pack_front front = { .store = PACK_STORE_INIT };
+	struct pack_front front = PACK_FRONT_INIT;
 	struct pack_coming coming;
 	int failed;
 
