@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every system call of a checkpoint, or of a restore, fails once (fail_call.c), in turn with EIO,
-ENOMEM, ENOSPC, EPERM and EINTR. Whichever it is:
+"""Every system call of a checkpoint, or of a restore (of a packed image, too), fails once (fail_call.c), in
+turn with EIO, ENOMEM, ENOSPC, EPERM and EINTR. Whichever it is:
 
 - the command succeeds all the same, or fails and says something; it neither crashes nor hangs;
 - the program that is saved goes on, and nothing of it is different: descriptors, mappings, signals;
@@ -148,8 +148,17 @@ class Restores:
         world.checkpoint(program.pid, self.image)
         program.status()
         self.command = [world.thump_path, "restore", self.image]
+        if options.verb == "restore_packed":
+            self.command = [world.thump_path, "restore", *self.pack()]
         self.log, self.said = world.log("restore"), world.path("restore.stdout")
         self.files = self.list_files()
+
+    def pack(self):
+        """What is packed and encrypted, and how it is opened."""
+        key, packed = self.world.path("key"), self.world.path("packed")
+        recipient = self.world.thump("keygen", "-o", key)[1].strip()
+        self.world.thump("pack", self.image, "-o", packed, "--compress", "lz4", "--encrypt-to", recipient)
+        return packed, "--decrypt-with", key
 
     def list_files(self):
         own = {self.said, self.log, self.world.path("report")}
@@ -218,6 +227,6 @@ def test(world, options):
 if __name__ == "__main__":
     scenario.run("fail_everywhere", test, 3500, workload={"type": pathlib.Path, "required": True},
                  tool={"type": pathlib.Path, "required": True},
-                 verb={"choices": ("checkpoint", "restore"), "required": True},
+                 verb={"choices": ("checkpoint", "restore", "restore_packed"), "required": True},
                  every={"type": int, "default": 1},
                  seed={"type": int, "default": random.SystemRandom().randrange(1 << 32)})

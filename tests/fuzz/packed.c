@@ -67,9 +67,11 @@ static bool is_small(const unsigned char *bytes)
 	return pack_head_decode(bytes, &head, &err) < 0 || head.nr_chunks <= MAX_CHUNKS;
 }
 
-static void open_packed(const unsigned char *bytes, size_t size)
+/* Unpacked at once, or chunk by chunk as a restore does it. */
+static void open_packed(const unsigned char *bytes, size_t size, bool takes_supply)
 {
-	const struct thump_open_options options = { .extent = THUMP_OPEN_ALL };
+	const struct thump_open_options options = { .extent = THUMP_OPEN_ALL,
+						    .takes_supply = takes_supply };
 	auto_close int fd = memfd_create("packed", MFD_CLOEXEC);
 	struct thump_err err = THUMP_ERR_INIT;
 	struct thump_image *image;
@@ -95,8 +97,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(bytes, data, size);
 	make_right(bytes, size);
-	if (is_small(bytes))
-		open_packed(bytes, size);
+	if (is_small(bytes)) {
+		open_packed(bytes, size, false);
+		open_packed(bytes, size, true);
+	}
 	free(bytes);
 	return 0;
 }
