@@ -14,6 +14,14 @@ struct duty {
 	void *ctx;
 };
 
+void pack_team_fail(struct pack_team *team, const struct thump_err *err)
+{
+	if (!team->failed)
+		*team->err = *err;
+	team->failed = true;
+	pthread_cond_broadcast(&team->changed);
+}
+
 static void *serve(void *arg)
 {
 	struct duty *duty = arg;
@@ -23,10 +31,7 @@ static void *serve(void *arg)
 	if (duty->member(duty->ctx, &err) == 0)
 		return NULL;
 	pthread_mutex_lock(&team->lock);
-	if (!team->failed)
-		*team->err = err;
-	team->failed = true;
-	pthread_cond_broadcast(&team->changed);
+	pack_team_fail(team, &err);
 	pthread_mutex_unlock(&team->lock);
 	return NULL;
 }

@@ -22,4 +22,7 @@ THUMP_MUST_CHECK int pack_team_run(struct pack_team *team, uint64_t nr_tasks,
 				   int (*member)(void *ctx, struct thump_err *err), void *ctx,
 				   struct thump_err *err);
 
+/* For a member that holds the lock, and leaves what is under it in no state for others. */
+void pack_team_fail(struct pack_team *team, const struct thump_err *err);
+
 #endif

@@ -63,6 +63,9 @@ static int take(struct unpacking *unpacking, unsigned char *stored, uint32_t *in
 			got = 1;
 		}
 	}
+	/* Others would take what they read for the next chunk, and for damaged. */
+	if (got < 0)
+		pack_team_fail(&unpacking->team, err);
 	pthread_mutex_unlock(&unpacking->team.lock);
 	return got;
 }
