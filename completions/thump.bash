@@ -8,7 +8,7 @@ _thump()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "run checkpoint restore hooks inspect verify train pack unpack gc keygen sign doctor -h --help --version" -- "$current"))
+		COMPREPLY=($(compgen -W "run checkpoint restore template spawn hooks inspect verify train pack unpack gc keygen sign doctor -h --help --version" -- "$current"))
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -68,6 +68,29 @@ _thump()
 		--train) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
 		options="--dry-run --detach --pid-file --keep-stdio --port --policy --close-fd --memory --verify --on-restore-failure --env --clock --allow-clock-jump --require-signed-by --decrypt-with --passphrase-file --passphrase-fd --store --trust-any-owner --spin-limit --cpu --train --json -v --verbose -h --help --version"
+		positional=file
+		;;
+	template)
+		case $previous in
+		--name) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--memory) COMPREPLY=($(compgen -W "auto eager lazy-unsafe" -- "$current")); return ;;
+		esac
+		options="--name --foreground --memory --verify --trust-any-owner --json -v --verbose -h --help --version"
+		positional=file
+		((COMP_CWORD == 2)) && positional=words words="start stop list"
+		;;
+	spawn)
+		case $previous in
+		--pid-file) compopt -o default; return ;;
+		--port) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--policy) compopt -o default; return ;;
+		--close-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--on-restore-failure) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--env) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--clock) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
+		esac
+		options="--detach --pid-file --keep-stdio --port --policy --close-fd --on-restore-failure --env --clock --allow-clock-jump --trust-any-owner --cpu --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	hooks)

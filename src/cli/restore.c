@@ -16,6 +16,7 @@
 #include "cli/levels.h"
 #include "cli/report.h"
 #include "cli/restoring.h"
+#include "cli/spawn.h"
 #include "cli/supervise.h"
 
 static const char usage[] =
@@ -67,6 +68,40 @@ static const char usage[] =
 	"The exit status is the program's (128+N when signal N ended it); 121-124: thump failed,\n"
 	"wrong usage, refused, image damaged. With --detach and --dry-run these are 1-4.\n";
 
+static const char spawn_usage[] =
+	"usage: thump spawn FILE|NAME [OPTION...] [-- ARG...]\n"
+	"\n"
+	"Make a running process as thump restore does, but as a clone of the template of the "
+	"image\n"
+	"FILE, or of the template NAME (thump template start). Without one that fits, FILE is\n"
+	"restored, and that is said.\n"
+	"ARG is as of thump restore.\n"
+	"\n"
+	"      --detach             end as soon as the program runs\n"
+	"      --pid-file FILE      write the program's pid, as seen here, to FILE\n"
+	"      --keep-stdio         do not give the program our stdin, stdout and stderr\n"
+	"      --port OLD:NEW       listen on port NEW instead of OLD; may be repeated\n"
+	"      --policy FILE        what is to become of files, pipes and sockets of the image\n"
+	"      --close-fd N         descriptor N comes back closed; may be repeated\n"
+	"      --on-restore-failure ACTION\n"
+	"                           when hooks fail after the start and nobody in the program can\n"
+	"                           catch that: continue (default), or exit with 125\n"
+	"      --env MODE           a JVM's environment: merge ours over its own (default),\n"
+	"                           replace it with ours, or keep it\n"
+	"      --clock MODE         continue (default): monotonic time goes on where it was, "
+	"where\n"
+	"                           that is possible; real: it is this machine's\n"
+	"      --allow-clock-jump   even when CLOCK_MONOTONIC would run back\n"
+	"      --trust-any-owner    of an image that somebody else may have written\n"
+	"      --cpu LEVEL          refuse what a CPU of x86-64-v1, v2, v3 or v4 could not run\n"
+	"      --json               print one JSON object on stdout once the program runs\n"
+	"  -v, --verbose            say on stderr what runs, and how fast it came\n"
+	"  -h, --help               print this\n"
+	"      --version            print thump's version\n"
+	"\n"
+	"The exit status is the program's (128+N when signal N ended it); 121-124: thump failed,\n"
+	"wrong usage, refused, image damaged. With --detach these are 1-4.\n";
+
 enum {
 	OPT_DRY_RUN = THUMP_OPT_VERB,
 	OPT_DETACH,
@@ -94,6 +129,8 @@ struct restore {
 	const char *path;
 	const char *pid_path;
 	bool dry_run;
+	bool spawn; /* a clone of a template, if there is one */
+	struct thump_spawn_source source;
 	struct thump_rebuild_options options;
 	struct thump_port_map ports[MAX_PORTS];
 	struct thump_arena arena; /* of the rules */
@@ -144,16 +181,10 @@ static int parse_port(struct restore *restore, const char *text)
 
 static int parse_memory(struct restore *restore, const char *word)
 {
-	if (strcmp(word, "auto") == 0)
-		restore->options.memory = THUMP_MEMORY_AUTO;
-	else if (strcmp(word, "eager") == 0)
-		restore->options.memory = THUMP_MEMORY_EAGER;
-	else if (strcmp(word, "lazy-unsafe") == 0)
-		restore->options.memory = THUMP_MEMORY_LAZY_UNSAFE;
-	else
-		return thump_usage_error(&restore->common,
-					 "--memory takes auto, eager or lazy-unsafe, not %s", word);
-	return -1;
+	if (thump_memory_mode_parse(word, &restore->options.memory))
+		return -1;
+	return thump_usage_error(&restore->common,
+				 "--memory takes auto, eager or lazy-unsafe, not %s", word);
 }
 
 static int parse_env(struct restore *restore, const char *word)
@@ -270,9 +301,27 @@ static int parse_operands(struct restore *restore, int argc, char **argv)
 	return -1;
 }
 
+/* What decides about memory is the template's; what opens an image, too. */
+static const struct option spawn_options[] = {
+	{ "detach", no_argument, NULL, OPT_DETACH },
+	{ "pid-file", required_argument, NULL, OPT_PID_FILE },
+	{ "keep-stdio", no_argument, NULL, OPT_KEEP_STDIO },
+	{ "port", required_argument, NULL, OPT_PORT },
+	{ "on-restore-failure", required_argument, NULL, OPT_ON_FAILURE },
+	{ "env", required_argument, NULL, OPT_ENV },
+	{ "clock", required_argument, NULL, OPT_CLOCK },
+	{ "allow-clock-jump", no_argument, NULL, OPT_CLOCK_JUMP },
+	{ "trust-any-owner", no_argument, NULL, OPT_ANY_OWNER },
+	{ "policy", required_argument, NULL, OPT_POLICY },
+	{ "close-fd", required_argument, NULL, OPT_CLOSE_FD },
+	{ "cpu", required_argument, NULL, OPT_CPU },
+	THUMP_COMMON_OPTIONS,
+	{ 0 },
+};
+
 static int parse(struct restore *restore, int argc, char **argv)
 {
-	static const struct option options[] = {
+	static const struct option restore_options[] = {
 		{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 		{ "detach", no_argument, NULL, OPT_DETACH },
 		{ "pid-file", required_argument, NULL, OPT_PID_FILE },
@@ -297,10 +346,12 @@ static int parse(struct restore *restore, int argc, char **argv)
 		THUMP_COMMON_OPTIONS,
 		{ 0 },
 	};
+	const struct option *options = restore->spawn ? spawn_options : restore_options;
 	int status;
 
 	/* They choose the exit codes, and may come after what is wrong. */
-	restore->dry_run = thump_option_given(argc, argv, ":hv", options, OPT_DRY_RUN);
+	restore->dry_run =
+		!restore->spawn && thump_option_given(argc, argv, ":hv", options, OPT_DRY_RUN);
 	restore->options.detach = thump_option_given(argc, argv, ":hv", options, OPT_DETACH);
 	status = thump_parse_options(&restore->common, argc, argv, ":hv", options, take_option,
 				     restore);
@@ -390,9 +441,10 @@ static void say(const struct restore *restore, const struct thump_restoring *res
 		       thump_way_name(thump_plan_way(restoring->plan)));
 	else if (err->code == THUMP_OK && restore->common.verbose)
 		fprintf(stderr,
-			"thump restore: running as pid %d after %.1f ms (pids: %s, memory: %s)\n",
-			(int)report->pid_host, (double)report->total_ns / 1e6,
-			thump_way_name(report->way), thump_memory_mode_name(report->memory));
+			"thump %s: running as pid %d after %.1f ms (pids: %s, memory: %s%s)\n",
+			restore->common.verb, (int)report->pid_host, (double)report->total_ns / 1e6,
+			thump_way_name(report->way), thump_memory_mode_name(report->memory),
+			restoring->cloned ? ", of a template" : "");
 }
 
 /* ---- doing it ----------------------------------------------------------------------------- */
@@ -406,7 +458,8 @@ static void end_program(struct thump_restoring *restoring)
 		continue;
 }
 
-static int start(struct restore *restore, struct thump_restoring *restoring, struct thump_err *err)
+/* What is done once, however often it is tried. */
+static int begin(struct restore *restore, struct thump_err *err)
 {
 	if (restore->policy &&
 	    thump_policies_read(restore->policy, &restore->arena, &restore->rules, err) < 0)
@@ -416,6 +469,11 @@ static int start(struct restore *restore, struct thump_restoring *restoring, str
 	if (thump_supervisor_init(&restore->sup, false, err) < 0)
 		return -1;
 	restore->options.give_up_on = restore->sup.ending;
+	return 0;
+}
+
+static int start(struct restore *restore, struct thump_restoring *restoring, struct thump_err *err)
+{
 	try_pid_file(restore, restoring);
 	if (thump_restoring_prepare(restoring, &restore->options, err) < 0)
 		return -1;
@@ -435,17 +493,71 @@ static int supervise(struct restore *restore, struct thump_restoring *restoring)
 	struct thump_err err = THUMP_ERR_INIT;
 	struct thump_outcome outcome;
 	int control_fd = thump_take_fd(&restoring->report.control_fd);
+	/* Behind an init of ours that is the child; else a clone has no parent here. */
+	const bool is_child = !restoring->cloned || control_fd >= 0;
 
+	if (restoring->cloned)
+		restore->sup.keeper_fd = thump_take_fd(&restore->source.keeper_fd);
 	thump_learn_start(&restore->learn, restoring, &restore->common, &restore->sup);
-	if (thump_supervise(&restore->sup, restoring->child, restoring->report.pid_host, control_fd,
-			    &outcome, &err) < 0) {
+	if (thump_supervise(&restore->sup, is_child ? restoring->child : 0,
+			    restoring->report.pid_host, control_fd, &outcome, &err) < 0) {
 		thump_print_error(&restore->common, &err);
 		return own_status(restore, err.code);
 	}
 	if (outcome.checkpointed)
-		fprintf(stderr,
-			"thump restore: the program was checkpointed and ended on request\n");
+		fprintf(stderr, "thump %s: the program was checkpointed and ended on request\n",
+			restore->common.verb);
 	return outcome.status;
+}
+
+static void init_restoring(const struct restore *restore, struct thump_restoring *restoring)
+{
+	thump_restoring_init(restoring, restore->path);
+	restoring->words = restore->words;
+	restoring->key_words = &restore->key_words;
+	restoring->cloned = restore->options.part == THUMP_PART_CLONE;
+}
+
+/* In place of a clone: said in one line, whatever the reason. */
+static void take_image(struct restore *restore, const struct thump_err *why)
+{
+	fprintf(stderr, "thump spawn: %s; restoring %s instead\n", why->text, restore->path);
+	thump_close_fd(&restore->source.keeper_fd);
+	restore->options.part = THUMP_PART_ALL;
+	restore->options.allowed_ways = 0;
+}
+
+/* A clone spins for no pid: it may only be somebody's whom nobody else counts on. */
+static int find_template(struct restore *restore, struct thump_err *err)
+{
+	if (thump_spawn_find(restore->path, &restore->source, err) < 0)
+		return -1;
+	restore->path = restore->source.path;
+	if (restore->source.keeper_fd < 0) {
+		take_image(restore, &restore->source.why);
+		return 0;
+	}
+	restore->options.part = THUMP_PART_CLONE;
+	restore->options.keeper_fd = restore->source.keeper_fd;
+	restore->options.allowed_ways =
+		1u << THUMP_WAY_SET_TID | 1u << THUMP_WAY_NAMESPACE | 1u << THUMP_WAY_OTHER;
+	return 0;
+}
+
+/* Tried, and, where a template fails, once more without one. */
+static int start_somehow(struct restore *restore, struct thump_restoring *restoring,
+			 struct thump_err *err)
+{
+	if (start(restore, restoring, err) == 0)
+		return 0;
+	if (!restoring->cloned || restoring->report.given_up_on)
+		return -1;
+	take_image(restore, err);
+	*err = THUMP_ERR_INIT;
+	close_pid_file(restore);
+	thump_restoring_deinit(restoring);
+	init_restoring(restore, restoring);
+	return start(restore, restoring, err);
 }
 
 static int do_restore(struct restore *restore)
@@ -454,10 +566,11 @@ static int do_restore(struct restore *restore)
 	struct thump_err err = THUMP_ERR_INIT;
 	int status;
 
-	thump_restoring_init(&restoring, restore->path);
-	restoring.words = restore->words;
-	restoring.key_words = &restore->key_words;
-	(void)start(restore, &restoring, &err);
+	if (restore->spawn)
+		(void)find_template(restore, &err);
+	init_restoring(restore, &restoring);
+	if (err.code == THUMP_OK && begin(restore, &err) == 0)
+		(void)start_somehow(restore, &restoring, &err);
 	say(restore, &restoring, &err);
 	status = own_status(restore, err.code);
 	if (restoring.report.given_up_on)
@@ -465,29 +578,53 @@ static int do_restore(struct restore *restore)
 	if (err.code == THUMP_OK && !restore->dry_run && !restore->options.detach)
 		status = supervise(restore, &restoring);
 	close_pid_file(restore);
+	thump_close_fd(&restore->source.keeper_fd);
 	thump_restoring_deinit(&restoring);
 	thump_supervisor_deinit(&restore->sup);
 	return status;
 }
 
-static int verb_restore(int argc, char **argv)
+static int run_restore(struct restore *restore, int argc, char **argv)
 {
-	struct restore restore = {
-		.common = { .verb = "restore", .usage = usage },
-		.sup = { .signal_fd = -1, .control_fd = -1, .program_fd = -1 },
-		.pid_fd = -1,
-	};
 	int status;
 
-	thump_arena_init(&restore.arena);
-	status = parse(&restore, argc, argv);
-	status = status >= 0 ? own_status(&restore, status) : do_restore(&restore);
-	thump_arena_deinit(&restore.arena);
+	restore->sup = (struct thump_supervise){
+		.signal_fd = -1, .control_fd = -1, .keeper_fd = -1, .program_fd = -1
+	};
+	restore->source.keeper_fd = -1;
+	restore->pid_fd = -1;
+	thump_arena_init(&restore->arena);
+	status = parse(restore, argc, argv);
+	status = status >= 0 ? own_status(restore, status) : do_restore(restore);
+	thump_arena_deinit(&restore->arena);
 	return status;
+}
+
+static int verb_restore(int argc, char **argv)
+{
+	struct restore restore = { .common = { .verb = "restore", .usage = usage } };
+
+	return run_restore(&restore, argc, argv);
+}
+
+static int verb_spawn(int argc, char **argv)
+{
+	struct restore restore = {
+		.common = { .verb = "spawn", .usage = spawn_usage },
+		.spawn = true,
+	};
+
+	return run_restore(&restore, argc, argv);
 }
 
 const struct thump_verb thump_verb_restore = {
 	.name = "restore",
 	.summary = "make a running process of an image",
 	.run = verb_restore,
+};
+
+const struct thump_verb thump_verb_spawn = {
+	.name = "spawn",
+	.summary = "make a running process as a clone of a template",
+	.run = verb_spawn,
 };

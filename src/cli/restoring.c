@@ -2,6 +2,7 @@
 #include "cli/restoring.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -167,10 +168,11 @@ static void note_training(struct thump_restoring *restoring)
 	const struct stat *origin = thump_image_origin(restoring->image);
 
 	restoring->state = thump_file_state_of(origin);
-	restoring->untrained = restoring->report.memory == THUMP_MEMORY_LAZY &&
-			       !thump_image_is_unpacked(restoring->image) &&
-			       !thump_image_has_hot(restoring->image) &&
-			       origin->st_uid == geteuid();
+	/* A template ends when its image is trained. */
+	restoring->untrained =
+		!restoring->cloned && restoring->report.memory == THUMP_MEMORY_LAZY &&
+		!thump_image_is_unpacked(restoring->image) &&
+		!thump_image_has_hot(restoring->image) && origin->st_uid == geteuid();
 }
 
 int thump_restoring_start(struct thump_restoring *restoring, struct thump_err *err)
@@ -221,6 +223,20 @@ const char *thump_memory_mode_name(enum thump_memory_mode mode)
 	return "eager";
 }
 
+bool thump_memory_mode_parse(const char *word, enum thump_memory_mode *mode_ret)
+{
+	static const enum thump_memory_mode modes[] = { THUMP_MEMORY_AUTO, THUMP_MEMORY_EAGER,
+							THUMP_MEMORY_LAZY_UNSAFE };
+
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(modes); i++) {
+		if (strcmp(word, thump_memory_mode_name(modes[i])) == 0) {
+			*mode_ret = modes[i];
+			return true;
+		}
+	}
+	return false;
+}
+
 static json_t *times_json(const struct thump_rebuild_report *report)
 {
 	const struct {
@@ -253,8 +269,8 @@ json_t *thump_restoring_json(const struct thump_restoring *restoring, const stru
 		way = thump_plan_way(restoring->plan);
 	if (memory == THUMP_MEMORY_AUTO && restoring->plan)
 		memory = thump_plan_memory(restoring->plan);
-	return json_pack("{s:o, s:o, s:s, s:s, s:b, s:b, s:I, s:o, s:o, s:o}", "image",
-			 thump_json_text(restoring->path), "pid",
+	return json_pack("{s:o, s:b, s:o, s:s, s:s, s:b, s:b, s:I, s:o, s:o, s:o}", "image",
+			 thump_json_text(restoring->path), "cloned", restoring->cloned, "pid",
 			 running ? json_integer(report->pid_host) : json_null(), "way",
 			 thump_way_name(way), "memory", thump_memory_mode_name(memory),
 			 "time_namespace", report->time_namespace, "own_proc", report->own_proc,

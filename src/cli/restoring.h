@@ -30,6 +30,7 @@ struct thump_restoring {
 	/* Once it runs: what it was made from, and whether it could tell what is hot there. */
 	struct thump_file_state state;
 	bool untrained;
+	bool cloned;			/* from a template */
 	struct thump_progress progress; /* of checking the image */
 };
 
@@ -50,6 +51,8 @@ THUMP_MUST_CHECK int thump_restoring_start(struct thump_restoring *restoring,
 /* "set-tid", "namespace", "spin", "other" */
 const char *thump_way_name(enum thump_pid_way way);
 const char *thump_memory_mode_name(enum thump_memory_mode mode);
+/* Of an option: auto, eager or lazy-unsafe; false for any other word. */
+THUMP_MUST_CHECK bool thump_memory_mode_parse(const char *word, enum thump_memory_mode *mode_ret);
 
 /* The object that restore --json prints; error may be empty. */
 json_t *thump_restoring_json(const struct thump_restoring *restoring,

@@ -667,9 +667,11 @@ static int run_to_end(struct run *run, struct thump_outcome *outcome, struct thu
 
 static int verb_run(int argc, char **argv)
 {
-	struct run run = { .common = { .verb = "run", .usage = usage },
-			   .words = { .on_failure = THUMP_ON_FAILURE_START },
-			   .sup = { .signal_fd = -1, .control_fd = -1, .program_fd = -1 } };
+	struct run run = {
+		.common = { .verb = "run", .usage = usage },
+		.words = { .on_failure = THUMP_ON_FAILURE_START },
+		.sup = { .signal_fd = -1, .control_fd = -1, .keeper_fd = -1, .program_fd = -1 }
+	};
 	struct thump_outcome outcome = { 0 };
 	struct thump_err err = THUMP_ERR_INIT;
 	int status = parse(&run, argc, argv);

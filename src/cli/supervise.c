@@ -16,7 +16,7 @@
 #include "base/fd.h"
 #include "base/forward.h"
 #include "base/note.h"
-#include "rebuild/rebuild.h"
+#include "rebuild/template.h"
 
 /* These report faults of our own; blocked, they would end us without a trace of why. */
 static const int own_faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT };
@@ -41,6 +41,7 @@ int thump_supervisor_init(struct thump_supervise *sup, bool wants_continue, stru
 	*sup = (struct thump_supervise){
 		.signal_fd = -1,
 		.control_fd = -1,
+		.keeper_fd = -1,
 		.program_fd = -1,
 		.reap_all = getpid() == 1,
 		.ending = ending_signals(),
@@ -66,6 +67,7 @@ void thump_supervisor_deinit(struct thump_supervise *sup)
 {
 	thump_close_fd(&sup->signal_fd);
 	thump_close_fd(&sup->control_fd);
+	thump_close_fd(&sup->keeper_fd);
 	thump_close_fd(&sup->program_fd);
 }
 
@@ -100,9 +102,10 @@ int thump_supervisor_fork_beside(const struct thump_supervise *sup, const char *
  * What the terminal's driver sends goes to a whole process group (tty_ioctl(4), N_TTY), and the
  * program is in ours. Only a hang-up goes to the session leader alone: then we pass it on.
  */
-static bool program_has_it(const struct signalfd_siginfo *info)
+static bool program_has_it(const struct thump_supervise *sup, const struct signalfd_siginfo *info)
 {
-	if (info->ssi_code != SI_KERNEL)
+	/* A clone leads a session of its own. */
+	if (info->ssi_code != SI_KERNEL || sup->keeper_fd >= 0)
 		return false;
 	switch ((int)info->ssi_signo) {
 	case SIGINT:
@@ -172,7 +175,7 @@ static void handle_signal(struct thump_supervise *sup, const struct signalfd_sig
 {
 	int signo = (int)info->ssi_signo;
 
-	if (signo == SIGCHLD || info->ssi_pid == (uint32_t)getpid() || program_has_it(info))
+	if (signo == SIGCHLD || info->ssi_pid == (uint32_t)getpid() || program_has_it(sup, info))
 		return;
 	if (thump_is_note(info, THUMP_NOTE_CHECKPOINTED)) {
 		sup->note_seen = true;
@@ -289,12 +292,34 @@ static void drain_control(struct thump_supervise *sup, bool ended)
 		thump_close_fd(&sup->control_fd);
 }
 
+/* As reap(), for a clone. */
+static int hear_keeper(struct thump_supervise *sup, int *status_ret, struct thump_err *err)
+{
+	struct thump_clone_end end;
+	const ssize_t got = recv(sup->keeper_fd, &end, sizeof(end), MSG_DONTWAIT);
+
+	while (sup->reap_all && waitpid(-1, NULL, WNOHANG) > 0)
+		continue;
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (got != (ssize_t)sizeof(end))
+		return thump_fail(err, "the template's keeper has gone before the program: its "
+				       "exit status will not be known");
+	/* Ends by itself, as the program was all that it was for. */
+	if (sup->child > 0 && !sup->reap_all)
+		while (waitpid(sup->child, NULL, 0) < 0 && errno == EINTR)
+			continue;
+	*status_ret = end.status;
+	return 1;
+}
+
 static int wait_for_end(struct thump_supervise *sup, int *status_ret, struct thump_err *err)
 {
 	for (;;) {
 		struct pollfd fds[] = {
 			{ .fd = sup->signal_fd, .events = POLLIN },
 			{ .fd = sup->control_fd, .events = POLLIN },
+			{ .fd = sup->keeper_fd, .events = POLLIN },
 		};
 		int ended;
 
@@ -304,7 +329,8 @@ static int wait_for_end(struct thump_supervise *sup, int *status_ret, struct thu
 		drain_signals(sup);
 		if (sup->control_fd >= 0)
 			drain_control(sup, false);
-		ended = reap(sup, status_ret, err);
+		ended = sup->keeper_fd >= 0 ? hear_keeper(sup, status_ret, err)
+					    : reap(sup, status_ret, err);
 		if (ended < 0)
 			return -1;
 		if (!ended)
@@ -336,6 +362,7 @@ int thump_supervise(struct thump_supervise *sup, pid_t child, pid_t program, int
 		return -1;
 	thump_close_fd(&sup->program_fd);
 	thump_close_fd(&sup->control_fd);
+	thump_close_fd(&sup->keeper_fd);
 	outcome_ret->checkpointed = sup->note_seen && status == 128 + SIGKILL;
 	outcome_ret->status = outcome_ret->checkpointed ? 0 : status;
 	return 0;

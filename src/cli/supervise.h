@@ -30,7 +30,10 @@ struct thump_supervise {
 	/* Those that end a process and are not ignored: what a restore gives up on. */
 	sigset_t ending;
 	int signal_fd;
-	int control_fd;	     /* of our init of a pid namespace, or -1; owned */
+	int control_fd; /* of our init of a pid namespace, or -1; owned */
+	/* A clone's status is told by its template's keeper, whose child it is: then the child that
+	 * is waited for is our init, or 0. Set before thump_supervise(), else -1; owned. */
+	int keeper_fd;
 	pid_t child;	     /* what is waited for: the program or that init */
 	pid_t program;	     /* what signals go to; 0 once it is gone */
 	int program_fd;	     /* its pidfd, or -1 where there are none */

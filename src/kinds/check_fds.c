@@ -132,6 +132,8 @@ int thump_check_fds(struct thump_fd_rebuild *rb, struct thump_problems *problems
 	    thump_apply_restore_rules(rb, problems, err) < 0 ||
 	    thump_check_backings(rb, problems, err) < 0 || put_off_owners(rb, err) < 0)
 		return -1;
+	if (rb->only_backings)
+		return 0;
 	check_ports(rb, problems);
 	thump_terminals_look(rb);
 	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {

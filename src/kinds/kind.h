@@ -46,6 +46,9 @@ struct thump_kind {
 	const char *name; /* the word of the man page: "eventfd", "pipe", "epoll" */
 	uint16_t kind_id; /* on disk, never reused; table in docs/FORMAT.md */
 	uint16_t version; /* of the record; decode gets the version that it was written with */
+	/* It belongs to the process that makes it, and would mean something else in another one
+	 * that it is handed to: no clone of a template gets one. Pure. May be NULL: it does not. */
+	bool (*stays)(const void *object);
 	/* Pure: looks only at facts. The first match in registry order wins. */
 	bool (*matches)(const struct thump_fd_facts *facts);
 	/*
@@ -167,6 +170,8 @@ struct thump_fd_rebuild {
 	int *backing_fds; /* [backing_id], opened by the check stage or made, else -1 */
 	const struct thump_port_map *ports;
 	size_t nr_ports;
+	bool only_backings;		    /* of a template: no descriptor will be made */
+	bool handed_over;		    /* another process gets them from the child */
 	bool keep_stdio;		    /* --keep-stdio: do not take the caller's 0, 1, 2 */
 	const struct thump_fd_rules *rules; /* asked before anything else; or NULL */
 	int64_t monotonic_shift_ns; /* clock here minus clock at the capture; 0 in a time namespace
@@ -243,6 +248,12 @@ void thump_made_destroy(struct thump_fd_rebuild *rb);
  * end, or a failure: those that it left so get back the ones that they had. */
 void thump_terminals_adopt(const struct thump_terminals *terminals);
 void thump_terminals_put_back(const struct thump_terminals *terminals);
+
+/* For a template: thump_rebuild_fds without any descriptor of the program, and without what is not
+ * simply a file to be mapped. */
+THUMP_MUST_CHECK int thump_rebuild_backings(struct thump_fd_rebuild *rb, struct thump_err *err);
+/* Adds a problem for each description of a kind that `stays`; after thump_check_fds(). */
+void thump_check_clonable(const struct thump_fd_rebuild *rb, struct thump_problems *problems);
 
 /* In thump, when no more children will be made: closes what thump_check_fds opened. */
 void thump_close_fds(struct thump_fd_rebuild *rb);

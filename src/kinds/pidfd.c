@@ -61,8 +61,16 @@ static int pidfd_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obj
 	return 0;
 }
 
+/* It refers to who made it. */
+static bool pidfd_stays(const void *object)
+{
+	(void)object;
+	return true;
+}
+
 const struct thump_kind thump_kind_pidfd = {
 	.name = "pidfd",
+	.stays = pidfd_stays,
 	.kind_id = 15,
 	.version = 1,
 	.matches = pidfd_matches,

@@ -307,8 +307,16 @@ static int pty_connect(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *objec
 	return 0;
 }
 
+/* The other end may be the terminal of its maker's session. */
+static bool pty_stays(const void *object)
+{
+	(void)object;
+	return true;
+}
+
 const struct thump_kind thump_kind_pty = {
 	.name = "pseudoterminal master",
+	.stays = pty_stays,
 	.kind_id = 16,
 	.version = 1,
 	.matches = pty_matches,

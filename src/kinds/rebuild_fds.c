@@ -289,3 +289,26 @@ int thump_rebuild_fds(struct thump_fd_rebuild *rb, int *keep, size_t nr_keep, st
 		return -1;
 	return connect_all(rb, err);
 }
+
+int thump_rebuild_backings(struct thump_fd_rebuild *rb, struct thump_err *err)
+{
+	if (raise_limit(err) < 0 || close_all_on_exec(err) < 0)
+		return -1;
+	for (uint32_t i = 0; i < rb->model->nr_backings; i++)
+		if (rb->backing_fds[i] >= 0 && fcntl(rb->backing_fds[i], F_SETFD, 0) < 0)
+			return thump_fail_errno(err, "keep fd %d open", rb->backing_fds[i]);
+	return 0;
+}
+
+void thump_check_clonable(const struct thump_fd_rebuild *rb, struct thump_problems *problems)
+{
+	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {
+		const struct thump_kind *kind = thump_ofd_kind(rb, i);
+
+		if (kind->stays && kind->stays(rb->objects[i]) && !thump_ofd_is_callers(rb, i))
+			thump_misfit(rb, i, problems, "template",
+				     "this %s belongs to the process that makes it, and cannot be "
+				     "handed to a clone",
+				     kind->name);
+	}
+}

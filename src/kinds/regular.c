@@ -127,8 +127,9 @@ static int regular_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obj
 		return thump_damaged(err, "file: backing %u of %u", ofd->backing_id,
 				     rb->model->nr_backings);
 	plan = &rb->plans[ofd->backing_id];
-	if (plan->mapped && thump_locks_put_off(rb, thump_ofd_first_fd(rb->model, ofd_id),
-						&regular->locks, err) < 0)
+	if ((plan->mapped || rb->handed_over) &&
+	    thump_locks_put_off(rb, thump_ofd_first_fd(rb->model, ofd_id), &regular->locks, err) <
+		    0)
 		return -1;
 	/* Whoever may only read it finds that out when it is opened; this is what is left. */
 	if (plan->how != THUMP_BACKING_OPEN ||
@@ -183,14 +184,15 @@ static int regular_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *o
 }
 
 /* POSIX locks last: closing any descriptor of the file would end them. Those of a mapped file come
- * later yet (thump_locks_put_off): the descriptor that the mapping is made from is still there. */
+ * later yet (thump_locks_put_off): the descriptor that the mapping is made from is still there. So
+ * do those of who gets its descriptors from us, as they are a process's own. */
 static int regular_connect(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object, int fd,
 			   struct thump_err *err)
 {
 	const uint32_t backing_id = rb->model->ofds[ofd_id].backing_id;
 	const struct regular *regular = object;
 
-	if (!rb->plans[backing_id].mapped &&
+	if (!rb->plans[backing_id].mapped && !rb->handed_over &&
 	    thump_locks_take(fd, &regular->locks, THUMP_LOCK_POSIX) < 0)
 		return thump_fail_errno(err, "lock %s", rb->model->backings[backing_id].path);
 	return 0;

@@ -54,8 +54,16 @@ static int signalfd_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *
 	return 0;
 }
 
+/* epoll(7) asks it for the signals of who added it. */
+static bool signalfd_stays(const void *object)
+{
+	(void)object;
+	return true;
+}
+
 const struct thump_kind thump_kind_signalfd = {
 	.name = "signalfd",
+	.stays = signalfd_stays,
 	.kind_id = 9,
 	.version = 1,
 	.matches = signalfd_matches,

@@ -556,8 +556,20 @@ static void unix_names(const void *object, struct thump_rule_names *names_ret)
 	}
 }
 
+/* Credentials that wait to be read are those of who sent them. */
+static bool unix_stays(const void *object)
+{
+	const struct thump_unix_socket *sock = object;
+
+	for (uint32_t i = 0; i < sock->queue.count; i++)
+		if (sock->queue.list[i].has_credentials)
+			return true;
+	return false;
+}
+
 const struct thump_kind thump_kind_unix_socket = {
 	.name = "unix socket",
+	.stays = unix_stays,
 	.kind_id = 13,
 	.version = 3,
 	.matches = unix_matches,

@@ -509,7 +509,10 @@ int thump_check_memory(struct thump_plan *plan, struct thump_problems *problems,
 	check_mappings(plan, problems);
 	plan->huge_pages = read_huge_pages(plan->model);
 	plan->memory = choose_memory(plan, problems);
-	return plan->memory == THUMP_MEMORY_EAGER ? 0 : verify_mapped(plan, err);
+	/* What a clone inherits was checked when its template was made. */
+	if (plan->memory == THUMP_MEMORY_EAGER || plan->options.part == THUMP_PART_CLONE)
+		return 0;
+	return verify_mapped(plan, err);
 }
 
 /* ---- limits, scheduling -------------------------------------------------------------------- */

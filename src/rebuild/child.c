@@ -4,18 +4,22 @@
  * exec, is done here. Order:
  *   session and limits -> working directory -> the program's rights to files -> descriptors ->
  *   umask -> ids -> no_new_privs -> capabilities -> wait until the parent traces us -> exec
+ * For a clone of a template it goes only as far as the descriptors, and hands them over.
  */
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/send_fds.h"
 #include "rebuild/arch/arch.h"
 #include "rebuild/plan.h"
 
@@ -87,7 +91,7 @@ static int set_oom_score(const struct thump_plan *plan, struct thump_err *err)
 /* ---- descriptors ---------------------------------------------------------------------------- */
 
 /* What is handed over to the new program, and what we need until the exec. */
-enum kept { KEPT_IMAGE, KEPT_REGION, KEPT_EXE, KEPT_GO, NR_KEPT };
+enum kept { KEPT_IMAGE, KEPT_REGION, KEPT_EXE, KEPT_GO, KEPT_PARK, NR_KEPT };
 
 static int keep_open(int fd, struct thump_err *err)
 {
@@ -96,16 +100,16 @@ static int keep_open(int fd, struct thump_err *err)
 	return 0;
 }
 
-static int rebuild_fds(struct thump_plan *plan, struct thump_region *region, int keep[NR_KEPT],
-		       struct thump_err *err)
+/* Tells the blob where they are. */
+static int fill_slots(const struct thump_plan *plan, struct thump_region *region, int image_fd,
+		      int region_fd, struct thump_err *err)
 {
 	const struct thump_model *model = plan->model;
 
-	if (thump_rebuild_fds(&plan->rb, keep, NR_KEPT, err) < 0 ||
-	    keep_open(keep[KEPT_IMAGE], err) < 0 || keep_open(keep[KEPT_REGION], err) < 0)
+	if (keep_open(image_fd, err) < 0 || keep_open(region_fd, err) < 0)
 		return -1;
-	region->fds[thump_slot_image()] = keep[KEPT_IMAGE];
-	region->fds[thump_slot_region(model)] = keep[KEPT_REGION];
+	region->fds[thump_slot_image()] = image_fd;
+	region->fds[thump_slot_region(model)] = region_fd;
 	for (uint32_t id = 0; id < model->nr_backings; id++) {
 		int fd = plan->rb.backing_fds[id];
 
@@ -114,6 +118,21 @@ static int rebuild_fds(struct thump_plan *plan, struct thump_region *region, int
 		region->fds[thump_slot_backing(id)] = fd;
 	}
 	return 0;
+}
+
+/* A template has none of the program's. */
+static int rebuild_fds(struct thump_plan *plan, struct thump_region *region, int keep[NR_KEPT],
+		       struct thump_err *err)
+{
+	if (plan->options.part == THUMP_PART_TEMPLATE) {
+		if (thump_rebuild_backings(&plan->rb, err) < 0 ||
+		    keep_open(keep[KEPT_PARK], err) < 0)
+			return -1;
+		region->fds[thump_slot_own(plan->model)] = keep[KEPT_PARK];
+	} else if (thump_rebuild_fds(&plan->rb, keep, KEPT_PARK, err) < 0) {
+		return -1;
+	}
+	return fill_slots(plan, region, keep[KEPT_IMAGE], keep[KEPT_REGION], err);
 }
 
 /* ---- who ------------------------------------------------------------------------------------- */
@@ -179,6 +198,7 @@ static int child_run(struct thump_plan *plan, enum thump_pid_way tid_way,
 		[KEPT_REGION] = region->fd,
 		[KEPT_EXE] = plan->exe_fd,
 		[KEPT_GO] = go_fd,
+		[KEPT_PARK] = plan->park_fd,
 	};
 	char *argv[] = { plan->model->process.exe_path, NULL };
 	char *envp[] = { NULL };
@@ -207,4 +227,82 @@ void thump_child_main(struct thump_plan *plan, enum thump_pid_way tid_way,
 	(void)child_run(plan, tid_way, final, region, go_fd, &err);
 	*region->child_err = err;
 	_exit(127);
+}
+
+/* ---- for a clone ---------------------------------------------------------------------------- */
+
+static int compare_numbers(const void *a, const void *b)
+{
+	const int32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* All that is open on purpose, in ascending order. */
+static uint32_t list_fds(const struct thump_plan *plan, const struct thump_region *region,
+			 int32_t *numbers)
+{
+	const struct thump_model *model = plan->model;
+	uint32_t count = 0;
+
+	/* Not there: what a rule closes, and what is opened later. */
+	for (uint32_t i = 0; i < model->nr_fds; i++)
+		if (fcntl(model->fds[i].fd, F_GETFD) >= 0)
+			numbers[count++] = model->fds[i].fd;
+	for (uint32_t slot = 0; slot < thump_nr_slots(model); slot++)
+		if (region->fds[slot] >= 0)
+			numbers[count++] = region->fds[slot];
+	qsort(numbers, count, sizeof(*numbers), compare_numbers);
+	return count;
+}
+
+static int send_fds(int socket_fd, const int32_t *numbers, uint32_t count, struct thump_err *err)
+{
+	const struct thump_clone_fds fds = { count, count ? numbers[count - 1] : 0 };
+
+	if (send(socket_fd, &fds, sizeof(fds), MSG_NOSIGNAL) < 0)
+		return thump_fail_errno(err, "hand descriptors over");
+	for (uint32_t done = 0; done < count;) {
+		const uint32_t part =
+			(uint32_t)thump_min_u64(count - done, THUMP_CLONE_FDS_AT_ONCE);
+
+		if (thump_send_fds(socket_fd, numbers + done, part * sizeof(*numbers),
+				   numbers + done, part) < 0)
+			return thump_fail_errno(err, "hand descriptors over");
+		done += part;
+	}
+	return 0;
+}
+
+static int hand_over(struct thump_plan *plan, struct thump_region *region, int socket_fd,
+		     struct thump_err *err)
+{
+	int keep[] = { thump_image_fd(plan->image), region->fd, socket_fd };
+	auto_free int32_t *numbers = calloc(thump_max_handed_over(plan->model), sizeof(*numbers));
+	int folder;
+
+	if (!numbers)
+		return thump_fail_errno(err, "memory for numbers of descriptors");
+	reset_dispositions();
+	if (raise_limits(plan, err) < 0 || change_directory(plan, err) < 0 ||
+	    thump_act_as_program(plan, err) < 0 ||
+	    thump_rebuild_fds(&plan->rb, keep, THUMP_ARRAY_SIZE(keep), err) < 0 ||
+	    fill_slots(plan, region, keep[0], keep[1], err) < 0)
+		return -1;
+	folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (folder < 0)
+		return thump_fail_errno(err, "open the working directory");
+	region->fds[thump_slot_own(plan->model)] = fcntl(folder, F_DUPFD, plan->rb.safe_fd);
+	if (region->fds[thump_slot_own(plan->model)] < 0)
+		return thump_fail_errno(err, "keep the working directory open");
+	return send_fds(keep[2], numbers, list_fds(plan, region, numbers), err);
+}
+
+void thump_child_hand_over(struct thump_plan *plan, struct thump_region *region, int socket_fd)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+	const int failed = hand_over(plan, region, socket_fd, &err);
+
+	*region->child_err = err;
+	_exit(failed ? 127 : 0);
 }

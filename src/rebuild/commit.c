@@ -112,9 +112,11 @@ static int set_dumpable(struct caller *caller, struct thump_err *err)
 		    (const uint64_t[6]){ PR_SET_DUMPABLE, 0 }, err);
 }
 
-static int unmap_region(struct caller *caller, uint64_t region_end, struct thump_err *err)
+static int unmap_region(struct caller *caller, const struct thump_plan *plan, uint64_t region_end,
+			struct thump_err *err)
 {
-	uint64_t start = caller->region->code_addr;
+	uint64_t start = plan->options.part == THUMP_PART_CLONE ? thump_park_addr(caller->region)
+								: caller->region->code_addr;
 
 	return call(caller, "unmap thump's own memory", SYS_munmap,
 		    (const uint64_t[6]){ start, region_end - start }, err);
@@ -197,7 +199,7 @@ int thump_commit(const struct thump_plan *plan, struct thump_region *region,
 	    queue_traps(&caller, err) < 0 || thump_shift_deadlines(plan, newborn, err) < 0 ||
 	    thump_write_tids(plan, region, newborn, err) < 0 ||
 	    thump_write_parameters(plan, newborn, err) < 0 || set_dumpable(&caller, err) < 0 ||
-	    unmap_region(&caller, region_end, err) < 0 || set_threads(&caller, err) < 0)
+	    unmap_region(&caller, plan, region_end, err) < 0 || set_threads(&caller, err) < 0)
 		return -1;
 	if (!plan->options.detach)
 		thump_terminals_adopt(&plan->rb.terminals);

@@ -7,9 +7,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,163 +17,19 @@
 
 #include "base/fd.h"
 #include "base/note.h"
-#include "base/thread.h"
 #include "rebuild/arch/arch.h"
+#include "rebuild/attempt.h"
 #include "rebuild/commit.h"
 #include "rebuild/fill.h"
-#include "rebuild/jobs.h"
 #include "resume/blob.h"
-
-#define VERIFY_PIECE_BYTES ((uint64_t)16 << 20)
-/* Less than this is checked at once: starting a thread takes as long. */
-#define VERIFY_THREAD_BYTES ((uint64_t)1 << 20)
-
-/* ---- checking what is read ----------------------------------------------------------------- */
-
-struct verifier {
-	struct thump_image *image;
-	struct thump_file_range *ranges;
-	size_t nr_ranges;
-	const struct thump_rebuild_options *options;
-	atomic_bool stop, done;
-	bool running;
-	pthread_t thread;
-	pid_t waiter; /* the thread that is told with SIGCHLD that it is done */
-	int result;
-	struct thump_err err;
-};
-
-static void show_progress(const struct verifier *verifier, uint64_t done_bytes,
-			  uint64_t total_bytes)
-{
-	if (verifier->options->progress)
-		verifier->options->progress(verifier->options->progress_ctx, done_bytes,
-					    total_bytes);
-}
-
-static int verify_all(struct verifier *verifier, uint64_t total_bytes)
-{
-	uint64_t done_bytes = 0;
-
-	for (size_t i = 0; i < verifier->nr_ranges; i++) {
-		const struct thump_file_range *range = &verifier->ranges[i];
-
-		for (uint64_t at = 0; at < range->size_bytes; at += VERIFY_PIECE_BYTES) {
-			show_progress(verifier, done_bytes + at, total_bytes);
-			if (atomic_load(&verifier->stop))
-				return 0;
-			if (thump_image_verify_range(
-				    verifier->image, range->offset + at,
-				    thump_min_u64(VERIFY_PIECE_BYTES, range->size_bytes - at),
-				    &verifier->err) < 0)
-				return -1;
-		}
-		done_bytes += range->size_bytes;
-	}
-	return 0;
-}
-
-static int verify_ranges(struct verifier *verifier)
-{
-	uint64_t total_bytes = 0;
-	int result;
-
-	for (size_t i = 0; i < verifier->nr_ranges; i++)
-		total_bytes += verifier->ranges[i].size_bytes;
-	result = verify_all(verifier, total_bytes);
-	show_progress(verifier, total_bytes, total_bytes);
-	return result;
-}
-
-static void *verify_thread(void *arg)
-{
-	struct verifier *verifier = arg;
-
-	verifier->result = verify_ranges(verifier);
-	atomic_store(&verifier->done, true);
-	/* Blocked, and waited for along with what the new process does. Not pthread_kill(3): our
-	 * init was not forked by glibc, which has another idea of its tid. */
-	(void)tgkill(getpid(), verifier->waiter, SIGCHLD);
-	return NULL;
-}
-
-static bool start_thread(struct verifier *verifier)
-{
-	verifier->waiter = gettid();
-	verifier->running = thump_thread_start(&verifier->thread, verify_thread, verifier) == 0;
-	return verifier->running;
-}
-
-static int verifier_start(struct verifier *verifier, const struct thump_plan *plan,
-			  const struct thump_jobs *jobs, struct thump_err *err)
-{
-	verifier->image = plan->image;
-	verifier->options = &plan->options;
-	/* In chunks of 1 MiB it would be read from a disk, where the new process needs some pages
-	 * of each. */
-	if (plan->content_known)
-		return 0;
-	if (thump_jobs_ranges(jobs, &verifier->ranges, &verifier->nr_ranges, err) < 0)
-		return -1;
-	/* Without a thread it only takes longer: older kernels refuse one to who has made a time
-	 * namespace for its children (EINVAL in copy_process(), kernel/fork.c), RLIMIT_NPROC does
-	 * to who has too many. */
-	if (jobs->total_bytes >= VERIFY_THREAD_BYTES && !thump_image_supply(plan->image) &&
-	    start_thread(verifier))
-		return 0;
-	/* That makes it, too, if nobody else could. */
-	verifier->result = verify_ranges(verifier);
-	return 0;
-}
-
-static int verifier_join(struct verifier *verifier, struct thump_err *err)
-{
-	if (verifier->running)
-		(void)pthread_join(verifier->thread, NULL);
-	verifier->running = false;
-	if (verifier->result < 0)
-		*err = verifier->err;
-	return verifier->result;
-}
-
-/* The same for somebody who may be told to give up meanwhile. */
-static int verifier_wait(struct verifier *verifier, struct thump_newborn *newborn,
-			 struct thump_err *err)
-{
-	while (verifier->running && !atomic_load(&verifier->done))
-		if (thump_newborn_wait_event(newborn, err) < 0)
-			return -1;
-	return verifier_join(verifier, err);
-}
-
-static void verifier_deinit(struct verifier *verifier)
-{
-	struct thump_err ignored;
-
-	atomic_store(&verifier->stop, true);
-	(void)verifier_join(verifier, &ignored);
-	thump_free_ptr(&verifier->ranges);
-}
 
 /* ---- state of one attempt ------------------------------------------------------------------ */
 
-struct attempt {
-	struct thump_plan *plan;
-	struct thump_rebuild_report *report;
-	struct thump_region region;
-	struct thump_jobs jobs;
-	struct verifier verifier;
-	struct thump_filler *filler; /* instead of the verifier; or NULL */
-	struct thump_newborn *newborn;
-	bool first; /* it becomes pid 1 of fresh namespaces */
-	uint64_t start_ns, start_ticks, forked_ticks;
-};
-
-static void attempt_deinit(struct attempt *attempt)
+void thump_attempt_deinit(struct thump_attempt *attempt)
 {
 	thump_filler_destroy(attempt->filler); /* it writes into the newborn */
 	thump_newborn_destroy(attempt->newborn);
-	verifier_deinit(&attempt->verifier);
+	thump_verifier_deinit(&attempt->verifier);
 	thump_jobs_deinit(&attempt->jobs);
 	thump_region_destroy(&attempt->region);
 }
@@ -204,7 +58,7 @@ static void set_clock_shift(struct thump_plan *plan, const struct thump_rebuild_
 /* ---- fork and exec ------------------------------------------------------------------------- */
 
 /* The child's own words where it left some. */
-static int child_failed(const struct attempt *attempt, struct thump_err *err)
+static int child_failed(const struct thump_attempt *attempt, struct thump_err *err)
 {
 	if (attempt->region.child_err->code != THUMP_OK)
 		*err = *attempt->region.child_err;
@@ -212,7 +66,7 @@ static int child_failed(const struct attempt *attempt, struct thump_err *err)
 }
 
 /* In our init it is thump that looks out for signals, and asks us. */
-static sigset_t give_up_on(const struct attempt *attempt)
+static sigset_t give_up_on(const struct thump_attempt *attempt)
 {
 	sigset_t note;
 
@@ -223,7 +77,7 @@ static sigset_t give_up_on(const struct attempt *attempt)
 	return note;
 }
 
-static int given_up(const struct attempt *attempt, struct thump_err *err)
+static int given_up(const struct thump_attempt *attempt, struct thump_err *err)
 {
 	int signo = thump_newborn_given_up_on(attempt->newborn);
 
@@ -232,7 +86,7 @@ static int given_up(const struct attempt *attempt, struct thump_err *err)
 			  sigabbrev_np(signo) ? sigabbrev_np(signo) : "?");
 }
 
-static int spawn(struct attempt *attempt, enum thump_pid_way tid_way, pid_t *pid_ret,
+static int spawn(struct thump_attempt *attempt, enum thump_pid_way tid_way, pid_t *pid_ret,
 		 struct thump_err *err)
 {
 	struct thump_plan *plan = attempt->plan;
@@ -243,12 +97,18 @@ static int spawn(struct attempt *attempt, enum thump_pid_way tid_way, pid_t *pid
 				    pid_ret, &attempt->report->spins, err);
 }
 
-static int start_child(struct attempt *attempt, enum thump_pid_way tid_way,
+void thump_attempt_give_up_on(struct thump_attempt *attempt)
+{
+	const sigset_t signals = give_up_on(attempt);
+
+	thump_newborn_give_up_on(attempt->newborn, &signals);
+}
+
+static int start_child(struct thump_attempt *attempt, enum thump_pid_way tid_way,
 		       const struct thump_caps *caps, struct thump_err *err)
 {
 	struct thump_plan *plan = attempt->plan;
 	auto_close int go_read = -1, go_write = -1;
-	sigset_t signals;
 	int ends[2];
 	pid_t pid;
 
@@ -268,8 +128,7 @@ static int start_child(struct attempt *attempt, enum thump_pid_way tid_way,
 	attempt->forked_ticks = thump_ticks();
 	if (thump_newborn_adopt(pid, &attempt->newborn, err) < 0)
 		return child_failed(attempt, err);
-	signals = give_up_on(attempt);
-	thump_newborn_give_up_on(attempt->newborn, &signals);
+	thump_attempt_give_up_on(attempt);
 	attempt->report->pid_host = pid;
 	if (thump_write_full(go_write, "g", 1) < 0)
 		return thump_fail_errno(err, "start the new process");
@@ -279,7 +138,7 @@ static int start_child(struct attempt *attempt, enum thump_pid_way tid_way,
 /* ---- the blob ------------------------------------------------------------------------------ */
 
 /* Where exec put the vdso: the kernel tells in the auxiliary vector. */
-static int find_vdso(const struct attempt *attempt, uint64_t *vdso_ret, struct thump_err *err)
+static int find_vdso(const struct thump_attempt *attempt, uint64_t *vdso_ret, struct thump_err *err)
 {
 	auto_close int fd = openat(attempt->newborn->proc_fd, "auxv", O_RDONLY | O_CLOEXEC);
 	Elf64_auxv_t vector[64];
@@ -298,7 +157,7 @@ static int find_vdso(const struct attempt *attempt, uint64_t *vdso_ret, struct t
 	return 0;
 }
 
-static int map_remote(const struct attempt *attempt, struct remote_addr insn,
+static int map_remote(const struct thump_attempt *attempt, struct remote_addr insn,
 		      const uint64_t args[6], struct thump_err *err)
 {
 	long result;
@@ -316,8 +175,8 @@ static int map_remote(const struct attempt *attempt, struct remote_addr insn,
 
 /* The vdso has one, at the same place in every process; looking for another takes longer than all
  * that is done with it. */
-static int find_insn(const struct attempt *attempt, uint64_t vdso, struct remote_addr *insn_ret,
-		     struct thump_err *err)
+static int find_insn(const struct thump_attempt *attempt, uint64_t vdso,
+		     struct remote_addr *insn_ret, struct thump_err *err)
 {
 	const struct thump_kernel_mappings *kernel = &attempt->plan->kernel;
 
@@ -327,7 +186,7 @@ static int find_insn(const struct attempt *attempt, uint64_t vdso, struct remote
 	return 0;
 }
 
-static struct thump_door door_of(const struct attempt *attempt)
+static struct thump_door door_of(const struct thump_attempt *attempt)
 {
 	const struct thump_region *region = &attempt->region;
 	const uint64_t fd = (uint64_t)region->fds[thump_slot_region(attempt->plan->model)];
@@ -349,7 +208,7 @@ static struct thump_door door_of(const struct attempt *attempt)
  * that will never run, and that the blob unmaps first of all. There is one stop, at the blob's end;
  * each call that is made from outside takes two.
  */
-static int run_by_door(struct attempt *attempt, struct thump_err *err)
+static int run_by_door(struct thump_attempt *attempt, struct thump_err *err)
 {
 	const size_t code_bytes = (size_t)(thump_door_end - thump_door_start);
 	const struct thump_door door = door_of(attempt);
@@ -371,7 +230,7 @@ static int run_by_door(struct attempt *attempt, struct thump_err *err)
  * Where the door cannot map the code: a security module may not let a memfd be executed. Anonymous
  * memory it may let, with code that is written from outside.
  */
-static int run_injected(struct attempt *attempt, uint64_t vdso, struct thump_err *err)
+static int run_injected(struct thump_attempt *attempt, uint64_t vdso, struct thump_err *err)
 {
 	const struct thump_region *region = &attempt->region;
 	const struct thump_door door = door_of(attempt);
@@ -395,7 +254,18 @@ static int run_injected(struct attempt *attempt, uint64_t vdso, struct thump_err
 				 door.data, 0, err);
 }
 
-static int run_blob(struct attempt *attempt, struct thump_err *err)
+int thump_attempt_check_blob(const struct thump_attempt *attempt, struct thump_err *err)
+{
+	const struct thump_region *region = &attempt->region;
+	const struct thump_blob_data *blob = region->blob;
+
+	if (!blob->failed && blob->phase == THUMP_PHASE_READY)
+		return 0;
+	thump_what_failed(blob, region->steps, region->room_steps, err);
+	return -1;
+}
+
+int thump_attempt_run_blob(struct thump_attempt *attempt, struct thump_err *err)
 {
 	struct thump_region *region = &attempt->region;
 	const struct thump_blob_data *blob = region->blob;
@@ -410,12 +280,9 @@ static int run_blob(struct attempt *attempt, struct thump_err *err)
 	if (run_by_door(attempt, err) < 0 ||
 	    (blob->phase == THUMP_PHASE_START && run_injected(attempt, vdso, err) < 0))
 		return thump_add_context(err, "fill the new process (phase %u)", blob->phase);
-	if (thump_filler_result(attempt->filler, err) < 0)
+	if (thump_filler_result(attempt->filler, err) < 0 ||
+	    thump_attempt_check_blob(attempt, err) < 0)
 		return -1;
-	if (blob->failed || blob->phase != THUMP_PHASE_READY) {
-		thump_what_failed(blob, region->steps, region->room_steps, err);
-		return -1;
-	}
 	if (!attempt->plan->kernel.bridged)
 		return 0;
 	return thump_newborn_write(attempt->newborn, REMOTE(mm->vdso_start),
@@ -425,8 +292,8 @@ static int run_blob(struct attempt *attempt, struct thump_err *err)
 
 /* ---- all of it ----------------------------------------------------------------------------- */
 
-static int write_steps(struct attempt *attempt, enum thump_pid_way tid_way,
-		       const struct thump_caps *caps, struct thump_err *err)
+int thump_attempt_write_steps(struct thump_attempt *attempt, enum thump_pid_way tid_way,
+			      const struct thump_caps *caps, struct thump_err *err)
 {
 	struct thump_plan *plan = attempt->plan;
 
@@ -439,7 +306,7 @@ static int write_steps(struct attempt *attempt, enum thump_pid_way tid_way,
 		thump_filler_begin(attempt->filler, &attempt->jobs, attempt->region.blob);
 		return 0;
 	}
-	return verifier_start(&attempt->verifier, plan, &attempt->jobs, err);
+	return thump_verifier_start(&attempt->verifier, plan, &attempt->jobs, err);
 }
 
 static int make_region(const struct thump_plan *plan, struct thump_region *region,
@@ -464,7 +331,7 @@ void thump_region_forget(struct thump_plan *plan)
 	thump_region_destroy(&plan->region);
 }
 
-static int get_region(struct attempt *attempt, struct thump_err *err)
+static int get_region(struct thump_attempt *attempt, struct thump_err *err)
 {
 	struct thump_plan *plan = attempt->plan;
 
@@ -475,30 +342,59 @@ static int get_region(struct attempt *attempt, struct thump_err *err)
 	return 0;
 }
 
-static int attempt_run(struct attempt *attempt, enum thump_pid_way tid_way, struct thump_err *err)
+int thump_attempt_init(struct thump_attempt *attempt, struct thump_plan *plan,
+		       struct thump_rebuild_report *report, struct thump_err *err)
 {
-	struct thump_plan *plan = attempt->plan;
-	const struct thump_caps caps = thump_caps_final(plan->model, attempt->report);
+	*attempt = (struct thump_attempt){
+		.plan = plan,
+		.report = report,
+		.region = { .fd = -1 },
+		.start_ns = clock_ns(CLOCK_MONOTONIC),
+		.start_ticks = thump_ticks(),
+	};
+	plan->set_caps =
+		report->user_namespace || thump_caps_sets().permitted != 0 || geteuid() == 0;
+	set_clock_shift(plan, report);
+	if (thump_made_create(&plan->rb, err) < 0)
+		return -1;
+	return get_region(attempt, err);
+}
 
-	plan->set_caps = attempt->report->user_namespace || thump_caps_sets().permitted != 0 ||
-			 geteuid() == 0;
-	set_clock_shift(plan, attempt->report);
-	if (thump_made_create(&plan->rb, err) < 0 || get_region(attempt, err) < 0)
-		return -1;
+int thump_attempt_exec(struct thump_attempt *attempt, enum thump_pid_way tid_way,
+		       const struct thump_caps *caps, struct thump_err *err)
+{
 	/* Spinning counts tids: no thread of ours may start while the new process makes its own. */
-	if (tid_way == THUMP_WAY_SPIN && write_steps(attempt, tid_way, &caps, err) < 0)
+	if (tid_way == THUMP_WAY_SPIN && thump_attempt_write_steps(attempt, tid_way, caps, err) < 0)
 		return -1;
-	if (start_child(attempt, tid_way, &caps, err) < 0)
+	if (start_child(attempt, tid_way, caps, err) < 0)
 		return -1;
-	if (tid_way != THUMP_WAY_SPIN && write_steps(attempt, tid_way, &caps, err) < 0)
+	if (tid_way != THUMP_WAY_SPIN && thump_attempt_write_steps(attempt, tid_way, caps, err) < 0)
 		return -1;
 	if (thump_newborn_wait_exec(attempt->newborn, 0, err) < 0)
 		return child_failed(attempt, err);
-	thump_prefetch_wait(plan->options.prefetch);
-	if (run_blob(attempt, err) < 0 ||
-	    verifier_wait(&attempt->verifier, attempt->newborn, err) < 0)
+	thump_prefetch_wait(attempt->plan->options.prefetch);
+	return 0;
+}
+
+static int fill(struct thump_attempt *attempt, enum thump_pid_way tid_way,
+		const struct thump_caps *caps, struct thump_err *err)
+{
+	if (attempt->plan->options.part == THUMP_PART_CLONE)
+		return thump_attempt_clone(attempt, tid_way, caps, err);
+	if (thump_attempt_exec(attempt, tid_way, caps, err) < 0)
 		return -1;
-	return thump_commit(plan, &attempt->region, attempt->newborn, err);
+	return thump_attempt_run_blob(attempt, err);
+}
+
+static int attempt_run(struct thump_attempt *attempt, enum thump_pid_way tid_way,
+		       struct thump_err *err)
+{
+	const struct thump_caps caps = thump_caps_final(attempt->plan->model, attempt->report);
+
+	if (fill(attempt, tid_way, &caps, err) < 0 ||
+	    thump_verifier_wait(&attempt->verifier, attempt->newborn, err) < 0)
+		return -1;
+	return thump_commit(attempt->plan, &attempt->region, attempt->newborn, err);
 }
 
 /* The child may be ahead of us: it can come to its mark before fork(2) has returned here. */
@@ -507,7 +403,7 @@ static uint64_t ticks_between(uint64_t from, uint64_t to)
 	return to > from ? to - from : 0;
 }
 
-static void report_times(const struct attempt *attempt)
+static void report_times(const struct thump_attempt *attempt)
 {
 	struct thump_rebuild_report *report = attempt->report;
 	const struct thump_blob_data *blob = attempt->region.blob;
@@ -538,22 +434,17 @@ static void report_times(const struct attempt *attempt)
 int thump_rebuild_here(struct thump_plan *plan, enum thump_pid_way tid_way,
 		       struct thump_rebuild_report *report, pid_t *pid_ret, struct thump_err *err)
 {
-	struct attempt attempt = {
-		.plan = plan,
-		.report = report,
-		.region = { .fd = -1 },
-		.start_ns = clock_ns(CLOCK_MONOTONIC),
-		.start_ticks = thump_ticks(),
-	};
+	const bool first = tid_way == THUMP_WAY_NAMESPACE;
+	struct thump_attempt attempt;
 	int result;
 
-	if (tid_way == THUMP_WAY_NAMESPACE) {
-		attempt.first = true;
+	if (first)
 		report->user_namespace =
 			!(thump_caps_sets().effective & THUMP_CAP_BIT(CAP_SYS_ADMIN));
-		tid_way = THUMP_WAY_SET_TID; /* of its threads */
-	}
-	result = attempt_run(&attempt, tid_way, err);
+	result = thump_attempt_init(&attempt, plan, report, err);
+	attempt.first = first;
+	if (result == 0)
+		result = attempt_run(&attempt, first ? THUMP_WAY_SET_TID : tid_way, err);
 	if (result < 0 && attempt.newborn && thump_newborn_given_up_on(attempt.newborn))
 		result = given_up(&attempt, err);
 	if (result == 0) {
@@ -563,7 +454,7 @@ int thump_rebuild_here(struct thump_plan *plan, enum thump_pid_way tid_way,
 		/* Helpers are processes of their own: they would read on after the leader's end. */
 		__atomic_store_n(&attempt.region.blob->failed, 2, __ATOMIC_RELEASE);
 	}
-	attempt_deinit(&attempt);
+	thump_attempt_deinit(&attempt);
 	if (result < 0)
 		thump_undo_fds_as_program(plan);
 	thump_made_destroy(&plan->rb);

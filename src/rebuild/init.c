@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 
 struct init {
 	pid_t program;
+	int program_fd; /* pidfd of a clone, which is no child of ours; else -1 */
 	int control_fd; /* -1 once thump has gone */
 	int signal_fd;
 };
@@ -94,8 +96,11 @@ static void reap(const struct init *init)
 	for (;;) {
 		siginfo_t info = { .si_pid = 0 };
 
-		if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG) < 0)
+		if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG) < 0) {
+			if (errno == ECHILD && init->program_fd >= 0)
+				return;
 			fail(init); /* ECHILD: nothing to stay for */
+		}
 		if (info.si_pid == 0)
 			return;
 		if (info.si_pid != init->program)
@@ -124,12 +129,24 @@ static void handle_control(struct init *init)
 	thump_close_fd(&init->control_fd);
 }
 
-_Noreturn void thump_init_serve(pid_t program, int control_fd)
+/* Its status is told by whoever is its parent. */
+static void open_clone(struct init *init)
 {
-	struct init init = { .program = program, .control_fd = control_fd };
+	init->program_fd = (int)syscall(SYS_pidfd_open, init->program, 0);
+	if (init->program_fd < 0 && errno == ESRCH)
+		_exit(THUMP_OK);
+	if (init->program_fd < 0)
+		fail(init);
+}
+
+_Noreturn void thump_init_serve(pid_t program, bool is_clone, int control_fd)
+{
+	struct init init = { .program = program, .program_fd = -1, .control_fd = control_fd };
 	sigset_t all;
 
 	let_go(&init.control_fd);
+	if (is_clone)
+		open_clone(&init);
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	init.signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -139,6 +156,7 @@ _Noreturn void thump_init_serve(pid_t program, int control_fd)
 		struct pollfd fds[] = {
 			{ .fd = init.signal_fd, .events = POLLIN },
 			{ .fd = init.control_fd, .events = POLLIN },
+			{ .fd = init.program_fd, .events = POLLIN },
 		};
 
 		drain_signals(&init);
@@ -148,5 +166,7 @@ _Noreturn void thump_init_serve(pid_t program, int control_fd)
 			continue;
 		if (fds[1].revents)
 			handle_control(&init);
+		if (fds[2].revents)
+			_exit(THUMP_OK);
 	}
 }

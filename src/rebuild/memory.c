@@ -119,6 +119,38 @@ static uint32_t filling_prot(const struct thump_memory *memory, const struct thu
 	return PROT_READ | PROT_WRITE;
 }
 
+/* ---- templates ---------------------------------------------------------------------------- */
+
+/*
+ * What fork(2) hands to the child as it is, with pages that are copied when written to. Not what it
+ * would share (a shared mapping), drop (DONTFORK) or empty (WIPEONFORK, DROPPABLE); nor of files
+ * that every restored process has for itself.
+ */
+static bool is_inherited(const struct thump_model *model, const struct thump_vma *vma)
+{
+	const uint32_t others = THUMP_VMA_DONTFORK | THUMP_VMA_WIPEONFORK | THUMP_VMA_DROPPABLE;
+
+	if (vma->traits & others)
+		return false;
+	return thump_vma_is_anonymous(vma) ||
+	       (vma->kind == THUMP_VMA_FILE_PRIVATE &&
+		model->backings[vma->backing_id].kind == THUMP_BACKING_FILE);
+}
+
+/* Is it made now? Templates and clones have each a part of all mappings. */
+static bool is_due(const struct thump_plan *plan, const struct thump_vma *vma)
+{
+	switch (plan->options.part) {
+	case THUMP_PART_ALL:
+		break;
+	case THUMP_PART_TEMPLATE:
+		return is_inherited(plan->model, vma);
+	case THUMP_PART_CLONE:
+		return !is_inherited(plan->model, vma);
+	}
+	return true;
+}
+
 /* ---- what is lazy ----------------------------------------------------------------------- */
 
 static bool may_be_lazy(const struct thump_model *model, const struct thump_vma *vma)
@@ -153,7 +185,7 @@ static void choose_lazy(const struct thump_plan *plan, bool *lazy)
 	if (plan->memory != THUMP_MEMORY_LAZY && plan->memory != THUMP_MEMORY_LAZY_UNSAFE)
 		return;
 	for (uint32_t i = 0; i < model->nr_vmas; i++)
-		lazy[i] = may_be_lazy(model, &model->vmas[i]);
+		lazy[i] = may_be_lazy(model, &model->vmas[i]) && is_due(plan, &model->vmas[i]);
 	/* Guard regions are those of memory that is not a file's on most kernels (Linux 6.15). */
 	for (uint32_t i = 0; i < model->nr_guards; i++) {
 		uint32_t guarded = find_vma(model, model->guards[i].start);
@@ -351,7 +383,8 @@ static int step_shared_objects(struct thump_memory *memory, struct thump_region 
 	uint64_t free_addr = region->code_addr - THUMP_SPARE_BYTES + THUMP_GAP_BYTES;
 
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
-		if (model->vmas[i].kind == THUMP_VMA_SHMEM_ANON)
+		if (model->vmas[i].kind == THUMP_VMA_SHMEM_ANON &&
+		    is_due(memory->plan, &model->vmas[i]))
 			note_view(memory, &model->vmas[i]);
 	}
 	for (uint32_t id = 0; id < model->nr_backings; id++) {
@@ -436,6 +469,8 @@ static void step_mappings(struct thump_memory *memory, struct thump_region *regi
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
 		struct run next;
 
+		if (!is_due(memory->plan, &model->vmas[i]))
+			continue;
 		if (model->vmas[i].kind == THUMP_VMA_SHMEM_ANON)
 			step_view(memory, region, &model->vmas[i]);
 		if (!describe_run(memory, i, &next))
@@ -570,7 +605,7 @@ static void read_vmas(const struct thump_memory *memory, struct thump_jobs *jobs
 		struct piece piece;
 		uint32_t count;
 
-		if (thump_vma_is_kernels(vma))
+		if (thump_vma_is_kernels(vma) || !is_due(memory->plan, vma))
 			continue;
 		extent = content_of(memory, vma, &count);
 		for (; count > 0; count--, extent++) {
@@ -628,6 +663,8 @@ int thump_memory_steps(const struct thump_plan *plan, struct thump_region *regio
 	step_mappings(memory, region);
 	step_lazy(memory, region);
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
+		if (!is_due(plan, &model->vmas[i]))
+			continue;
 		if (plan->options.train)
 			step_train(memory, region, &model->vmas[i]);
 		if (!thump_vma_is_kernels(&model->vmas[i])) {
@@ -645,7 +682,7 @@ int thump_memory_steps(const struct thump_plan *plan, struct thump_region *regio
 
 static bool needs_protection(const struct thump_memory *memory, const struct thump_vma *vma)
 {
-	if (thump_vma_is_kernels(vma))
+	if (thump_vma_is_kernels(vma) || !is_due(memory->plan, vma))
 		return false;
 	if (vma->kind == THUMP_VMA_SHMEM_ANON)
 		return view_prot(memory, vma) != vma->prot;
@@ -680,16 +717,45 @@ static void step_protections(const struct thump_memory *memory, struct thump_reg
 }
 
 /* The kernel gives out the lowest that is free. Before memory is made that can only be executed: it
- * takes one for that. */
+ * takes one for that. fork(2) hands them on. */
 static void step_pkeys(const struct thump_plan *plan, struct thump_region *region)
 {
-	const uint32_t wanted = plan->have_pkeys ? plan->model->mm.pkeys : 0;
+	const bool inherited = plan->options.part == THUMP_PART_CLONE;
+	const uint32_t wanted = plan->have_pkeys && !inherited ? plan->model->mm.pkeys : 0;
 
 	for (uint32_t key = 1; wanted >> key; key++)
 		thump_step_expect(THUMP_STEP(region, THUMP_WHAT_PKEY, SYS_pkey_alloc, 0, 0), key);
 	for (uint32_t key = 1; wanted >> key; key++)
 		if (!(wanted >> key & 1))
 			(void)THUMP_STEP(region, THUMP_WHAT_PKEY, SYS_pkey_free, key);
+}
+
+/* Inherited (madvise(2)), and only there where the memory is. */
+static void step_guard(const struct thump_plan *plan, struct thump_region *region,
+		       const struct thump_range *guard)
+{
+	const uint32_t guarded = find_vma(plan->model, guard->start);
+
+	if (plan->options.part != THUMP_PART_ALL &&
+	    (guarded == THUMP_NO_ID || !is_due(plan, &plan->model->vmas[guarded])))
+		return;
+	(void)THUMP_STEP(region, THUMP_WHAT_GUARD, SYS_madvise, guard->start,
+			 guard->end - guard->start, THUMP_MADV_GUARD_INSTALL);
+}
+
+/* Locks are not inherited (mlock(2)), seals are. */
+static void step_lock_and_seal(const struct thump_plan *plan, struct thump_region *region,
+			       const struct thump_vma *vma)
+{
+	if ((vma->traits & THUMP_VMA_LOCKED) && plan->options.part != THUMP_PART_TEMPLATE)
+		(void)THUMP_STEP(region, THUMP_WHAT_LOCK, SYS_mlock, vma->start,
+				 vma->end - vma->start);
+	if (vma->pkey && is_due(plan, vma))
+		(void)THUMP_STEP(region, THUMP_WHAT_PROTECT, SYS_pkey_mprotect, vma->start,
+				 vma->end - vma->start, vma->prot, vma->pkey);
+	if ((vma->traits & THUMP_VMA_SEALED) && !thump_vma_is_kernels(vma) && is_due(plan, vma))
+		(void)THUMP_STEP(region, THUMP_WHAT_SEAL, SYS_mseal, vma->start,
+				 vma->end - vma->start);
 }
 
 void thump_memory_finish(const struct thump_memory *memory, struct thump_region *region)
@@ -707,22 +773,9 @@ void thump_memory_finish(const struct thump_memory *memory, struct thump_region 
 	step_protections(memory, region);
 	/* Now that all is read: nothing can be written there any more. */
 	for (uint32_t i = 0; i < model->nr_guards; i++)
-		(void)THUMP_STEP(region, THUMP_WHAT_GUARD, SYS_madvise, model->guards[i].start,
-				 model->guards[i].end - model->guards[i].start,
-				 THUMP_MADV_GUARD_INSTALL);
-	for (uint32_t i = 0; i < model->nr_vmas; i++) {
-		const struct thump_vma *vma = &model->vmas[i];
-
-		if (vma->traits & THUMP_VMA_LOCKED)
-			(void)THUMP_STEP(region, THUMP_WHAT_LOCK, SYS_mlock, vma->start,
-					 vma->end - vma->start);
-		if (vma->pkey)
-			(void)THUMP_STEP(region, THUMP_WHAT_PROTECT, SYS_pkey_mprotect, vma->start,
-					 vma->end - vma->start, vma->prot, vma->pkey);
-		if (vma->traits & THUMP_VMA_SEALED && !thump_vma_is_kernels(vma))
-			(void)THUMP_STEP(region, THUMP_WHAT_SEAL, SYS_mseal, vma->start,
-					 vma->end - vma->start);
-	}
-	if (model->mm.mcl_future)
+		step_guard(memory->plan, region, &model->guards[i]);
+	for (uint32_t i = 0; i < model->nr_vmas; i++)
+		step_lock_and_seal(memory->plan, region, &model->vmas[i]);
+	if (model->mm.mcl_future && memory->plan->options.part != THUMP_PART_TEMPLATE)
 		(void)THUMP_STEP(region, THUMP_WHAT_LOCK_FUTURE, SYS_mlockall, MCL_FUTURE);
 }

@@ -127,6 +127,8 @@ static void init_main(struct thump_namespace_setup *setup, struct thump_plan *pl
 		      struct thump_rebuild_report *report, int control_fd)
 {
 	struct hello hello = { .report = *report };
+	/* The plan is gone after the hello. */
+	const bool is_clone = thump_plan_options(plan)->part == THUMP_PART_CLONE;
 	pid_t program = 0;
 
 	if (rebuild_inside(setup, plan, control_fd, &hello.report, &program, &hello.err) < 0) {
@@ -136,7 +138,7 @@ static void init_main(struct thump_namespace_setup *setup, struct thump_plan *pl
 	}
 	send_hello(control_fd, &hello, program);
 	/* The memory is thump's; what is open in us is closed with the rest. */
-	thump_init_serve(program, control_fd);
+	thump_init_serve(program, is_clone, control_fd);
 }
 
 /* ---- in thump ----------------------------------------------------------------------------- */

@@ -49,13 +49,20 @@ static int check_all(struct thump_plan *plan, struct thump_problems *problems,
 	thump_check_ids(plan, problems);
 	thump_check_limits(plan, problems);
 	thump_check_parameters(plan, problems);
-	if (thump_check_memory(plan, problems, err) < 0 ||
+	if (thump_check_memory(plan, problems, err) < 0)
+		return -1;
+	/* A template has the pid that comes: its clones have the program's. */
+	if (plan->options.part != THUMP_PART_TEMPLATE &&
 	    thump_choose_way(plan->model, &plan->options, problems, &plan->way, err) < 0)
 		return -1;
 	thump_check_sizes(plan, problems);
 	check_bounding(plan, problems);
 	/* No file is opened, no socket connected to or bound on the word of a stranger's image. */
-	return trusted ? thump_check_files(plan, problems, err) : 0;
+	if (trusted && thump_check_files(plan, problems, err) < 0)
+		return -1;
+	if (trusted && plan->options.part != THUMP_PART_ALL)
+		thump_check_part(plan, problems);
+	return 0;
 }
 
 int thump_plan_create(struct thump_image *image, const struct thump_rebuild_options *options,
@@ -74,6 +81,7 @@ int thump_plan_create(struct thump_image *image, const struct thump_rebuild_opti
 	plan->options = *options;
 	plan->head_start = options->head_start;
 	plan->exe_fd = -1;
+	plan->park_fd = -1;
 	plan->region.fd = -1;
 	thump_arena_init(&plan->arena);
 	plan->rb = (struct thump_fd_rebuild){
@@ -83,6 +91,8 @@ int thump_plan_create(struct thump_image *image, const struct thump_rebuild_opti
 		.ports = options->ports,
 		.nr_ports = options->nr_ports,
 		.keep_stdio = options->keep_stdio,
+		.only_backings = options->part == THUMP_PART_TEMPLATE,
+		.handed_over = options->part == THUMP_PART_CLONE,
 		.rules = options->rules,
 	};
 	if (check_all(plan, problems, err) < 0) {

@@ -72,6 +72,7 @@ struct thump_plan {
 	struct thump_inherited inherited;
 	struct thump_kernel_mappings kernel;
 	bool set_caps; /* the process may have capabilities after its exec */
+	int park_fd;   /* THUMP_PART_TEMPLATE: its end of the socket to its keeper */
 };
 
 #define THUMP_MADV_GUARD_INSTALL 102 /* Linux 6.13 */
@@ -93,9 +94,15 @@ static inline uint32_t thump_slot_region(const struct thump_model *model)
 	return 1 + model->nr_backings;
 }
 
-static inline uint32_t thump_nr_slots(const struct thump_model *model)
+/* Of a template: its socket to its keeper; of a clone: the working directory. */
+static inline uint32_t thump_slot_own(const struct thump_model *model)
 {
 	return 2 + model->nr_backings;
+}
+
+static inline uint32_t thump_nr_slots(const struct thump_model *model)
+{
+	return 3 + model->nr_backings;
 }
 
 #define THUMP_DEFAULT_SPIN_LIMIT 2000
@@ -144,6 +151,11 @@ void thump_memory_finish(const struct thump_memory *memory, struct thump_region 
 void thump_process_setup(const struct thump_plan *plan, struct thump_region *region);
 /* Finish steps of the process, but for timers and limits. */
 void thump_process_finish(const struct thump_plan *plan, struct thump_region *region);
+/* Setup steps of a clone: what is the caller's, or its maker's, and not its template's. */
+void thump_clone_setup(const struct thump_plan *plan, const struct thump_caps *caps,
+		       struct thump_region *region);
+/* The only other steps of a template: room to wait in, and nothing open but its socket. */
+void thump_template_finish(const struct thump_plan *plan, struct thump_region *region);
 /* Finish steps that start clocks or set limits: last. */
 void thump_process_last(const struct thump_plan *plan, struct thump_region *region);
 
@@ -186,10 +198,25 @@ THUMP_MUST_CHECK int thump_check_fds_as_program(struct thump_plan *plan,
 /* After a failure: removes what the child had made, with the same rights. */
 void thump_undo_fds_as_program(struct thump_plan *plan);
 
+/* Where a template waits, and what clones of it get rid of: right before the blob. */
+static inline uint64_t thump_park_addr(const struct thump_region *region)
+{
+	return region->code_addr - THUMP_PARK_BYTES;
+}
+
 /* What the region of this plan needs. */
 struct thump_region_needs thump_region_needs(const struct thump_plan *plan);
 
 /* ---- the child before its exec ------------------------------------------------------------- */
+
+/* How many descriptors at most: the program's, those of its backings, image, region, directory. */
+static inline uint32_t thump_max_handed_over(const struct thump_model *model)
+{
+	return model->nr_fds + thump_nr_slots(model);
+}
+/* In place of that, for a clone: makes the descriptors and hands them over; abi.h tells how. */
+_Noreturn void thump_child_hand_over(struct thump_plan *plan, struct thump_region *region,
+				     int socket_fd);
 
 /* Becomes the target's executable; never returns. Errors go to region->child_err. */
 _Noreturn void thump_child_main(struct thump_plan *plan, enum thump_pid_way tid_way,
@@ -216,6 +243,8 @@ THUMP_MUST_CHECK int thump_check_memory(struct thump_plan *plan, struct thump_pr
 					struct thump_err *err);
 void thump_check_parameters(const struct thump_plan *plan, struct thump_problems *problems);
 void thump_check_limits(struct thump_plan *plan, struct thump_problems *problems);
+/* What a template or a clone cannot be. */
+void thump_check_part(const struct thump_plan *plan, struct thump_problems *problems);
 /* After the two above. */
 void thump_check_sizes(const struct thump_plan *plan, struct thump_problems *problems);
 

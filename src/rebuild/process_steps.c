@@ -4,6 +4,7 @@
 #include <linux/close_range.h>
 #include <linux/prctl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -308,4 +309,44 @@ void thump_process_last(const struct thump_plan *plan, struct thump_region *regi
 		step_posix_timer(model, region, &model->timers[i]);
 	step_itimers(model, region);
 	step_rlimits(plan, region);
+}
+
+/* ---- templates and clones -----------------------------------------------------------------------
+ */
+
+void thump_clone_setup(const struct thump_plan *plan, const struct thump_caps *caps,
+		       struct thump_region *region)
+{
+	struct thump_step *step = THUMP_STEP(region, THUMP_WHAT_WORKING_DIRECTORY, SYS_fchdir,
+					     thump_slot_own(plan->model));
+	int32_t *unused;
+
+	step->fd_arg = 1;
+	unused = thump_region_alloc(region, thump_max_handed_over(plan->model) * sizeof(*unused),
+				    &region->blob->fd_numbers);
+	region->blob->max_fds = unused ? thump_max_handed_over(plan->model) : 0;
+	/* Without CAP_SETPCAP the set cannot be reduced: then it is what the caller's is, too. */
+	for (unsigned cap = 0; plan->set_caps && cap <= CAP_LAST_CAP; cap++)
+		if (!(caps->bounding & THUMP_CAP_BIT(cap)))
+			thump_step_try(THUMP_STEP(region, THUMP_WHAT_SET_CAPS, SYS_prctl,
+						  PR_CAPBSET_DROP, cap));
+}
+
+void thump_template_finish(const struct thump_plan *plan, struct thump_region *region)
+{
+	static const char name[THUMP_COMM_SIZE] = "thump-template";
+	const uint64_t park = thump_park_addr(region);
+	struct thump_step *step;
+
+	thump_step_expect(THUMP_STEP(region, THUMP_WHAT_MAP, SYS_mmap, park, THUMP_PARK_BYTES,
+				     PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+				     (uint64_t)-1, 0),
+			  park);
+	step = THUMP_STEP(region, THUMP_WHAT_CLOSE_FDS, SYS_dup3, thump_slot_own(plan->model), 0,
+			  O_CLOEXEC);
+	step->fd_arg = 1;
+	(void)THUMP_STEP(region, THUMP_WHAT_CLOSE_FDS, SYS_close_range, 1, UINT32_MAX, 0);
+	(void)THUMP_STEP(region, THUMP_WHAT_NAME_THREAD, SYS_prctl, PR_SET_NAME,
+			 thump_region_put(region, name, sizeof(name)));
 }

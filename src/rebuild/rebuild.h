@@ -25,9 +25,18 @@ enum thump_memory_mode {
 	THUMP_MEMORY_LAZY_UNSAFE = 3, /* everything that the kernel can map lazily */
 };
 
+/* What of a process is made: docs/ARCHITECTURE.md, "Templates". */
+enum thump_part {
+	THUMP_PART_ALL = 0,
+	THUMP_PART_TEMPLATE, /* the memory that clones inherit; it never runs */
+	THUMP_PART_CLONE,    /* all else, in a clone of a template */
+};
+
 struct thump_head_start;
 
 struct thump_rebuild_options {
+	enum thump_part part;
+	int keeper_fd; /* THUMP_PART_CLONE: the connection to the template's keeper */
 	enum thump_memory_mode memory;
 	bool keep_stdio;
 	bool allow_clock_jump;

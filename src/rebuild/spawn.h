@@ -72,8 +72,9 @@ THUMP_MUST_CHECK int thump_init_begin(struct thump_head_start **start_ret, struc
 void thump_init_set_clocks(struct thump_head_start *start, const struct thump_model *model,
 			   const struct thump_rebuild_options *options);
 
-/* The rest of the init's life: forwards signals, reaps, tells thump; ends with the program. */
-_Noreturn void thump_init_serve(pid_t program, int control_fd);
+/* The rest of the init's life: forwards signals, reaps, tells thump; ends with the program, which
+ * is a child of ours, or a clone of a template. */
+_Noreturn void thump_init_serve(pid_t program, bool is_clone, int control_fd);
 
 /*
  * Capabilities. What the restored process ends up with is never more than the image had and never

@@ -63,6 +63,7 @@ struct thump_region_needs thump_region_needs(const struct thump_plan *plan)
 			 plan->rb.nr_late_locks + 2 * plan->rb.nr_late_owners +
 			 3 * plan->rb.nr_late_opens + model->process.nr_pending;
 	needs.pool_bytes = POOL_OF_PROCESS + model->mm.auxv_size +
+			   thump_max_handed_over(model) * sizeof(int32_t) +
 			   (sizeof(struct thump_read_job) + sizeof(struct iovec)) *
 				   (count_pieces(model) + thump_hot_touches(plan, NULL)) +
 			   128 * (size_t)model->nr_vmas + 128 * (size_t)model->nr_timers +
@@ -95,12 +96,42 @@ static enum thump_tid_way blob_tid_way(enum thump_pid_way way)
 	return way == THUMP_WAY_SPIN ? THUMP_TID_SPIN : THUMP_TID_ANY;
 }
 
+/* What follows the mappings. */
+static void write_setup(const struct thump_plan *plan, const struct thump_caps *caps,
+			struct thump_jobs *jobs, struct thump_region *region)
+{
+	thump_hot_forget(plan);
+	if (plan->options.part != THUMP_PART_CLONE)
+		thump_bridge_steps(plan, region);
+	if (plan->options.part == THUMP_PART_TEMPLATE)
+		return;
+	/* In a template these pages would be copied by every fork, and again when written to. */
+	(void)thump_hot_touches(plan, jobs);
+	if (plan->options.part == THUMP_PART_CLONE)
+		thump_clone_setup(plan, caps, region);
+	thump_process_setup(plan, region);
+}
+
+static void write_finish(const struct thump_plan *plan, const struct thump_caps *caps,
+			 struct thump_region *region)
+{
+	const struct thump_task *leader = &plan->model->tasks[0];
+
+	if (plan->options.part == THUMP_PART_TEMPLATE) {
+		thump_template_finish(plan, region);
+		return;
+	}
+	thump_process_finish(plan, region);
+	thump_thread_steps(plan, leader, region);
+	thump_process_last(plan, region);
+	thump_caps_steps(leader, plan, caps, region);
+}
+
 int thump_write_steps(struct thump_plan *plan, enum thump_pid_way tid_way,
 		      const struct thump_caps *caps, struct thump_jobs *jobs,
 		      struct thump_region *region, struct thump_err *err)
 {
 	struct thump_blob_data *blob = region->blob;
-	const struct thump_task *leader = &plan->model->tasks[0];
 	struct thump_memory *memory;
 
 	blob->abi = THUMP_BLOB_ABI;
@@ -112,10 +143,7 @@ int thump_write_steps(struct thump_plan *plan, enum thump_pid_way tid_way,
 	blob->first_setup_step = region->nr_steps;
 	if (thump_memory_steps(plan, region, &plan->arena, jobs, &memory, err) < 0)
 		return -1;
-	thump_hot_forget(plan);
-	(void)thump_hot_touches(plan, jobs);
-	thump_bridge_steps(plan, region);
-	thump_process_setup(plan, region);
+	write_setup(plan, caps, jobs, region);
 	blob->nr_setup_steps = region->nr_steps - blob->first_setup_step;
 
 	if (thump_threads_describe(plan, caps, count_helpers(plan, jobs->total_bytes), region,
@@ -124,10 +152,7 @@ int thump_write_steps(struct thump_plan *plan, enum thump_pid_way tid_way,
 
 	blob->first_finish_step = region->nr_steps;
 	thump_memory_finish(memory, region);
-	thump_process_finish(plan, region);
-	thump_thread_steps(plan, leader, region);
-	thump_process_last(plan, region);
-	thump_caps_steps(leader, plan, caps, region);
+	write_finish(plan, caps, region);
 	blob->nr_finish_steps = region->nr_steps - blob->first_finish_step;
 
 	if (thump_jobs_write(jobs, region, err) < 0)

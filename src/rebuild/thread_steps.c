@@ -241,7 +241,7 @@ int thump_threads_describe(struct thump_plan *plan, const struct thump_caps *cap
 {
 	const struct thump_model *model = plan->model;
 	auto_free struct creation *order = order_of_creation(model);
-	uint32_t nr_threads = model->nr_tasks - 1;
+	uint32_t nr_threads = plan->options.part == THUMP_PART_TEMPLATE ? 0 : model->nr_tasks - 1;
 	struct thump_blob_thread *threads;
 
 	if (!order)

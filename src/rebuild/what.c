@@ -46,6 +46,7 @@ static const struct what_text texts[THUMP_NR_WHAT] = {
 	[THUMP_WHAT_TIMER_CREATE] = { "create timer", SHAPE_FIRST },
 	[THUMP_WHAT_TIMER_SET] = { "start timer", SHAPE_FIRST },
 	[THUMP_WHAT_CLOSE_FDS] = { "close helper descriptors", SHAPE_PLAIN },
+	[THUMP_WHAT_WORKING_DIRECTORY] = { "change to the working directory", SHAPE_PLAIN },
 	[THUMP_WHAT_CLOEXEC] = { "set close-on-exec", SHAPE_PLAIN },
 	[THUMP_WHAT_FILE_LOCK] = { "take the POSIX lock on descriptor", SHAPE_FIRST },
 	[THUMP_WHAT_OPEN_OWN] = { "open a file of /proc/self", SHAPE_PLAIN },

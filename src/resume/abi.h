@@ -24,7 +24,7 @@
 
 #include <stdint.h>
 
-#define THUMP_BLOB_ABI 5
+#define THUMP_BLOB_ABI 6
 
 /* Bytes of stack that each thread of the blob needs (checked by the build: -Wframe-larger-than). */
 #define THUMP_BLOB_STACK_SIZE 2048
@@ -102,20 +102,28 @@ struct thump_blob_thread {
 	uint32_t first_step, nr_steps; /* into steps */
 };
 
+enum thump_blob_role {
+	THUMP_ROLE_LEADER = 0, /* struct thump_blob_data: bring up a process */
+	THUMP_ROLE_PARK = 1,   /* struct thump_blob_park: wait, and be cloned */
+};
+
 struct thump_blob_data {
-	uint32_t abi; /* THUMP_BLOB_ABI */
+	uint32_t abi;  /* THUMP_BLOB_ABI */
+	uint32_t role; /* THUMP_ROLE_LEADER */
 	uint32_t tid_way;
 	uint32_t spin_limit;
 	uint32_t nr_threads; /* without the leader; in the order of creation */
 	uint32_t nr_helpers; /* in `threads` behind the threads; wanted_tid 0, no steps */
 	uint32_t nr_jobs;
 	uint32_t nr_fills; /* of what has to be done besides the jobs, by rebuild: 0 or 1 */
+	uint32_t max_fds;  /* room in fd_numbers */
 	uint32_t pad;
-	uint64_t steps;	    /* address of struct thump_step[] */
-	uint64_t threads;   /* address of struct thump_blob_thread[nr_threads + nr_helpers] */
-	uint64_t jobs;	    /* address of struct thump_read_job[] */
-	uint64_t fds;	    /* address of int32_t[]: fd numbers, by slot */
-	uint64_t stack_top; /* of the leader */
+	uint64_t steps;	     /* address of struct thump_step[] */
+	uint64_t threads;    /* address of struct thump_blob_thread[nr_threads + nr_helpers] */
+	uint64_t jobs;	     /* address of struct thump_read_job[] */
+	uint64_t fds;	     /* address of int32_t[]: fd numbers, by slot */
+	uint64_t fd_numbers; /* address of int32_t[max_fds], for what a clone receives */
+	uint64_t stack_top;  /* of the leader */
 	uint64_t spinner_stack_top;
 	uint32_t first_setup_step, nr_setup_steps;   /* before threads exist */
 	uint32_t first_finish_step, nr_finish_steps; /* after all memory is filled */
@@ -147,6 +155,78 @@ struct thump_door {
 	uint64_t stack_top;
 	uint64_t data;
 	uint64_t entry;
+};
+
+/*
+ * A template: a process with all memory that a fork(2) gives to its child as it is, but with no
+ * thread, no descriptor and no signal of the program. It runs on memory of its own, which is
+ * private, so that every clone has a copy: right before the code, with this at its beginning and
+ * the stack at its end. All that it has open is descriptor 0, a SOCK_SEQPACKET socket; its end of
+ * file is the template's end. For each struct thump_clone_request that comes
+ *
+ *   template   shares its memory with a bearer (vfork), so that nothing is copied
+ *   bearer     enters the namespaces, clones with the wanted pid, ends
+ *   clone      gets a data region in place of the template's, says struct thump_clone_hello to its
+ *              maker, receives descriptors, and is a leader from the maker's go on
+ *
+ * and answers with struct thump_clone_reply. Bearer and clone are children of the template's
+ * parent.
+ */
+#define THUMP_PARK_BYTES ((uint64_t)64 << 10)
+
+struct thump_blob_park {
+	uint32_t abi;		   /* THUMP_BLOB_ABI */
+	uint32_t role;		   /* THUMP_ROLE_PARK */
+	uint64_t stack_top;	   /* of the template */
+	uint64_t bearer_stack_top; /* of the bearer and of the clone */
+	uint64_t region;       /* address of the template's data, and of the clone's afterwards */
+	uint64_t region_bytes; /* of the template's */
+	uint64_t work;	       /* address of THUMP_PARK_WORK_BYTES for itself */
+};
+#define THUMP_PARK_WORK_BYTES 1024
+
+/* With these descriptors, in this order, those that are there. */
+enum thump_clone_fd {
+	THUMP_CLONE_REGION = 0, /* the new data region; its code is the template's */
+	THUMP_CLONE_SOCKET,	/* to the maker */
+	THUMP_CLONE_INIT,	/* pidfd of the init whose namespaces the clone gets (ns_flags) */
+	THUMP_CLONE_TIME,	/* its time namespace (has_time) */
+	THUMP_NR_CLONE_FDS,
+};
+
+struct thump_clone_request {
+	uint32_t abi;
+	uint32_t tid_way; /* THUMP_TID_SET or THUMP_TID_ANY */
+	int32_t wanted_pid;
+	uint32_t ns_flags; /* of setns(2); 0: no THUMP_CLONE_INIT */
+	uint32_t has_time;
+	uint32_t pad;
+	uint64_t data_offset, data_bytes; /* of the data in the region */
+};
+
+/* What went wrong is told as the call that did. */
+struct thump_clone_reply {
+	int32_t pid;	 /* as the template sees it */
+	int32_t error;	 /* 0, or an errno */
+	uint32_t nr;	 /* of the system call */
+	uint32_t is_kin; /* used between thump and the template's keeper only */
+};
+
+struct thump_clone_hello {
+	int32_t pid; /* as the clone sees it */
+	int32_t error;
+	uint32_t nr;
+};
+
+/*
+ * The maker first tells how many descriptors come, and the highest number; then they come in
+ * ascending order of their numbers, at most THUMP_CLONE_FDS_AT_ONCE in a message that has the
+ * numbers as its content. An empty one-byte message is the go.
+ */
+#define THUMP_CLONE_FDS_AT_ONCE 128
+struct thump_clone_fds {
+	uint32_t count;
+	int32_t highest;
 };
 
 #define THUMP_BLOB_FAILED_BIT 0x80000000u

@@ -11,6 +11,7 @@
  */
 #include "abi.h"
 #include "arch/arch.h"
+#include "internal.h"
 
 #include <asm/unistd.h>
 #include <linux/futex.h>
@@ -48,18 +49,11 @@
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 #define HELPER_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND)
 
-void thump_blob_leader(struct thump_blob_data *data)
-	__attribute__((noreturn, visibility("hidden")));
 void thump_blob_thread(struct thump_blob_data *data, struct thump_blob_thread *thread)
 	__attribute__((noreturn, used, visibility("hidden")));
 void thump_blob_helper(struct thump_blob_data *data, struct thump_blob_thread *thread)
 	__attribute__((noreturn, used, visibility("hidden")));
 void thump_blob_spinner(void) __attribute__((noreturn, used, visibility("hidden")));
-
-static bool is_error(long result)
-{
-	return (unsigned long)result >= (unsigned long)-4095L;
-}
 
 /* ---- waiting and failing -------------------------------------------------------------- */
 
@@ -525,6 +519,8 @@ static bool bring_up(struct thump_blob_data *data)
 
 void thump_blob_leader(struct thump_blob_data *data)
 {
+	if (data->role == THUMP_ROLE_PARK)
+		thump_blob_park((struct thump_blob_park *)data);
 	if (bring_up(data)) {
 		data->ticks_finish = arch_ticks();
 		__atomic_store_n(&data->phase, THUMP_PHASE_READY, __ATOMIC_RELEASE);

@@ -148,6 +148,14 @@ static int wait_for_exec_event(struct thump_newborn *newborn, uint64_t deadline_
 	return 0;
 }
 
+int thump_newborn_open_memory(struct thump_newborn *newborn, struct thump_err *err)
+{
+	newborn->mem_fd = openat(newborn->proc_fd, "mem", O_RDWR | O_CLOEXEC);
+	if (newborn->mem_fd < 0)
+		return thump_fail_errno(err, "open the memory of the new process %d", newborn->pid);
+	return 0;
+}
+
 int thump_newborn_wait_exec(struct thump_newborn *newborn, unsigned timeout_ms,
 			    struct thump_err *err)
 {
@@ -156,9 +164,8 @@ int thump_newborn_wait_exec(struct thump_newborn *newborn, unsigned timeout_ms,
 	/* All of the new program is there; what is still to come is the result in one register. */
 	newborn->in_exec = true;
 	/* Only now: the memory of before the exec is another one. */
-	newborn->mem_fd = openat(newborn->proc_fd, "mem", O_RDWR | O_CLOEXEC);
-	if (newborn->mem_fd < 0)
-		return thump_fail_errno(err, "open the memory of the new process %d", newborn->pid);
+	if (thump_newborn_open_memory(newborn, err) < 0)
+		return -1;
 	if (thump_ptrace_set_sigmask(newborn->pid, ~SYNCHRONOUS_SIGNALS) != 0)
 		return thump_fail_errno(err, "block signals in the new process %d", newborn->pid);
 	return 0;
@@ -277,11 +284,10 @@ int thump_newborn_syscall(struct thump_newborn *newborn, struct remote_addr insn
 	return 0;
 }
 
-int thump_newborn_run(struct thump_newborn *newborn, struct remote_addr entry,
-		      struct remote_addr stack_top, uint64_t arg, unsigned timeout_ms,
-		      struct thump_err *err)
+/* Lets the leader begin elsewhere. */
+static int set_entry(struct thump_newborn *newborn, struct remote_addr entry,
+		     struct remote_addr stack_top, uint64_t arg, struct thump_err *err)
 {
-	const uint64_t deadline_ns = thump_deadline_ns(timeout_ms);
 	struct user_regs_struct regs;
 
 	if (thump_ptrace_get_regs(newborn->pid, &regs) != 0)
@@ -292,19 +298,60 @@ int thump_newborn_run(struct thump_newborn *newborn, struct remote_addr entry,
 	if (thump_ptrace_set_regs(newborn->pid, &regs) != 0)
 		return thump_fail_errno(err, "write the registers of the new process %d",
 					newborn->pid);
-	for (;;) {
-		int status, signo;
+	return 0;
+}
 
+/* What a stop means: 1 for the agreed end, 0 to go on. */
+static int judge_stop(struct thump_newborn *newborn, int status, struct thump_err *err)
+{
+	const int signo = stop_signal(status);
+
+	if (signo == SIGTRAP || (signo == SIGSTOP && stopped_itself(newborn)))
+		return 1;
+	if (signo != 0 && signo != SIGSTOP)
+		return crashed(newborn, signo, err);
+	newborn->stop_wanted |= signo == SIGSTOP;
+	return 0;
+}
+
+static int run_to_trap(struct thump_newborn *newborn, uint64_t deadline_ns, struct thump_err *err)
+{
+	int status, judged;
+
+	do {
 		if (advance(newborn, PTRACE_CONT, 0, deadline_ns, &status, err) != 0)
 			return -1;
-		signo = stop_signal(status);
-		if (signo == SIGTRAP || (signo == SIGSTOP && stopped_itself(newborn)))
-			return 0;
-		if (signo == SIGSTOP)
-			newborn->stop_wanted = true;
-		else if (signo != 0)
-			return crashed(newborn, signo, err);
-	}
+		judged = judge_stop(newborn, status, err);
+	} while (judged == 0);
+	return judged < 0 ? -1 : 0;
+}
+
+int thump_newborn_run(struct thump_newborn *newborn, struct remote_addr entry,
+		      struct remote_addr stack_top, uint64_t arg, unsigned timeout_ms,
+		      struct thump_err *err)
+{
+	const uint64_t deadline_ns = thump_deadline_ns(timeout_ms);
+
+	if (set_entry(newborn, entry, stack_top, arg, err) != 0)
+		return -1;
+	return run_to_trap(newborn, deadline_ns, err);
+}
+
+int thump_newborn_wait_trap(struct thump_newborn *newborn, unsigned timeout_ms,
+			    struct thump_err *err)
+{
+	const uint64_t deadline_ns = thump_deadline_ns(timeout_ms);
+	int status, judged;
+
+	if (thump_wait_tid(newborn->waiter, newborn->pid, deadline_ns, &status) <= 0)
+		return thump_fail(err, "the new process %d does not come to its next stop",
+				  newborn->pid);
+	if (!WIFSTOPPED(status))
+		return ended(newborn, status, err);
+	judged = judge_stop(newborn, status, err);
+	if (judged != 0)
+		return judged < 0 ? -1 : 0;
+	return run_to_trap(newborn, deadline_ns, err);
 }
 
 /* ---- all threads --------------------------------------------------------------------------- */
@@ -437,6 +484,14 @@ int thump_newborn_release(struct thump_newborn *newborn, bool group_stopped, str
 	thump_waiter_destroy(newborn->waiter);
 	newborn->waiter = NULL;
 	return 0;
+}
+
+int thump_newborn_release_at(struct thump_newborn *newborn, struct remote_addr entry,
+			     struct remote_addr stack_top, uint64_t arg, struct thump_err *err)
+{
+	if (set_entry(newborn, entry, stack_top, arg, err) != 0)
+		return -1;
+	return thump_newborn_release(newborn, false, err);
 }
 
 /* The leader's end is reported when all other threads are gone; those we trace must be reaped. */

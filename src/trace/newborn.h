@@ -39,7 +39,8 @@ struct thump_newborn {
 	struct thump_waiter *waiter; /* SIGCHLD is blocked and ours until the release */
 };
 
-/* Seizes `pid`, a child of the caller that has not called execve(2) yet. */
+/* Seizes `pid`, a child of the caller that has not called execve(2) yet, or a clone of a template
+ * that waits for us. */
 THUMP_MUST_CHECK int thump_newborn_adopt(pid_t pid, struct thump_newborn **newborn_ret,
 					 struct thump_err *err);
 
@@ -62,6 +63,15 @@ THUMP_MUST_CHECK int thump_newborn_wait_event(struct thump_newborn *newborn, str
  * below).
  */
 THUMP_MUST_CHECK int thump_newborn_wait_exec(struct thump_newborn *newborn, unsigned timeout_ms,
+					     struct thump_err *err);
+
+/*
+ * For a process that is no child and called no execve(2): adopted while it waits for us, and let go
+ * on, it runs what it has until it traps as at the end of thump_newborn_run.
+ */
+THUMP_MUST_CHECK int thump_newborn_open_memory(struct thump_newborn *newborn,
+					       struct thump_err *err);
+THUMP_MUST_CHECK int thump_newborn_wait_trap(struct thump_newborn *newborn, unsigned timeout_ms,
 					     struct thump_err *err);
 
 /* Where the new program would begin. */
@@ -119,6 +129,13 @@ THUMP_MUST_CHECK int thump_newborn_set_thread(struct thump_newborn *newborn, pid
  */
 THUMP_MUST_CHECK int thump_newborn_release(struct thump_newborn *newborn, bool group_stopped,
 					   struct thump_err *err);
+
+/* In place of the release: what has no thread but the leader goes on from `entry` with these, on
+ * its own, with the signal mask that it has. */
+THUMP_MUST_CHECK int thump_newborn_release_at(struct thump_newborn *newborn,
+					      struct remote_addr entry,
+					      struct remote_addr stack_top, uint64_t arg,
+					      struct thump_err *err);
 
 /* Kills and reaps the process unless it was released, then frees. NULL is fine. */
 void thump_newborn_destroy(struct thump_newborn *newborn);

@@ -6,6 +6,11 @@
     image 0 --lazy restore, checkpoint--> image 1  image 0 is removed
     image 1 --restore, checkpoint--> image 2 --restore--> verifies
 
+and with --spawn
+
+    original --checkpoint--> image 0 --template, clone--> checkpoint--> image 1
+    image 1 --template, clone--> verifies
+
 At every step /proc is compared with what it was.
 """
 import argparse
@@ -15,9 +20,11 @@ import signal
 import sys
 
 from thumptest import world as worlds
+from thumptest.events import Failure
 from thumptest.workload import expect_pass, expect_same, settled, wait_ready
 
 DEADLINE_S = 100
+REFUSED = 3
 
 
 class KindTest:
@@ -79,6 +86,40 @@ class KindTest:
         image.unlink()
         return following
 
+    def clone(self, image, number):
+        """A clone of a template of an image; neither the next one nor the template's end is any of
+        its business."""
+        self.world.template(image)
+        process, report = self.world.spawn(image, name=f"clone-{number}", **self.stdin())
+        self.world.thump("template", "stop", image.name)
+        self.check(report["pid"], f"clone {number}")
+        return process, report["pid"]
+
+    def verify(self, process, pid, when):
+        self.send(pid, signal.SIGUSR2)
+        expect_pass(process, when)
+
+    def run_spawn(self):
+        image = self.original()
+        process, pid = self.clone(image, 1)
+        following = self.world.path("image-1")
+        self.world.checkpoint(pid, following)
+        process.status()
+        image.unlink()
+        process, pid = self.clone(following, 2)
+        self.verify(process, pid, "the clone of a clone verifies")
+
+    def run_unfit(self):
+        """What cannot be cloned is refused by name, and restored, which is said."""
+        image = self.original()
+        problems = self.world.template(image, statuses=(REFUSED,))["problems"]
+        if {problem["kind"] for problem in problems} != {"template"}:
+            raise Failure(f"a template is refused because of {problems}")
+        (process, report), = self.world.spawn_many(image, ["restored"], **self.stdin())
+        if report["cloned"] or "instead" not in process.stderr_text():
+            raise Failure(f"it is not said that there is no clone: {process.stderr_text()}")
+        self.verify(process, report["pid"], "the restored program verifies")
+
     def run(self):
         image = self.original()
         image = self.again(image, 1, "--memory", "lazy-unsafe")
@@ -97,6 +138,8 @@ def arguments():
     parser.add_argument("--stdin", choices=("null", "file", "pipe"), default="null")
     parser.add_argument("--live", action="store_true",
                         help="the original runs on while it is captured")
+    parser.add_argument("--spawn", choices=("clone", "unfit"),
+                        help="a clone of a template, or what no template can be made of")
     parser.add_argument("--stop", action="store_true", help="checkpoint it in a group-stop")
     parser.add_argument("workload", type=pathlib.Path)
     parser.add_argument("arguments", nargs="*")
@@ -105,7 +148,13 @@ def arguments():
 
 def run(options):
     with worlds.World(options.workload.name, options.user, options.thump, DEADLINE_S) as world:
-        KindTest(world, options).run()
+        test = KindTest(world, options)
+        if options.spawn == "clone":
+            test.run_spawn()
+        elif options.spawn == "unfit":
+            test.run_unfit()
+        else:
+            test.run()
 
 
 if __name__ == "__main__":

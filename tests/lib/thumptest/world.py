@@ -231,6 +231,26 @@ class World:
                                 **popen_options) for name in names]
         return [(process, self._report(process)) for process in processes]
 
+    def template(self, image, *options, statuses=(0,)):
+        """Starts a template of an image; its name is that of the file."""
+        # Where templates are found, also by what is started later.
+        os.environ["XDG_RUNTIME_DIR"] = str(self.directory)
+        return self.thump_json("template", "start", image, *options, statuses=statuses)[1]
+
+    def spawn(self, source, *options, name="spawn", **popen_options):
+        """A clone of a template, as restore() does it."""
+        process, report = self.spawn_many(source, [name], *options, **popen_options)[0]
+        if not report["cloned"]:
+            raise Failure(f"{name} was restored: {process.stderr_text()}")
+        return process, report
+
+    def spawn_many(self, source, names, *options, **popen_options):
+        """The same for several that are all on their way before the first has reported; they may
+        have been restored."""
+        processes = [self.start([self.thump_path, "spawn", source, "--json", *options], name,
+                                **popen_options) for name in names]
+        return [(process, self._report(process)) for process in processes]
+
     def _report(self, process):
         report = process.json()
         if not report.get("pid"):

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/spawn.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+
+static bool has_image(const struct thump_template_hello *hello, const struct stat *st)
+{
+	const struct thump_file_state state = thump_file_state_of(st);
+
+	return memcmp(&state, &hello->image, sizeof(state)) == 0;
+}
+
+/* 0 when `name` is a template, and, where an image is asked for, one of this image. */
+static int try_template(const char *name, const struct stat *image,
+			struct thump_template_hello *hello, int *fd_ret, struct thump_err *err)
+{
+	auto_close int fd = -1;
+
+	if (thump_template_connect(name, &fd, hello, err) < 0)
+		return -1;
+	if (image && !has_image(hello, image))
+		return thump_fail(err, "template %s is of another image", name);
+	*fd_ret = thump_take_fd(&fd);
+	return 0;
+}
+
+/* Whatever name the image's template has; the usual one first. */
+static int find_by_image(const char *path, const struct stat *image,
+			 struct thump_template_hello *hello, int *fd_ret, struct thump_err *err)
+{
+	const char *slash = strrchr(path, '/');
+	const char *usual = slash ? slash + 1 : path;
+	struct thump_err ignored = THUMP_ERR_INIT;
+	char **names;
+	int result = -1;
+
+	if (thump_template_name_fits(usual) &&
+	    try_template(usual, image, hello, fd_ret, &ignored) == 0)
+		return 0;
+	if (thump_template_names(&names, err) < 0)
+		return -1;
+	for (size_t i = 0; names[i] && result < 0; i++)
+		result = try_template(names[i], image, hello, fd_ret, &ignored);
+	thump_template_names_free(names);
+	return result == 0 ? 0 : thump_fail(err, "there is no template of %s", path);
+}
+
+static int check_kin(const struct thump_template_hello *hello, struct thump_err *err)
+{
+	struct thump_kin own;
+	const char *difference;
+
+	if (thump_kin_of_us(&own, err) < 0)
+		return -1;
+	difference = thump_kin_difference(&own, &hello->kin);
+	return difference ? thump_refuse(err, "the template's is not ours: %s", difference) : 0;
+}
+
+int thump_spawn_find(const char *operand, struct thump_spawn_source *source, struct thump_err *err)
+{
+	struct thump_template_hello hello;
+	auto_close int fd = -1;
+	struct stat st;
+	const bool is_file = stat(operand, &st) == 0 && S_ISREG(st.st_mode);
+	int found;
+
+	*source = (struct thump_spawn_source){ .keeper_fd = -1 };
+	if (is_file)
+		found = find_by_image(operand, &st, &hello, &fd, &source->why);
+	else if (thump_template_name_fits(operand))
+		found = try_template(operand, NULL, &hello, &fd, &source->why);
+	else
+		found = thump_fail(&source->why, "there is no file %s", operand);
+	if (found < 0 && !is_file) {
+		*err = source->why;
+		return -1;
+	}
+	(void)snprintf(source->path, sizeof(source->path), "%s", found < 0 ? operand : hello.path);
+	if (found == 0 && check_kin(&hello, &source->why) == 0)
+		source->keeper_fd = thump_take_fd(&fd);
+	return 0;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef THUMP_CLI_SPAWN_H
+#define THUMP_CLI_SPAWN_H
+
+#include "cli/templates.h"
+
+/* What an operand FILE or NAME of thump spawn leads to. */
+struct thump_spawn_source {
+	char path[PATH_MAX]; /* of the image */
+	int keeper_fd;	     /* the template's keeper; -1: there is none that can be used */
+	/* Why not, where there is an image all the same. */
+	struct thump_err why;
+};
+
+/* -1 when there is neither a template of that name nor a file. To be called before any limit or
+ * other attribute of ours is changed: they are held against those of the template. */
+THUMP_MUST_CHECK int thump_spawn_find(const char *operand, struct thump_spawn_source *source,
+				      struct thump_err *err);
+
+#endif
