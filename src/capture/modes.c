@@ -2,6 +2,7 @@
 /* Modes of the process that only the process itself can tell. */
 #include "capture/modes.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <linux/capability.h>
@@ -12,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 
@@ -98,12 +100,30 @@ static void take_memory_merge(struct thump_capture *cap, const struct thump_mode
 			"merging of all memory (PR_SET_MEMORY_MERGE): cannot be saved");
 }
 
-/* keyrings(7): that of the session is everybody's; one of the process it has made itself. */
+/* keyrings(7): those of the process and its threads they have made themselves; that of the session
+ * is given to them. */
 static void take_process_keyring(struct thump_capture *cap, const struct thump_mode_answer *answer)
 {
 	if (answer->result > 0)
-		thump_capture_warn(cap, "keyring",
-				   "keyring of the process (keyctl(2)): its keys are not saved");
+		thump_capture_refuse(cap, "keyring",
+				     "keyring of the process (keyctl(2)): cannot be saved");
+}
+
+static void take_thread_keyring(struct thump_capture *cap, const struct thump_mode_answer *answer)
+{
+	if (answer->result > 0)
+		thump_capture_refuse(cap, "keyring",
+				     "keyring of a thread (keyctl(2)): cannot be saved");
+}
+
+static void take_session_keyring(struct thump_capture *cap, const struct thump_mode_answer *answer)
+{
+	const long own = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
+
+	if (answer->result > 0 && own > 0 && answer->result != own)
+		thump_problem_note(cap->problems, -1, "keyring",
+				   "the process has another session keyring than thump checkpoint: "
+				   "restored, it has that of thump restore");
 }
 
 static bool everything_is_locked(const struct thump_capture *cap)
@@ -162,6 +182,21 @@ static bool has_numa_nodes(const struct thump_capture *cap)
 	       strcmp(possible, "0\n") != 0;
 }
 
+/* /proc/keys has those of the reader's user; an empty one is masked, as container engines do, most
+ * of which deny keyctl(2), too. */
+static bool may_have_thread_keyrings(const struct thump_capture *cap)
+{
+	auto_free char *keys = NULL;
+	size_t size;
+
+	if (syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 0) < 0 &&
+	    errno != ENOKEY)
+		return false;
+	return cap->model.process.creds.uid != geteuid() ||
+	       thump_slurp(AT_FDCWD, "/proc/keys", &keys, &size) < 0 || size == 0 ||
+	       strstr(keys, "_tid");
+}
+
 /* They show as flags in /proc/PID/task/TID/stat, whichever bits of the kernel's that may be. */
 static bool flags_differ(const struct thump_capture *cap)
 {
@@ -188,6 +223,16 @@ const struct thump_mode thump_modes[] = {
 	  take_process_keyring,
 	  NULL,
 	  NULL },
+	{ SYS_keyctl,
+	  { KEYCTL_GET_KEYRING_ID, (uint64_t)(int64_t)KEY_SPEC_SESSION_KEYRING, 0 },
+	  take_session_keyring,
+	  NULL,
+	  NULL },
+	{ SYS_keyctl,
+	  { KEYCTL_GET_KEYRING_ID, (uint64_t)(int64_t)KEY_SPEC_THREAD_KEYRING, 0 },
+	  take_thread_keyring,
+	  "KEY_SPEC_THREAD_KEYRING, keyctl(2)",
+	  may_have_thread_keyrings },
 	{ SYS_mmap,
 	  { 0, BEYOND_MEMLOCK, PROT_NONE, MAP_ANONYMOUS, UINT64_MAX, 0 },
 	  take_lock_future,

@@ -4,6 +4,7 @@
 
 #include <asm/ldt.h>
 #include <asm/prctl.h>
+#include <linux/keyctl.h>
 #include <linux/mempolicy.h>
 #include <pthread.h>
 #include <sched.h>
@@ -26,6 +27,8 @@
 #endif
 
 #define PAGE ((size_t)4096)
+
+static pthread_barrier_t keyring_made;
 
 /* For whoever has CAP_IPC_LOCK this is only a warning: then the kernel does not tell. */
 static void make_mlockall_future(int given)
@@ -117,6 +120,43 @@ static void make_execute_only(int given)
 	MUST(mprotect(page, 4096, PROT_EXEC));
 	(void)snprintf(words, sizeof(words), "0x%lx\tcan only be executed", (unsigned long)page);
 	refuse(-1, words);
+}
+
+/* add_key(2) makes the keyring, too. */
+static long add_key_to(int keyring)
+{
+	return syscall(SYS_add_key, "user", "thump-test", "x", (size_t)1, keyring);
+}
+
+static void make_process_keyring(int given)
+{
+	(void)given;
+	if (add_key_to(KEY_SPEC_PROCESS_KEYRING) < 0)
+		workload_skip("add_key: %s", strerror(errno));
+	refuse(-1, "keyring of the process");
+}
+
+static void *thread_with_keyring(void *errno_ret)
+{
+	*(int *)errno_ret = add_key_to(KEY_SPEC_THREAD_KEYRING) < 0 ? errno : 0;
+	(void)pthread_barrier_wait(&keyring_made);
+	(void)pause();
+	return NULL;
+}
+
+/* Of a thread that is not asked about the process. */
+static void make_thread_keyring(int given)
+{
+	static int failure;
+	pthread_t thread;
+
+	(void)given;
+	MUST_PTHREAD(pthread_barrier_init(&keyring_made, NULL, 2));
+	MUST_PTHREAD(pthread_create(&thread, NULL, thread_with_keyring, &failure));
+	(void)pthread_barrier_wait(&keyring_made);
+	if (failure)
+		workload_skip("add_key: %s", strerror(failure));
+	refuse(-1, "thread\tKEYRING");
 }
 
 static void make_io_flusher(int given)
@@ -213,6 +253,8 @@ const struct refusal refused_modes[] = {
 	{ "amx", make_amx },
 	{ "lam", make_lam },
 	{ "execute_only", make_execute_only },
+	{ "process_keyring", make_process_keyring },
+	{ "thread_keyring", make_thread_keyring },
 	{ "io_flusher", make_io_flusher },
 	{ "core_scheduling", make_core_scheduling },
 	{ "uclamp", make_uclamp },
