@@ -133,11 +133,10 @@ static bool is_list_of_mounts(const struct own_proc *own)
 	return strncmp(own->rest, "mount", strlen("mount")) == 0;
 }
 
-static int put_off(struct thump_fd_rebuild *rb, uint32_t ofd_id, const struct own_proc *own,
-		   struct thump_err *err)
+int thump_open_late(struct thump_fd_rebuild *rb, uint32_t ofd_id, const char *path,
+		    struct thump_err *err)
 {
 	const struct thump_ofd *ofd = &rb->model->ofds[ofd_id];
-	const char *path = thump_arena_printf(rb->arena, "/proc/self/%s", own->rest);
 
 	rb->late_opens = thump_arena_grow(rb->arena, rb->late_opens, rb->nr_late_opens,
 					  sizeof(*rb->late_opens));
@@ -158,7 +157,11 @@ static int own_proc_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *ob
 	const struct own_proc *own = object;
 
 	(void)problems;
-	return is_list_of_mounts(own) ? 0 : put_off(rb, ofd_id, own, err);
+	return is_list_of_mounts(own)
+		       ? 0
+		       : thump_open_late(rb, ofd_id,
+					 thump_arena_printf(rb->arena, "/proc/self/%s", own->rest),
+					 err);
 }
 
 /* In the child: something that keeps the number. */

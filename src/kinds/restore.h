@@ -69,6 +69,11 @@ THUMP_MUST_CHECK int thump_stash_put(struct thump_fd_rebuild *rb, uint16_t kind_
 int thump_stash_take(struct thump_fd_rebuild *rb, uint16_t kind_id, uint64_t key);
 void thump_stash_close(struct thump_fd_rebuild *rb);
 
+/* From check: the new process itself opens `path` (of at most THUMP_OWN_PROC_MAX_BYTES and some) in
+ * the place of what the child made; NULL: no memory. own_proc.c */
+THUMP_MUST_CHECK int thump_open_late(struct thump_fd_rebuild *rb, uint32_t ofd_id, const char *path,
+				     struct thump_err *err);
+
 /* Moves a descriptor out of the numbers of the target; CLOEXEC stays as it was. Closes `fd`. */
 THUMP_MUST_CHECK int thump_move_away(struct thump_fd_rebuild *rb, int fd, int *fd_ret,
 				     struct thump_err *err);

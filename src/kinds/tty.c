@@ -283,6 +283,21 @@ static int open_terminal(const struct tty *tty, uint32_t recorded)
 	return thump_take_fd(&fd);
 }
 
+/* Where the process has both ends of its terminal, only the new one can open /dev/tty: when it has
+ * made that the terminal of its session. */
+static bool opens_own(const struct thump_fd_rebuild *rb, const struct tty *tty)
+{
+	if (strcmp(tty->path, "/dev/tty") != 0)
+		return false;
+	for (uint32_t i = 0; i < rb->model->nr_ofds; i++) {
+		const struct tty *other = rb->objects[i];
+
+		if (thump_ofd_kind(rb, i) == &thump_kind_tty && other->flags & TTY_CONTROLLING)
+			return true;
+	}
+	return false;
+}
+
 static int tty_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object,
 		     struct thump_problems *problems, struct thump_err *err)
 {
@@ -293,6 +308,8 @@ static int tty_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object,
 		return thump_pty_has_master(rb, tty->number)
 			       ? 0
 			       : thump_damaged(err, "terminal: no master %u", tty->number);
+	if (opens_own(rb, tty))
+		return thump_open_late(rb, ofd_id, tty->path, err);
 	fd = open_terminal(tty, rb->model->ofds[ofd_id].open_flags);
 	if (fd < 0)
 		thump_misfit(rb, ofd_id, problems, "terminal", "terminal %s: %s", tty->path,
@@ -310,7 +327,9 @@ static int tty_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *objec
 		return thump_pty_open_other_end(
 			rb, tty->number, thump_open_flags(rb->model->ofds[ofd_id].open_flags),
 			fd_ret, err);
-	fd = open_terminal(tty, rb->model->ofds[ofd_id].open_flags);
+	/* Else something that keeps the number. */
+	fd = opens_own(rb, tty) ? open("/dev/null", O_PATH | O_CLOEXEC)
+				: open_terminal(tty, rb->model->ofds[ofd_id].open_flags);
 	if (fd < 0)
 		return thump_fail_errno(err, "open terminal %s", tty->path);
 	*fd_ret = fd;

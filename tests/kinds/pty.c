@@ -66,10 +66,12 @@ static void check_talk(int master, int terminal, int second)
 	CHECK(memcmp(bytes, "\0XYZ", 4) == 0);
 }
 
-static void check_session(int terminal)
+/* `held`: /dev/tty, open since before. */
+static void check_session(int terminal, int held)
 {
 	int tty = (int)MUST(open("/dev/tty", O_RDWR | O_CLOEXEC));
 
+	CHECK_EQ(tcgetsid(held), getpid());
 	CHECK_EQ(tcgetsid(terminal), getpid());
 	CHECK_EQ(tcgetpgrp(terminal), getpgrp());
 	MUST(close(tty));
@@ -97,7 +99,7 @@ static void check_hung_up(int hung_up)
 
 int main(void)
 {
-	int master, terminal, second, locked, hung_up;
+	int master, terminal, second, held, locked, hung_up;
 
 	workload_init();
 	MUST(setsid());
@@ -106,6 +108,7 @@ int main(void)
 	terminal = open_other_end(master, 0);
 	second = open_other_end(master, O_NONBLOCK);
 	MUST(ioctl(terminal, TIOCSCTTY, 0));
+	held = (int)MUST(open("/dev/tty", O_RDWR | O_CLOEXEC));
 	locked = (int)MUST(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
 	hung_up = open_master();
 	MUST(close(open_other_end(hung_up, 0)));
@@ -114,7 +117,7 @@ int main(void)
 
 	check_set_up(terminal);
 	check_talk(master, terminal, second);
-	check_session(terminal);
+	check_session(terminal, held);
 	check_locked(locked);
 	check_hung_up(hung_up);
 	workload_pass();
