@@ -8,7 +8,7 @@ int main(void)
 {
 	char bytes[16];
 	struct stat before, after;
-	int reader, writer, sync, twin, other, path_only;
+	int reader, writer, sync, twin, other, path_only, direct;
 
 	workload_init();
 	reader = make_file("regular-data", 10000, 1, O_RDONLY);
@@ -20,6 +20,8 @@ int main(void)
 	MUST(lseek(writer, 1000000, SEEK_SET)); /* beyond the end */
 	sync = (int)MUST(open("regular-out", O_WRONLY | O_DSYNC | O_NONBLOCK));
 	path_only = (int)MUST(open("regular-out", O_PATH | O_CLOEXEC));
+	/* Not every file system has it (open(2)). */
+	direct = open("regular-data", O_RDONLY | O_DIRECT | O_CLOEXEC);
 	MUST(fstat(writer, &before));
 
 	workload_checkpoint();
@@ -36,6 +38,8 @@ int main(void)
 	CHECK_EQ(fcntl(writer, F_GETFL) & O_ACCMODE, O_RDWR);
 	CHECK_EQ(fcntl(sync, F_GETFL) & (O_ACCMODE | O_DSYNC | O_NONBLOCK),
 		 O_WRONLY | O_DSYNC | O_NONBLOCK);
+	if (direct >= 0)
+		CHECK_EQ(fcntl(direct, F_GETFL) & O_DIRECT, O_DIRECT);
 	CHECK_EQ(fcntl(path_only, F_GETFL) & O_PATH, O_PATH);
 	MUST(fstat(writer, &after));
 	CHECK(before.st_ino == after.st_ino && before.st_dev == after.st_dev);

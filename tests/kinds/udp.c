@@ -3,6 +3,7 @@
  * gone; and a receiver of a multicast group. */
 #include "sockets.h"
 
+#include <arpa/inet.h>
 #include <net/if.h>
 #include <netinet/in.h>
 
@@ -119,13 +120,42 @@ static void check_refused(int client, enum workload_life life)
 	CHECK_EQ(recv(client, bytes, sizeof(bytes), MSG_DONTWAIT), 10);
 }
 
+/* An address that is only one together with its interface (ipv6(7), sin6_scope_id); -1: no IPv6. */
+static int bind_scoped(struct sockaddr_in6 *address_ret)
+{
+	struct sockaddr_in6 address = { .sin6_family = AF_INET6,
+					.sin6_scope_id = if_nametoindex("lo") };
+	socklen_t size = sizeof(address);
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || inet_pton(AF_INET6, "ff02::1", &address.sin6_addr) != 1 ||
+	    bind(fd, (struct sockaddr *)&address, size) < 0)
+		return -1;
+	MUST(getsockname(fd, (struct sockaddr *)address_ret, &size));
+	CHECK_EQ(address_ret->sin6_scope_id, address.sin6_scope_id);
+	return fd;
+}
+
+static void check_scoped(int fd, const struct sockaddr_in6 *before)
+{
+	struct sockaddr_in6 address = { 0 };
+	socklen_t size = sizeof(address);
+
+	if (fd < 0)
+		return;
+	MUST(getsockname(fd, (struct sockaddr *)&address, &size));
+	CHECK_EQ(address.sin6_scope_id, before->sin6_scope_id);
+	CHECK_EQ(address.sin6_port, before->sin6_port);
+}
+
 int main(void)
 {
 	enum workload_life life;
+	struct sockaddr_in6 scoped_address;
 	struct ip_mreqn group = { .imr_multiaddr.s_addr = htonl(0xef010203) };
 	struct sockaddr_storage address;
 	socklen_t size;
-	int server, client, member, any, gone, refused;
+	int server, client, member, any, gone, refused, scoped;
 	uint16_t gone_port;
 
 	workload_init();
@@ -147,6 +177,7 @@ int main(void)
 	}
 	MUST(close(gone));
 	refused = make_refused();
+	scoped = bind_scoped(&scoped_address);
 
 	life = workload_checkpoint();
 
@@ -158,6 +189,7 @@ int main(void)
 	}
 	check_peer(client, server);
 	check_answer(client, server);
+	check_scoped(scoped, &scoped_address);
 	/* Only a member can leave. */
 	MUST(setsockopt(member, IPPROTO_IP, IP_DROP_MEMBERSHIP, &group, sizeof(group)));
 	workload_pass();
