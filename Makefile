@@ -18,7 +18,7 @@ configure = mkdir -p $(BUILD) && \
 	sed -n 's/^-- thump: //p' $(BUILD)/configure.log
 build = cmake --build $(BUILD) -j $(JOBS)
 
-.PHONY: all demo check check-long build-tests bench bench-applications install format tidy completions clean
+.PHONY: all demo check check-long build-tests bench bench-applications charts install format tidy completions clean
 
 all:
 	@tools/install-deps --check build
@@ -48,6 +48,15 @@ bench:
 	@$(MAKE) all
 	@$(build) --target bench_helpers
 	@bench/bench --build $(BUILD) --json $(BUILD)/bench.json
+
+# What a restore costs by size, threads, mappings and clones, and charts of it for
+# docs/performance.md. Takes some minutes, and 6 GB of memory and disk.
+charts:
+	@tools/install-deps build demo charts
+	@$(MAKE) all
+	@$(build) --target bench_helpers
+	@bench/scaling --build $(BUILD) --json docs/charts/scaling.json
+	@bench/charts docs/charts/scaling.json docs/charts
 
 # Takes a minute or two for each service and JDK: all that are installed, or JDKS="/usr/lib/jvm/A
 # /usr/lib/jvm/B". PUBLISH=yes puts the table into docs/performance.md.

@@ -21,12 +21,12 @@ LIMIT_SECONDS = 120
 
 
 @contextlib.contextmanager
-def limit(what):
+def limit(what, seconds=LIMIT_SECONDS):
     """Ends what takes too long, naming it. Not nested."""
     def give_up(_signal, _frame):
-        raise service.Failure(f"{what}: nothing for {LIMIT_SECONDS} s")
+        raise service.Failure(f"{what}: nothing for {seconds} s")
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(LIMIT_SECONDS)
+    signal.alarm(seconds)
     try:
         yield
     finally:
@@ -117,6 +117,18 @@ def stolen_percent(before):
 def say(what):
     """On stderr: the results are on stdout."""
     print(f"bench: {what}", file=sys.stderr, flush=True)
+
+
+def evict(path):
+    """Has a file leave memory (posix_fadvise(2)); whether it has: what lies in a tmpfs cannot."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        try:
+            os.preadv(file.fileno(), [bytearray(1)], os.path.getsize(path) // 2, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return True
+    return False
 
 
 @contextlib.contextmanager

@@ -493,6 +493,8 @@ static int verify_mapped(struct thump_plan *plan, struct thump_err *err)
 							thump_image_is_recorded(plan->image));
 	if (plan->content_known)
 		return 0;
+	/* thump_prefetch_start() may have asked for no read-ahead. */
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_NORMAL);
 	result = thump_image_verify(plan->image, plan->options.progress, plan->options.progress_ctx,
 				    err);
 	if (plan->options.progress)
