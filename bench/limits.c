@@ -4,6 +4,8 @@
  * each value is the best of several runs, as disturbances only ever make things slower.
  *
  * usage: limits costs                 nanoseconds of single operations
+ *        limits fork SIZE-MB          milliseconds that fork(2) takes with so much memory in
+ *                                     pages of 4 KiB
  *        limits huge SIZE-MB          milliseconds to fault SIZE-MB in as huge pages and copy into
  * them limits write FILE NEW-FILE   milliseconds to write the bytes of FILE to NEW-FILE, which is
  * removed
@@ -254,6 +256,39 @@ static int print_huge(const char *size_mb)
 	return 0;
 }
 
+static double fork_ms(void)
+{
+	uint64_t begin = now_ns();
+	pid_t pid = fork();
+
+	if (pid < 0)
+		die("fork");
+	if (pid == 0)
+		_exit(0);
+
+	double ms = (double)(now_ns() - begin) / 1e6;
+
+	waitpid(pid, NULL, 0);
+	return ms;
+}
+
+static int print_fork(const char *size_mb)
+{
+	size_t size_bytes = strtoul(size_mb, NULL, 10) * MIB;
+	char *memory = map_anonymous(size_bytes);
+	double best = 0;
+
+	(void)madvise(memory, size_bytes, MADV_NOHUGEPAGE);
+	touch(memory, size_bytes, PAGE);
+	for (int i = 0; i < 7; i++) {
+		double ms = fork_ms();
+
+		best = i == 0 || ms < best ? ms : best;
+	}
+	printf("{\"size_bytes\": %zu, \"ms\": %.3f}\n", size_bytes, best);
+	return 0;
+}
+
 static double write_ms(const char *data, size_t size_bytes, const char *path)
 {
 	uint64_t begin = now_ns();
@@ -309,10 +344,12 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "costs") == 0)
 		return print_costs();
+	if (argc == 3 && strcmp(argv[1], "fork") == 0)
+		return print_fork(argv[2]);
 	if (argc == 3 && strcmp(argv[1], "huge") == 0)
 		return print_huge(argv[2]);
 	if (argc == 4 && strcmp(argv[1], "write") == 0)
 		return print_write(argv[2], argv[3]);
-	fprintf(stderr, "usage: limits costs|huge SIZE-MB|write FILE NEW-FILE\n");
+	fprintf(stderr, "usage: limits costs|fork SIZE-MB|huge SIZE-MB|write FILE NEW-FILE\n");
 	return 2;
 }

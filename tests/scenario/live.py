@@ -15,11 +15,11 @@ import read_image
 
 from thumptest import scenario
 from thumptest.events import Failure, poll_until
-from thumptest.snapshot import read, status_of
+from thumptest.held import Held, children, is_copy
+from thumptest.snapshot import read
 from thumptest.workload import verify_original, verify_restored, wait_ready
 
 FAILED, REFUSED = 1, 3
-COPY = "thump-copy"
 UTIME = 14  # field of proc_pid_stat(5)
 TICKS = 3
 
@@ -30,52 +30,9 @@ def start(world, options, *arguments):
     return process
 
 
-def children(pid):
-    return [int(child) for task in os.listdir(f"/proc/{pid}/task")
-            for child in read(f"/proc/{pid}/task/{task}/children").split()]
-
-
-def traced(pid):
-    return int(status_of(f"/proc/{pid}/status")["TracerPid"]) != 0
-
-
-def is_copy(pid):
-    try:
-        return read(f"/proc/{pid}/comm").strip() == COPY and traced(pid)
-    except OSError:
-        return False
-
-
 def no_children(world, process):
     poll_until(world.deadline, "the copy to be gone",
                lambda: True if not children(process.pid) else None)
-
-
-class Held:
-    """A live checkpoint whose worker is stopped as soon as the program runs on."""
-
-    def __init__(self, world, process, image):
-        self.world = world
-        self.verb = world.start([world.thump_path, "checkpoint", process.pid, "--live", "-o", image,
-                                 "--compress", "zstd:19"], "held")
-        self.copy = poll_until(world.deadline, "a copy that the program runs beside",
-                               lambda: self.find_copy(process.pid))
-        self.worker = int(status_of(f"/proc/{self.copy}/status")["TracerPid"])
-        os.kill(self.worker, signal.SIGSTOP)
-        poll_until(world.deadline, "the worker to stop", lambda: True if status_of(
-            f"/proc/{self.worker}/status")["State"].split()[0] == "T" else None)
-
-    def find_copy(self, pid):
-        if self.verb.has_ended():
-            raise Failure(f"thump was done too soon: {self.verb.status()}\n"
-                          f"{self.verb.stderr_text()}")
-        if traced(pid):
-            return None
-        return next((each for each in self.world.descendants() if is_copy(each)), None)
-
-    def go_on(self):
-        os.kill(self.worker, signal.SIGCONT)
-        return self.verb.status()
 
 
 def runs(world, process):
@@ -91,7 +48,7 @@ def runs(world, process):
 def runs_on(world, options, *arguments):
     """While it is captured it works, and the image is of the moment before."""
     process, image = start(world, options, *arguments), world.path("runs-on")
-    held = Held(world, process, image)
+    held = Held(world, process.pid, image)
     runs(world, process)
     if os.listdir(f"/proc/{held.copy}/fd"):
         raise Failure("the copy has descriptors")
@@ -115,7 +72,7 @@ def of_subreaper(world, options):
 def target_ends(world, options):
     """The image is made all the same."""
     process, image = start(world, options), world.path("target-ends")
-    held = Held(world, process, image)
+    held = Held(world, process.pid, image)
     process.popen.kill()
     process.status()
     if held.go_on() != 0:
@@ -141,7 +98,7 @@ def killed(world, options):
     for arguments in ([], ["subreaper"]):
         process, image = start(world, options, *arguments), world.path("killed")
         for whom in ("verb", "worker", "both"):
-            end(world, Held(world, process, image), whom)
+            end(world, Held(world, process.pid, image), whom)
             if not arguments or whom != "both":
                 no_children(world, process)
             if image.exists():
