@@ -38,6 +38,14 @@
 /* TRACECLONE: what it makes is ours from its birth on, and has the same options. */
 #define COPY_OPTIONS (PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE)
 
+/* kill(2) of a process of one's own cannot fail; who filters system calls may (as in wait.c), and
+ * what would be left is a zombie of the target's. */
+static void kill_surely(pid_t pid)
+{
+	for (int i = 0; i < THUMP_TRIES_MAX && kill(pid, SIGKILL) != 0; i++)
+		;
+}
+
 static int lost(const struct thump_target *copy, struct thump_err *err)
 {
 	return thump_fail(err, "the copy of the process, process %d, was ended", copy->pid);
@@ -111,7 +119,7 @@ static void end_at_once(struct thump_target *maker, pid_t pid)
 {
 	struct thump_err ignored = THUMP_ERR_INIT;
 
-	(void)kill(pid, SIGKILL);
+	kill_surely(pid);
 	/* WNOWAIT: its number is needed until its parent has reaped it, too. */
 	while (waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT | __WALL) != 0 &&
 	       errno == EINTR)
@@ -186,7 +194,12 @@ static int fork_once(struct thump_target *maker, uint64_t flags, struct thump_ta
 
 	if (thump_remote_clone(maker, flags, &pid, &result, err) != 0)
 		return -1;
-	return result < 0 ? refuse_copy(result, err) : adopt(maker, pid, copy_ret, err);
+	if (result < 0)
+		return refuse_copy(result, err);
+	/* Nobody told of it: it ends with its tracer. kill(0, ...) would be our own group. */
+	if (pid <= 0)
+		return thump_fail(err, "copy process %d: the copy is not known", maker->pid);
+	return adopt(maker, pid, copy_ret, err);
 }
 
 /* Ends a child of a target that stands still, and has it reaped. */
@@ -238,7 +251,7 @@ void thump_copy_end(struct thump_target *copy)
 {
 	if (!copy->stopped)
 		return;
-	(void)kill(copy->pid, SIGKILL);
+	kill_surely(copy->pid);
 	(void)!thump_wait_end(copy->waiter, copy->pid, thump_deadline_ns(END_PATIENCE_MS));
 	copy->stopped = false;
 	thump_waiter_destroy(copy->waiter);
@@ -255,8 +268,10 @@ static pid_t pid_inside(pid_t pid)
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	thump_arena_init(&arena);
-	if (thump_read_status(AT_FDCWD, path, &arena, &status, &ignored) != 0)
-		status.ns_pid = 0;
+	for (int i = 0; i < THUMP_TRIES_MAX; i++) {
+		if (thump_read_status(AT_FDCWD, path, &arena, &status, &ignored) == 0)
+			break;
+	}
 	thump_arena_deinit(&arena);
 	return status.ns_pid;
 }

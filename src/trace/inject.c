@@ -382,8 +382,9 @@ static void note_born(struct thump_target *target, pid_t tid)
 {
 	unsigned long message = 0;
 
-	if (thump_ptrace(PTRACE_GETEVENTMSG, tid, 0, (uintptr_t)&message) == 0)
-		target->inject->born = (pid_t)message;
+	for (int i = 0; i < THUMP_TRIES_MAX && message == 0; i++)
+		(void)thump_ptrace(PTRACE_GETEVENTMSG, tid, 0, (uintptr_t)&message);
+	target->inject->born = (pid_t)message;
 }
 
 /* To the next stop at the entry or exit of a system call. */

@@ -10,6 +10,10 @@
 #include "trace/target.h"
 #include "trace/wait.h"
 
+/* Of a call that cannot fail, but that who filters system calls may fail, where a failure would
+ * leave something behind. */
+#define THUMP_TRIES_MAX 3
+
 #define THUMP_SYSCALL_STOP (SIGTRAP | 0x80) /* PTRACE_O_TRACESYSGOOD */
 
 /* ---- check.c: may and can it be traced? ------------------------------------------------- */

@@ -21,6 +21,7 @@ import signal
 
 from thumptest import scenario
 from thumptest.events import Failure, poll_until
+from thumptest.held import children
 from thumptest.snapshot import read
 from thumptest.workload import expect_same, settled, wait_ready
 
@@ -116,7 +117,7 @@ class Checkpoints:
             os.chown(self.directory, 12345, 12345)
         self.image = self.directory / "image"
         self.command = [world.thump_path, "checkpoint", self.program.pid, "-o", self.image,
-                        "--leave-running"]
+                        "--live" if options.verb == "checkpoint_live" else "--leave-running"]
 
     def fail(self, number, error):
         report, said = self.injector.run(number, error, self.command, "checkpoint")
@@ -128,6 +129,8 @@ class Checkpoints:
         if report.status == 0:
             self.world.thump("verify", self.image)
             self.image.unlink()
+        if children(self.program.pid):
+            raise Failure(f"{what}: the program has a child left\n{said}")
         if self.program.has_ended():
             raise Failure(f"{what}: the program has ended with {self.program.status()}\n{said}")
         return report, what
@@ -210,7 +213,7 @@ class Restores:
 
 def test(world, options):
     options.tool = world.reachable(options.tool)
-    subject = (Checkpoints if options.verb == "checkpoint" else Restores)(world, options)
+    subject = (Checkpoints if options.verb.startswith("checkpoint") else Restores)(world, options)
     count = subject.fail(0, ERRORS[0])[0].count
     outcomes = {}
     for done, (number, error) in enumerate(plan(count, options)):
@@ -227,6 +230,7 @@ def test(world, options):
 if __name__ == "__main__":
     scenario.run("fail_everywhere", test, 3500, workload={"type": pathlib.Path, "required": True},
                  tool={"type": pathlib.Path, "required": True},
-                 verb={"choices": ("checkpoint", "restore", "restore_packed"), "required": True},
+                 verb={"choices": ("checkpoint", "checkpoint_live", "restore", "restore_packed"),
+                       "required": True},
                  every={"type": int, "default": 1},
                  seed={"type": int, "default": random.SystemRandom().randrange(1 << 32)})

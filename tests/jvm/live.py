@@ -51,10 +51,12 @@ def served(port, world):
 
 def test(world, options):
     program = java.Java(world, options)
-    world.run([program.home / "bin" / "javac", "--release", "11", "-d", program.classes,
+    classes = world.path("service")
+    world.run([program.home / "bin" / "javac", "--release", "11", "-d", classes,
                world.reachable(SOURCE)], "javac")
     image = world.path("image")
-    run = program.start(image, "-Dsun.net.httpserver.nodelay=true", "CatalogService", 0, 2000, 64)
+    run = program.start(image, "-Dsun.net.httpserver.nodelay=true", "-cp", classes,
+                        "CatalogService", 0, 2000, 64)
     ready = run.line("'ready'")
     if ready is None:
         raise Failure(f"java did not start: {run.stderr_text()}")
