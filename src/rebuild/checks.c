@@ -546,6 +546,16 @@ static void check_guards(const struct thump_plan *plan, struct thump_problems *p
 		(void)munmap(page, THUMP_PAGE_SIZE);
 }
 
+/* It cannot be taken back; execve(2) of the program will give no rights of files any more. */
+static void check_no_new_privs(const struct thump_plan *plan, struct thump_problems *problems)
+{
+	if (!plan->model->process.creds.no_new_privs && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) > 0)
+		thump_problem_add(problems, true, -1, "no-new-privs",
+				  "thump restore has no_new_privs, which the program had not: what "
+				  "it executes gains no rights from set-user-ID bits or file "
+				  "capabilities");
+}
+
 static bool has_pkey(const struct thump_model *model)
 {
 	for (uint32_t i = 0; i < model->nr_vmas; i++)
@@ -652,6 +662,7 @@ void thump_check_limits(struct thump_plan *plan, struct thump_problems *problems
 		thump_affinity_restricts(plan, &plan->model->tasks[0]) && is_same_boot(plan->model);
 	check_guards(plan, problems);
 	check_pkeys(plan, problems);
+	check_no_new_privs(plan, problems);
 	check_rlimits(plan, problems);
 	check_priorities(plan, problems);
 	check_oom_score(plan, problems);

@@ -6,6 +6,7 @@ import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
+import json
 import os
 import signal
 
@@ -83,7 +84,25 @@ def limits(world, options):
         raise Failure(f"wrong limits: {said}")
 
 
+def no_new_privs(world, options):
+    """A shell that has them cannot give them up: said where the program had not."""
+    if world.user != "root":
+        return  # its programs have them from the start
+    for prefix, wanted in (([], 1), (["setpriv", "--no-new-privs"], 0)):
+        original = world.start([*prefix, world.reachable(options.workload)], "privileged")
+        wait_ready(original)
+        image = world.path(f"privileged-{wanted}.thump")
+        world.checkpoint(original.pid, image)
+        said = json.loads(world.run(["setpriv", "--no-new-privs", world.thump_path, "restore", image,
+                                     "--dry-run", "--json"], "without-new-privs")[1])
+        found = [problem["fatal"] for problem in said["problems"]
+                 if problem["kind"] == "no-new-privs"]
+        if found != [False] * wanted:
+            raise Failure(f"of an image {prefix}: {said['problems']}")
+
+
 def test(world, options):
+    no_new_privs(world, options)
     keep_stdio(world, options)
     limits(world, options)
 
