@@ -20,7 +20,7 @@ def make_jars(world, program):
     """A dozen with nothing that is asked for, and a last one with a jdk.crac.Core."""
     source, classes = world.path("Core.java"), world.path("core")
     source.write_text(CORE, encoding="ascii")
-    world.run([program.home / "bin" / "javac", "-d", classes, source], "javac")
+    world.run([java.find_javac(program.home), "-d", classes, source], "javac")
     jars = [world.path(f"part-{number}.jar") for number in range(JARS + 1)]
     for jar in jars:
         with zipfile.ZipFile(jar, "w") as file:

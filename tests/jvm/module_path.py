@@ -14,7 +14,7 @@ MODULE = pathlib.Path(__file__).resolve().parent / "module"
 def test(world, options):
     program = java.Java(world, options)
     classes = world.path("module")
-    world.run([program.home / "bin" / "javac", "-Xlint:all", "-Werror", "-d", classes,
+    world.run([java.find_javac(program.home), "-Xlint:all", "-Werror", "-d", classes,
                "--module-path", program.crac, *sorted(MODULE.rglob("*.java"))], "javac")
     process = world.start([world.thump_path, "run", "--image", world.path("image"), "--then",
                            "restore", "--", program.home / "bin" / "java", *program.flags,

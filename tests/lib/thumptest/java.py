@@ -18,14 +18,28 @@ AGENT = "libthump-jvm.so"
 COMM_SIZE = 15
 
 
+def jdk_homes():
+    """Of all that are installed; THUMP_JDK_HOMES adds some, which need not have a compiler."""
+    more = os.environ.get("THUMP_JDK_HOMES", "").split(":")
+    return [*map(pathlib.Path, filter(None, more)),
+            *(home for home in sorted(pathlib.Path("/usr/lib/jvm").glob("*"))
+              if (home / "bin" / "javac").exists())]
+
+
 def find_jdk(version):
     """The home of a JDK of this feature version."""
-    for home in sorted(pathlib.Path("/usr/lib/jvm").glob("*")):
+    for home in jdk_homes():
         release = home / "release"
-        if release.exists() and (home / "bin" / "javac").exists() and \
+        if release.exists() and \
                 re.search(rf'^JAVA_VERSION="{version}[."]', release.read_text(), re.M):
             return home.resolve()
-    raise Skip(f"no JDK {version} in /usr/lib/jvm")
+    raise Skip(f"no JDK {version} in /usr/lib/jvm or THUMP_JDK_HOMES")
+
+
+def find_javac(home):
+    """Its own, or that of JDK 17, whose classes run on all newer ones."""
+    javac = home / "bin" / "javac"
+    return javac if javac.exists() else find_jdk(17) / "bin" / "javac"
 
 
 class Java:
@@ -58,7 +72,7 @@ class Java:
             return shared
         own = pathlib.Path(tempfile.mkdtemp(dir=libraries))
         own.chmod(0o755)
-        done = subprocess.run([self.home / "bin" / "javac", "-Xlint:all", "-Werror", "-d", own,
+        done = subprocess.run([find_javac(self.home), "-Xlint:all", "-Werror", "-d", own,
                                "-cp", self.path, *sources], check=False, capture_output=True,
                               text=True)
         if done.returncode:
