@@ -30,8 +30,8 @@ def save(world, workload):
 
 def kill_some(world, image, moments):
     """Spawns of which each is killed after its time, and nobody else."""
-    started = [world.start(["timeout", "--foreground", "-s", "KILL", f"{moment:.4f}",
-                            world.thump_path, "spawn", image, "--json"], f"killed-{moment:.4f}")
+    started = [world.start(["timeout", "--foreground", "-s", "KILL", f"{moment:.6f}",
+                            world.thump_path, "spawn", image, "--json"], f"killed-{moment:.6f}")
                for moment in moments]
     return [process.status() for process in started]
 
