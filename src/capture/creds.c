@@ -68,6 +68,8 @@ int thump_capture_creds(struct thump_capture *cap, struct thump_err *err)
 		.cap_bounding = status->cap_bounding,
 		.cap_ambient = status->cap_ambient,
 		.no_new_privs = status->no_new_privs,
+		.seccomp_filters_known = true,
+		.seccomp_filters = status->seccomp_filters,
 	};
 	refuse_foreign_ids(cap, status);
 	refuse_foreign_label(cap);

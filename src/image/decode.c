@@ -504,6 +504,12 @@ static void get_pkeys(struct decode *d, struct thump_reader *r)
 	d->model->mm.pkeys = thump_get_u16(r);
 }
 
+static void get_filters(struct decode *d, struct thump_reader *r)
+{
+	d->model->process.creds.seccomp_filters_known = true;
+	d->model->process.creds.seccomp_filters = thump_get_u32(r);
+}
+
 static void get_guards(struct decode *d, struct thump_reader *r)
 {
 	get_ranges(r, d->arena, &d->model->guards, &d->model->nr_guards);
@@ -554,6 +560,7 @@ static const struct record_rule {
 	{ IMG_REC_TIDS, RULE_OPTIONAL, "TIDS", get_tids },
 	{ IMG_REC_GUARDS, RULE_OPTIONAL, "GUARDS", get_guards },
 	{ IMG_REC_PKEYS, RULE_OPTIONAL, "PKEYS", get_pkeys },
+	{ IMG_REC_FILTERS, RULE_OPTIONAL, "FILTERS", get_filters },
 	{ IMG_REC_SIZES, RULE_OPTIONAL, "SIZES", get_sizes },
 };
 

@@ -366,6 +366,17 @@ static void put_pkeys(struct thump_buf *buf, const struct thump_mm *mm)
 	image_note_end(buf, mark);
 }
 
+static void put_filters(struct thump_buf *buf, const struct thump_creds *creds)
+{
+	struct image_note_mark mark;
+
+	if (!creds->seccomp_filters_known)
+		return;
+	mark = image_record_begin(buf, IMG_REC_FILTERS);
+	thump_buf_put_u32(buf, creds->seccomp_filters);
+	image_note_end(buf, mark);
+}
+
 static void put_guards(struct thump_buf *buf, const struct thump_model *model)
 {
 	struct image_note_mark mark;
@@ -423,6 +434,7 @@ void image_encode_records(struct thump_buf *buf, const struct thump_model *model
 	image_encode_hot(buf, &model->hot);
 	put_guards(buf, model);
 	put_pkeys(buf, &model->mm);
+	put_filters(buf, &model->process.creds);
 	put_tids(buf, model);
 	put_sizes(buf, &model->process.runtime);
 	put_layout(buf, content);

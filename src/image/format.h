@@ -32,6 +32,7 @@ enum image_record_id {
 	IMG_REC_SIZES = 0x74680011,
 	IMG_REC_HOT = 0x74680012,
 	IMG_REC_PKEYS = 0x74680013,
+	IMG_REC_FILTERS = 0x74680014,
 };
 
 #define IMG_REC_REQUIRED 1u /* bit of a record's flags */

@@ -261,6 +261,8 @@ struct thump_creds {
 	uint64_t cap_inheritable, cap_permitted, cap_effective, cap_bounding, cap_ambient;
 	uint32_t securebits;
 	bool no_new_privs;
+	bool seccomp_filters_known;
+	uint32_t seccomp_filters; /* how many there were: thump's own, too */
 };
 
 /* A runtime in the process that takes part in restores (coord/abi.h). */

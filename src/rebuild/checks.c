@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/prctl.h>
+#include <linux/seccomp.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -16,6 +17,7 @@
 #include "base/fd.h"
 #include "proc/arch/cpu.h"
 #include "proc/identity.h"
+#include "proc/status.h"
 #include "rebuild/arch/arch.h"
 #include "rebuild/plan.h"
 #include "rebuild/verified.h"
@@ -556,6 +558,39 @@ static void check_no_new_privs(const struct thump_plan *plan, struct thump_probl
 				  "capabilities");
 }
 
+static int own_filters(uint32_t *count_ret)
+{
+	auto_free char *text = NULL;
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_arena arena;
+	struct thump_status status;
+	int result;
+
+	if (thump_slurp(AT_FDCWD, "/proc/self/status", &text, NULL) < 0)
+		return -1;
+	thump_arena_init(&arena);
+	result = thump_status_parse(text, &arena, &status, &err);
+	*count_ret = status.seccomp_filters;
+	thump_arena_deinit(&arena);
+	return result;
+}
+
+/* Neither can these. */
+static void check_filters(const struct thump_plan *plan, struct thump_problems *problems)
+{
+	const struct thump_creds *creds = &plan->model->process.creds;
+	uint32_t own;
+
+	if (!creds->seccomp_filters_known ||
+	    prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != SECCOMP_MODE_FILTER || own_filters(&own) < 0)
+		return;
+	if (own > creds->seccomp_filters)
+		thump_problem_add(problems, true, -1, "seccomp",
+				  "thump restore has %u seccomp filters, and the program had %u: "
+				  "system calls that it could make may fail now, or end it",
+				  own, creds->seccomp_filters);
+}
+
 static bool has_pkey(const struct thump_model *model)
 {
 	for (uint32_t i = 0; i < model->nr_vmas; i++)
@@ -663,6 +698,7 @@ void thump_check_limits(struct thump_plan *plan, struct thump_problems *problems
 	check_guards(plan, problems);
 	check_pkeys(plan, problems);
 	check_no_new_privs(plan, problems);
+	check_filters(plan, problems);
 	check_rlimits(plan, problems);
 	check_priorities(plan, problems);
 	check_oom_score(plan, problems);

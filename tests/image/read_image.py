@@ -236,6 +236,7 @@ RECORDS = {
     0x74680012: ("hot", lambda r: {name: r.list(named("u64 start end"))
                                    for name in ("written", "read")}),
     0x74680013: ("pkeys", named("u16 allocated")),
+    0x74680014: ("filters", named("u32 count")),
 }
 
 

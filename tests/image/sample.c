@@ -484,6 +484,8 @@ void sample_fill(struct thump_model *model, enum sample_size size)
 	if (rich) {
 		fill_rich_vmas(model);
 		model->mm.pkeys = 1u << 1 | 1u << 15;
+		model->process.creds.seccomp_filters_known = true;
+		model->process.creds.seccomp_filters = 2;
 	}
 	fill_fds(model);
 	if (size == SAMPLE_MANY_FDS)

@@ -101,7 +101,23 @@ def no_new_privs(world, options):
             raise Failure(f"of an image {prefix}: {said['problems']}")
 
 
+def more_filters(world, options):
+    """So is that calls may fail which the program could make; of one that had as many nothing is."""
+    docker = world.reachable(options.docker)
+    for prefix, wanted in (([], [False]), ([docker], [])):
+        original = world.start([*prefix, world.reachable(options.workload)], "filtered")
+        wait_ready(original)
+        image = world.path(f"filtered-{len(prefix)}.thump")
+        world.run([*prefix, world.thump_path, "checkpoint", original.pid, "-o", image], "to-filtered")
+        said = json.loads(world.run([docker, world.thump_path, "restore", image, "--dry-run", "--json"],
+                                    "under-a-filter", (0, REFUSED))[1])
+        found = [problem["fatal"] for problem in said["problems"] if problem["kind"] == "seccomp"]
+        if found != wanted:
+            raise Failure(f"of an image {prefix}: {said['problems']}")
+
+
 def test(world, options):
+    more_filters(world, options)
     no_new_privs(world, options)
     keep_stdio(world, options)
     limits(world, options)

@@ -15,7 +15,7 @@
 
 /* A new field of the model belongs into encode.c, decode.c, docs/FORMAT.md and sample.c, too. */
 _Static_assert(sizeof(struct thump_machine) == 104, "struct thump_machine has changed");
-_Static_assert(sizeof(struct thump_process) == 2712, "struct thump_process has changed");
+_Static_assert(sizeof(struct thump_process) == 2720, "struct thump_process has changed");
 _Static_assert(sizeof(struct thump_mm) == 176, "struct thump_mm has changed");
 _Static_assert(sizeof(struct thump_task) == 392, "struct thump_task has changed");
 _Static_assert(sizeof(struct thump_vma) == 64, "struct thump_vma has changed");
