@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -16,6 +17,7 @@
 
 struct waiter {
 	const char *name;
+	void (*make)(struct waiter *waiter); /* NULL: a pipe */
 	long (*wait)(struct waiter *waiter);
 	void (*wake)(struct waiter *waiter);
 	long want;
@@ -48,6 +50,40 @@ static void wake_futex(struct waiter *waiter)
 {
 	waiter->futex = 1;
 	MUST(syscall(SYS_futex, &waiter->futex, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0));
+}
+
+static long wait_futex_bitset(struct waiter *waiter)
+{
+	return syscall(SYS_futex, &waiter->futex, FUTEX_WAIT_BITSET_PRIVATE, 0, NULL, NULL, 1);
+}
+
+/* The main thread has it: its word says so, as the C library's mutexes do (futex(2)). */
+static long wait_lock_pi(struct waiter *waiter)
+{
+	__atomic_store_n(&waiter->futex, (uint32_t)getpid(), __ATOMIC_SEQ_CST);
+	return syscall(SYS_futex, &waiter->futex, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0);
+}
+
+static void wake_lock_pi(struct waiter *waiter)
+{
+	MUST(syscall(SYS_futex, &waiter->futex, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
+}
+
+static long wait_futex_v(struct waiter *waiter)
+{
+	struct futex_waitv futexes[] = {
+		{ .uaddr = (uintptr_t)&waiter->want, .val = 0, .flags = FUTEX_32 },
+		{ .uaddr = (uintptr_t)&waiter->futex, .val = 0, .flags = FUTEX_32 },
+	};
+
+	return syscall(SYS_futex_waitv, futexes, NR_OF(futexes), 0, NULL, 0);
+}
+
+static void wake_futex_v(struct waiter *waiter)
+{
+	waiter->want = 1; /* the second one */
+	waiter->futex = 1;
+	MUST(syscall(SYS_futex, &waiter->futex, FUTEX_WAKE, 1, NULL, NULL, 0));
 }
 
 static long wait_read(struct waiter *waiter)
@@ -175,6 +211,58 @@ static void make_listener(struct waiter *waiter)
 	MUST(listen(waiter->fds[0], 5));
 }
 
+/* Two open file descriptions of one file. */
+static void make_file_twice(struct waiter *waiter)
+{
+	waiter->fds[0] = make_file(waiter->name, 100, 1, O_RDWR | O_CLOEXEC);
+	waiter->fds[1] = (int)MUST(open(waiter->name, O_RDWR | O_CLOEXEC));
+}
+
+static void make_flock(struct waiter *waiter)
+{
+	make_file_twice(waiter);
+	MUST(flock(waiter->fds[1], LOCK_EX));
+}
+
+static long wait_flock(struct waiter *waiter)
+{
+	return flock(waiter->fds[0], LOCK_EX);
+}
+
+static void wake_flock(struct waiter *waiter)
+{
+	MUST(flock(waiter->fds[1], LOCK_UN));
+}
+
+static int description_lock(int fd, int cmd, short type)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = 7, .l_len = 5 };
+
+	return fcntl(fd, cmd, &lock);
+}
+
+static void make_range(struct waiter *waiter)
+{
+	make_file_twice(waiter);
+	MUST(description_lock(waiter->fds[1], F_OFD_SETLK, F_RDLCK));
+}
+
+static long wait_range(struct waiter *waiter)
+{
+	return description_lock(waiter->fds[0], F_OFD_SETLKW, F_WRLCK);
+}
+
+/* A record lock of the process waits for one of a description, too. */
+static long wait_record(struct waiter *waiter)
+{
+	return description_lock(waiter->fds[0], F_SETLKW, F_WRLCK);
+}
+
+static void wake_range(struct waiter *waiter)
+{
+	MUST(description_lock(waiter->fds[1], F_OFD_SETLK, F_UNLCK));
+}
+
 static long wait_accept(struct waiter *waiter)
 {
 	return accept(waiter->fds[0], NULL, NULL) >= 0 ? 0 : -1;
@@ -198,7 +286,7 @@ static long wait_sigwait(struct waiter *waiter)
 	(void)waiter;
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN + 3);
-	return sigwaitinfo(&set, NULL);
+	return sigwaitinfo(&set, NULL) == SIGRTMIN + 3 ? 0 : -1;
 }
 
 static void wake_sigwait(struct waiter *waiter)
@@ -229,6 +317,9 @@ static void wake_pause(struct waiter *waiter)
 
 static struct waiter waiters[] = {
 	{ .name = "futex", .wait = wait_futex, .wake = wake_futex },
+	{ .name = "futex bitset", .wait = wait_futex_bitset, .wake = wake_futex },
+	{ .name = "futex with priority inheritance", .wait = wait_lock_pi, .wake = wake_lock_pi },
+	{ .name = "futex_waitv", .wait = wait_futex_v, .wake = wake_futex_v },
 	{ .name = "read pipe", .wait = wait_read, .wake = wake_pipe, .want = 1 },
 	{ .name = "readv pipe", .wait = wait_readv, .wake = wake_pipe, .want = 1 },
 	{ .name = "write full pipe",
@@ -240,9 +331,16 @@ static struct waiter waiters[] = {
 	{ .name = "select", .wait = wait_select, .wake = wake_pipe, .want = 1 },
 	{ .name = "epoll_wait", .wait = wait_epoll, .wake = wake_pipe, .want = 1 },
 	{ .name = "epoll_pwait", .wait = wait_epoll_p, .wake = wake_pipe, .want = 1 },
-	{ .name = "read eventfd", .wait = wait_eventfd, .wake = wake_eventfd, .want = 42 },
-	{ .name = "recv", .wait = wait_recv, .wake = wake_pipe, .want = 1 },
-	{ .name = "accept", .wait = wait_accept, .wake = wake_accept },
+	{ .name = "read eventfd",
+	  .make = make_eventfd,
+	  .wait = wait_eventfd,
+	  .wake = wake_eventfd,
+	  .want = 42 },
+	{ .name = "recv", .make = make_sockets, .wait = wait_recv, .wake = wake_pipe, .want = 1 },
+	{ .name = "flock", .make = make_flock, .wait = wait_flock, .wake = wake_flock },
+	{ .name = "F_OFD_SETLKW", .make = make_range, .wait = wait_range, .wake = wake_range },
+	{ .name = "F_SETLKW", .make = make_range, .wait = wait_record, .wake = wake_range },
+	{ .name = "accept", .make = make_listener, .wait = wait_accept, .wake = wake_accept },
 	{ .name = "sigwaitinfo", .wait = wait_sigwait, .wake = wake_sigwait },
 	{ .name = "sigsuspend", .wait = wait_pause, .wake = wake_pause },
 };
@@ -260,12 +358,8 @@ static void *thread_main(void *arg)
 
 static void make(struct waiter *waiter)
 {
-	if (waiter->wait == wait_eventfd)
-		make_eventfd(waiter);
-	else if (waiter->wait == wait_recv)
-		make_sockets(waiter);
-	else if (waiter->wait == wait_accept)
-		make_listener(waiter);
+	if (waiter->make)
+		waiter->make(waiter);
 	else
 		make_pipe(waiter);
 	MUST_PTHREAD(pthread_create(&waiter->thread, NULL, thread_main, waiter));
@@ -275,7 +369,6 @@ int main(void)
 {
 	sigset_t set;
 
-	waiters[12].want = SIGRTMIN + 3;
 	workload_init();
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN + 3);
