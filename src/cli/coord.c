@@ -324,6 +324,8 @@ static int connect_to(pid_t pid)
 	return thump_take_fd(&fd);
 }
 
+/* A process that has just been restored, or goes on after a checkpoint, runs before its server
+ * listens again. */
 static int connect_patiently(pid_t pid)
 {
 	const struct timespec pause = { .tv_nsec = CONNECT_PAUSE_NS };
@@ -413,7 +415,7 @@ static int fail_without_outcome(pid_t pid, const char *answer, struct thump_err 
 
 int thump_coord_ask(pid_t pid, const char *question, uint64_t *addr_ret, struct thump_err *err)
 {
-	auto_close int fd = connect_to(pid);
+	auto_close int fd = connect_patiently(pid);
 	char answer[THUMP_ERR_TEXT_SIZE];
 	const size_t ready_len = strlen(THUMP_COORD_SAY_READY " ");
 	const char *failed;

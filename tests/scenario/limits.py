@@ -16,7 +16,7 @@ from thumptest import groups, scenario
 from thumptest.events import Failure
 from thumptest.snapshot import status_of
 
-FAILED, REFUSED_RESTORE, FAILED_RESTORE = 1, 123, 121
+FAILED, REFUSED, REFUSED_RESTORE, FAILED_RESTORE = 1, 3, 123, 121
 PROGRAM_MB = 48
 PROGRAM = f"""
 import os, sys
@@ -75,6 +75,17 @@ def resource_limits(world, image):
     restore_works(world, image, ["prlimit", "--nofile=30"], "restore--nofile=30")
 
 
+def least_that_fits(world, image, read_mb):
+    """The least limit that nobody refuses beforehand, to a tenth of a megabyte, as text."""
+    for limit in range((read_mb - 1) * 10**6, (read_mb + 1) * 10**6, 10**5):
+        with groups.Group("memory", memory__limit_in_bytes=str(limit), memory__max=str(limit)) as group:
+            status, _ = world.run([*groups.inside(group), world.thump_path, "restore", "--dry-run",
+                                   image], "limit", statuses=(0, REFUSED))
+        if status == 0:
+            return str(limit)
+    raise Failure(f"{read_mb} MB are said to be read, but that much is not enough")
+
+
 def memory_of_group(world, process, image):
     """From far too little, which is found before anything is done, over too little in the middle of
     it, to enough."""
@@ -84,7 +95,7 @@ def memory_of_group(world, process, image):
         said = restore_fails(world, image, groups.inside(group), "restore-16M", REFUSED_RESTORE,
                              ("the control group allows",))
     # What is read fits, but not what comes with it.
-    limit = str((int(re.search(r"(\d+) MB are read", said).group(1)) + 1) * 10**6)
+    limit = least_that_fits(world, image, int(re.search(r"(\d+) MB are read", said).group(1)))
     with groups.Group("memory", memory__limit_in_bytes=limit, memory__max=limit) as group:
         restore_fails(world, image, groups.inside(group), f"restore-{limit}", FAILED_RESTORE,
                       ("for lack of memory",))

@@ -27,6 +27,7 @@ def save_eager(world, workload, image):
 
 
 def train(world, image, *words, statuses=(0,)):
+    world.path("touch.done").unlink(missing_ok=True)
     world.path("touch").touch()
     report = world.thump_json("train", image, *words, statuses=statuses)[1]
     world.path("touch").unlink()
@@ -69,7 +70,8 @@ def test(world, options):
     before = image.read_bytes()
     expect_restored(world, image, "untrained", blocks, False, "--train", "no")
 
-    report = train(world, image, "--for", "200ms", "--runs", "2", "-o", trained)
+    done = f"echo said; rm '{world.path('touch.done')}'"
+    report = train(world, image, "--until-exec", done, "--runs", "2", "-o", trained)
     if report["image"] != str(trained) or report["runs"] != 2 or image.read_bytes() != before:
         raise Failure(f"the training said {report}")
     expect_no_process_of(image)
@@ -81,14 +83,17 @@ def test(world, options):
         raise Failure(f"the trained image has mode {mode:o}")
 
     # In its place, once more.
-    done = f"{world.path('touch')}.done"
-    report = train(world, trained, "--until-exec", f"echo said; rm '{done}'", "--runs", "1",
-                   "--mode", "440")
+    report = train(world, trained, "--until-exec", done, "--runs", "1", "--mode", "440")
     expect_trained(world, trained, report, blocks)
     if trained.stat().st_mode & 0o777 != 0o440:
         raise Failure("--mode is not kept")
     if abs(trained.stat().st_size - len(before)) > 1 << 16:
         raise Failure("a second training does not replace the first")
+
+    # What is touched in a time is a matter of chance.
+    report = train(world, image, "--for", "10ms", "-o", world.path("for-a-time"))
+    if report["error"] or report["runs"] != 3:
+        raise Failure(f"the training for a time said {report}")
 
     report = train(world, eager, "--for", "10ms", statuses=(REFUSED,))
     if "nothing to train" not in report["error"]["text"]:
