@@ -19,7 +19,6 @@
 
 int thump_capture_open(struct thump_capture *cap, struct thump_err *err)
 {
-	auto_free char *own = NULL;
 	char path[32];
 
 	(void)snprintf(path, sizeof(path), "/proc/%d", cap->options.pid);
@@ -28,9 +27,8 @@ int thump_capture_open(struct thump_capture *cap, struct thump_err *err)
 		return thump_fail(err, "there is no process %d", cap->options.pid);
 	if (cap->proc_fd < 0)
 		return thump_fail_errno(err, "open %s", path);
-	if (thump_slurp(AT_FDCWD, "/proc/self/status", &own, NULL) < 0)
-		return thump_fail_errno(err, "read /proc/self/status");
-	return thump_status_parse(own, &cap->scratch, &cap->own_status, err);
+	return thump_status_read(AT_FDCWD, "/proc/self/status", &cap->scratch, &cap->own_status,
+				 err);
 }
 
 static int open_maps(const struct thump_capture *cap, const char *name, int *fd_ret,

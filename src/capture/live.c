@@ -44,15 +44,6 @@ static void refuse_other_namespace(struct thump_capture *cap)
 				     "--live");
 }
 
-static uint64_t bytes_of(const struct thump_extent *extents, uint32_t count)
-{
-	uint64_t size_bytes = 0;
-
-	for (uint32_t i = 0; i < count; i++)
-		size_bytes += extents[i].end - extents[i].start;
-	return size_bytes;
-}
-
 /* Adds to what has to be read; refuses what makes it too much. */
 static void add_bytes(struct thump_capture *cap, uint64_t *total, uint64_t size_bytes,
 		      const char *what, const char *name)
@@ -77,7 +68,7 @@ static bool has_content(const struct thump_backing *backing)
 static void add_backing(struct thump_capture *cap, const struct thump_backing *backing,
 			uint64_t *total)
 {
-	const uint64_t size_bytes = bytes_of(backing->extents, backing->nr_extents);
+	const uint64_t size_bytes = thump_extents_bytes(backing->extents, backing->nr_extents);
 
 	switch ((enum thump_backing_kind)backing->kind) {
 	case THUMP_BACKING_SHMEM:
@@ -119,7 +110,8 @@ int thump_capture_uncopied(struct thump_capture *cap, struct thump_err *err)
 			continue;
 		(void)snprintf(range, sizeof(range), "0x%lx-0x%lx (MADV_DONTFORK)",
 			       (unsigned long)vma->start, (unsigned long)vma->end);
-		add_bytes(cap, &total, bytes_of(vma->extents, vma->nr_extents), "mapping ", range);
+		add_bytes(cap, &total, thump_extents_bytes(vma->extents, vma->nr_extents),
+			  "mapping ", range);
 	}
 	return 0;
 }

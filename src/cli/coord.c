@@ -252,15 +252,12 @@ static pid_t own_pid_of(pid_t pid)
 	struct thump_status status = { 0 };
 	struct thump_err ignored = THUMP_ERR_INIT;
 	struct thump_arena arena;
-	auto_free char *text = NULL;
 	char path[40];
 	pid_t own_pid = -1;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	if (thump_slurp(AT_FDCWD, path, &text, NULL) < 0)
-		return -1;
 	thump_arena_init(&arena);
-	if (thump_status_parse(text, &arena, &status, &ignored) == 0)
+	if (thump_status_read(AT_FDCWD, path, &arena, &status, &ignored) == 0)
 		own_pid = status.nspid_levels ? status.ns_tgid : status.tgid;
 	thump_arena_deinit(&arena);
 	return own_pid;

@@ -301,7 +301,6 @@ static void examine_tasks_limit(struct doctor *doctor)
 /* What all findings depend on; a report of a problem should have it. */
 static void print_verbose(void)
 {
-	auto_free char *text = NULL;
 	struct thump_err err = THUMP_ERR_INIT;
 	struct thump_status status;
 	struct thump_arena arena;
@@ -311,8 +310,7 @@ static void print_verbose(void)
 	if (uname(&name) == 0)
 		fprintf(stderr, "thump doctor: thump %s, Linux %s %s, CPU level x86-64-v%d\n",
 			THUMP_VERSION, name.release, name.machine, thump_cpu_level());
-	if (thump_slurp(AT_FDCWD, "/proc/self/status", &text, NULL) == 0 &&
-	    thump_status_parse(text, &arena, &status, &err) == 0)
+	if (thump_status_read(AT_FDCWD, "/proc/self/status", &arena, &status, &err) == 0)
 		fprintf(stderr,
 			"thump doctor: uid %u, gid %u, effective capabilities %#" PRIx64
 			", no_new_privs %d, %u seccomp filters\n",

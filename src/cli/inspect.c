@@ -61,15 +61,6 @@ struct sums {
 	uint64_t nr_vmas, mapped_bytes, stored_bytes;
 };
 
-static uint64_t extents_bytes(const struct thump_extent *extents, uint32_t count)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < count; i++)
-		sum += extents[i].end - extents[i].start;
-	return sum;
-}
-
 static void add_up(const struct thump_model *model, struct sums sums[NR_VMA_KINDS])
 {
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
@@ -78,7 +69,7 @@ static void add_up(const struct thump_model *model, struct sums sums[NR_VMA_KIND
 
 		sum->nr_vmas++;
 		sum->mapped_bytes += vma->end - vma->start;
-		sum->stored_bytes += extents_bytes(vma->extents, vma->nr_extents);
+		sum->stored_bytes += thump_extents_bytes(vma->extents, vma->nr_extents);
 	}
 }
 
@@ -87,7 +78,8 @@ static uint64_t backings_bytes(const struct thump_model *model)
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < model->nr_backings; i++)
-		sum += extents_bytes(model->backings[i].extents, model->backings[i].nr_extents);
+		sum += thump_extents_bytes(model->backings[i].extents,
+					   model->backings[i].nr_extents);
 	return sum;
 }
 
@@ -200,8 +192,10 @@ static void print_program(const struct inspect *inspect)
 	       process->creds.gid, process->creds.cap_permitted ? ", with capabilities" : "");
 }
 
-/* Stored bytes of private memory in the vouched ranges: what a restore need not read. */
-static uint64_t vouched_bytes(const struct thump_model *model)
+/* What `bytes_of` says of all stored private memory in the vouched ranges, part by part. */
+static uint64_t sum_vouched(const struct thump_model *model,
+			    uint64_t (*bytes_of)(const struct thump_hot *hot, uint64_t start,
+						 uint64_t end))
 {
 	uint64_t sum = 0;
 
@@ -213,10 +207,22 @@ static uint64_t vouched_bytes(const struct thump_model *model)
 
 			while (thump_model_find_vouched(model, part.end, vma->extents[k].end,
 							&part))
-				sum += part.end - part.start;
+				sum += bytes_of(&model->hot, part.start, part.end);
 		}
 	}
 	return sum;
+}
+
+static uint64_t bytes_between(const struct thump_hot *hot, uint64_t start, uint64_t end)
+{
+	(void)hot;
+	return end - start;
+}
+
+/* What a restore need not read. */
+static uint64_t vouched_bytes(const struct thump_model *model)
+{
+	return sum_vouched(model, bytes_between);
 }
 
 static void print_vouched(const struct thump_model *model)
@@ -254,20 +260,7 @@ static uint64_t cold_bytes_of(const struct thump_hot *hot, uint64_t start, uint6
 /* What is mapped from the image, but not touched at first. */
 static uint64_t cold_bytes(const struct thump_model *model)
 {
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < model->nr_vmas; i++) {
-		const struct thump_vma *vma = &model->vmas[i];
-
-		for (uint32_t k = 0; k < vma->nr_extents; k++) {
-			struct thump_range part = { .end = vma->extents[k].start };
-
-			while (thump_model_find_vouched(model, part.end, vma->extents[k].end,
-							&part))
-				sum += cold_bytes_of(&model->hot, part.start, part.end);
-		}
-	}
-	return sum;
+	return sum_vouched(model, cold_bytes_of);
 }
 
 static void print_hot(const struct thump_model *model, bool is_beside)
@@ -417,7 +410,7 @@ static void print_maps(const struct thump_model *model)
 		format_prot(vma->prot, prot);
 		printf("%016" PRIx64 "-%016" PRIx64 " %s %-13s", vma->start, vma->end, prot,
 		       thump_vma_kind_name(vma->kind));
-		put_size(extents_bytes(vma->extents, vma->nr_extents));
+		put_size(thump_extents_bytes(vma->extents, vma->nr_extents));
 		printf(" stored  ");
 		put_text(vma_path(model, vma));
 		putchar('\n');
@@ -632,7 +625,7 @@ static json_t *json_maps(const struct thump_model *model)
 					address(vma->start), "end", address(vma->end), "prot", prot,
 					"kind", thump_vma_kind_name(vma->kind), "offset",
 					address(vma->offset), "stored_bytes",
-					integer(extents_bytes(vma->extents, vma->nr_extents)),
+					integer(thump_extents_bytes(vma->extents, vma->nr_extents)),
 					"path", text_or_null(vma_path(model, vma))));
 	}
 	return list;

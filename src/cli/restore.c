@@ -179,14 +179,6 @@ static int parse_port(struct restore *restore, const char *text)
 	return -1;
 }
 
-static int parse_memory(struct restore *restore, const char *word)
-{
-	if (thump_memory_mode_parse(word, &restore->options.memory))
-		return -1;
-	return thump_usage_error(&restore->common,
-				 "--memory takes auto, eager or lazy-unsafe, not %s", word);
-}
-
 static int parse_env(struct restore *restore, const char *word)
 {
 	restore->words.environment_asked = true;
@@ -255,7 +247,7 @@ static int take_option(void *ctx, int opt)
 	case OPT_PORT:
 		return parse_port(restore, optarg);
 	case OPT_MEMORY:
-		return parse_memory(restore, optarg);
+		return thump_memory_option(&restore->common, optarg, &restore->options.memory);
 	case OPT_VERIFY:
 		options->verify = true;
 		return -1;
@@ -588,9 +580,7 @@ static int run_restore(struct restore *restore, int argc, char **argv)
 {
 	int status;
 
-	restore->sup = (struct thump_supervise){
-		.signal_fd = -1, .control_fd = -1, .keeper_fd = -1, .program_fd = -1
-	};
+	restore->sup = (struct thump_supervise)THUMP_SUPERVISE_INIT;
 	restore->source.keeper_fd = -1;
 	restore->pid_fd = -1;
 	thump_arena_init(&restore->arena);

@@ -223,7 +223,8 @@ const char *thump_memory_mode_name(enum thump_memory_mode mode)
 	return "eager";
 }
 
-bool thump_memory_mode_parse(const char *word, enum thump_memory_mode *mode_ret)
+int thump_memory_option(const struct thump_common *common, const char *word,
+			enum thump_memory_mode *mode_ret)
 {
 	static const enum thump_memory_mode modes[] = { THUMP_MEMORY_AUTO, THUMP_MEMORY_EAGER,
 							THUMP_MEMORY_LAZY_UNSAFE };
@@ -231,10 +232,10 @@ bool thump_memory_mode_parse(const char *word, enum thump_memory_mode *mode_ret)
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(modes); i++) {
 		if (strcmp(word, thump_memory_mode_name(modes[i])) == 0) {
 			*mode_ret = modes[i];
-			return true;
+			return -1;
 		}
 	}
-	return false;
+	return thump_usage_error(common, "--memory takes auto, eager or lazy-unsafe, not %s", word);
 }
 
 static json_t *times_json(const struct thump_rebuild_report *report)

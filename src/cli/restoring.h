@@ -51,8 +51,10 @@ THUMP_MUST_CHECK int thump_restoring_start(struct thump_restoring *restoring,
 /* "set-tid", "namespace", "spin", "other" */
 const char *thump_way_name(enum thump_pid_way way);
 const char *thump_memory_mode_name(enum thump_memory_mode mode);
-/* Of an option: auto, eager or lazy-unsafe; false for any other word. */
-THUMP_MUST_CHECK bool thump_memory_mode_parse(const char *word, enum thump_memory_mode *mode_ret);
+/* Takes the word of --memory, auto, eager or lazy-unsafe: -1 to go on, else the status to end with.
+ */
+THUMP_MUST_CHECK int thump_memory_option(const struct thump_common *common, const char *word,
+					 enum thump_memory_mode *mode_ret);
 
 /* The object that restore --json prints; error may be empty. */
 json_t *thump_restoring_json(const struct thump_restoring *restoring,

@@ -670,7 +670,7 @@ static int verb_run(int argc, char **argv)
 	struct run run = {
 		.common = { .verb = "run", .usage = usage },
 		.words = { .on_failure = THUMP_ON_FAILURE_START },
-		.sup = { .signal_fd = -1, .control_fd = -1, .keeper_fd = -1, .program_fd = -1 }
+		.sup = THUMP_SUPERVISE_INIT,
 	};
 	struct thump_outcome outcome = { 0 };
 	struct thump_err err = THUMP_ERR_INIT;

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/beside.h"
 #include "base/fd.h"
 #include "base/forward.h"
 #include "base/note.h"
@@ -38,14 +39,9 @@ int thump_supervisor_init(struct thump_supervise *sup, bool wants_continue, stru
 {
 	sigset_t all;
 
-	*sup = (struct thump_supervise){
-		.signal_fd = -1,
-		.control_fd = -1,
-		.keeper_fd = -1,
-		.program_fd = -1,
-		.reap_all = getpid() == 1,
-		.ending = ending_signals(),
-	};
+	*sup = (struct thump_supervise)THUMP_SUPERVISE_INIT;
+	sup->reap_all = getpid() == 1;
+	sup->ending = ending_signals();
 	(void)sigfillset(&all);
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(own_faults); i++)
 		(void)sigdelset(&all, own_faults[i]);
@@ -80,20 +76,13 @@ void thump_supervisor_release_child(const struct thump_supervise *sup)
 
 int thump_supervisor_fork_beside(const struct thump_supervise *sup, const char *name)
 {
-	pid_t child = fork();
+	const int result = thump_fork_beside();
 
-	if (child < 0)
-		return -1;
-	if (child == 0) {
-		if (fork() != 0)
-			_exit(0);
+	if (result == 0) {
 		thump_supervisor_release_child(sup);
 		(void)prctl(PR_SET_NAME, name);
-		return 0;
 	}
-	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-		continue;
-	return 1;
+	return result;
 }
 
 /* ---- forwarding --------------------------------------------------------------------------- */

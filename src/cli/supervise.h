@@ -43,6 +43,12 @@ struct thump_supervise {
 	bool stopped_by_us;  /* we have just been continued after we stopped with the program */
 };
 
+/* Nothing is open. */
+#define THUMP_SUPERVISE_INIT                                                                       \
+	{                                                                                          \
+		.signal_fd = -1, .control_fd = -1, .keeper_fd = -1, .program_fd = -1               \
+	}
+
 struct thump_outcome {
 	int status;	   /* the exit status to pass on */
 	bool checkpointed; /* it was ended by `thump checkpoint`: status is 0 */
@@ -58,8 +64,7 @@ void thump_supervisor_deinit(struct thump_supervise *sup);
 void thump_supervisor_release_child(const struct thump_supervise *sup);
 
 /*
- * A process beside thump, with mask and dispositions as thump got them. It is orphaned at birth, so
- * that nobody has to reap it. 0: in the new process; 1: it was started; -1 with errno.
+ * thump_fork_beside(), with mask and dispositions as thump got them.
  */
 THUMP_MUST_CHECK int thump_supervisor_fork_beside(const struct thump_supervise *sup,
 						  const char *name);

@@ -70,11 +70,7 @@ static int take_option(void *ctx, int opt)
 		template->foreground = true;
 		return -1;
 	case OPT_MEMORY:
-		if (thump_memory_mode_parse(optarg, &template->options.memory))
-			return -1;
-		return thump_usage_error(&template->common,
-					 "--memory takes auto, eager or lazy-unsafe, not %s",
-					 optarg);
+		return thump_memory_option(&template->common, optarg, &template->options.memory);
 	case OPT_VERIFY:
 		template->options.verify = true;
 		return -1;

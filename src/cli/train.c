@@ -201,9 +201,7 @@ static int supervise(const struct train *train, int told_fd, struct thump_restor
 /* Its own output goes where the program's does not disturb a JSON object. */
 _Noreturn static void restore_main(const struct train *train, int told_fd, pid_t parent)
 {
-	struct thump_supervise sup = {
-		.signal_fd = -1, .control_fd = -1, .keeper_fd = -1, .program_fd = -1
-	};
+	struct thump_supervise sup = THUMP_SUPERVISE_INIT;
 	struct thump_restoring restoring;
 	struct thump_err err = THUMP_ERR_INIT;
 

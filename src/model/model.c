@@ -35,6 +35,15 @@ bool thump_find_part(const struct thump_range *ranges, size_t count, uint64_t st
 	return true;
 }
 
+uint64_t thump_extents_bytes(const struct thump_extent *extents, size_t count)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < count; i++)
+		sum += extents[i].end - extents[i].start;
+	return sum;
+}
+
 uint64_t thump_ranges_bytes(const struct thump_range *ranges, size_t count)
 {
 	uint64_t sum = 0;

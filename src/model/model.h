@@ -358,6 +358,7 @@ bool thump_find_part(const struct thump_range *ranges, size_t count, uint64_t st
 		     struct thump_range *part_ret);
 /* The sum of their sizes. */
 uint64_t thump_ranges_bytes(const struct thump_range *ranges, size_t count);
+uint64_t thump_extents_bytes(const struct thump_extent *extents, size_t count);
 /* As thump_find_part() in what is vouched for. */
 bool thump_model_find_vouched(const struct thump_model *model, uint64_t start, uint64_t end,
 			      struct thump_range *part_ret);

@@ -95,17 +95,26 @@ static int look_at_image(struct gc *gc, int images_fd, const char *name, const c
 	return failed;
 }
 
+/* A folder of the store, and its path, which is on the heap. */
+static int open_folder(const struct gc *gc, const char *name, char **path_ret, DIR **dir_ret,
+		       struct thump_err *err)
+{
+	if (asprintf(path_ret, "%s/%s", gc->store.path, name) < 0) {
+		*path_ret = NULL;
+		return thump_fail_errno(err, "memory for a path");
+	}
+	*dir_ret = opendir(*path_ret);
+	return *dir_ret ? 0 : thump_fail_errno(err, "%s", *path_ret);
+}
+
 static int look_at_images(struct gc *gc, struct thump_err *err)
 {
 	auto_free char *folder = NULL;
 	auto_closedir DIR *dir = NULL;
 	const struct dirent *entry;
 
-	if (asprintf(&folder, "%s/" STORE_IMAGES, gc->store.path) < 0)
-		return thump_fail_errno(err, "memory for a path");
-	dir = opendir(folder);
-	if (!dir)
-		return thump_fail_errno(err, "%s", folder);
+	if (open_folder(gc, STORE_IMAGES, &folder, &dir, err) < 0)
+		return -1;
 	while (errno = 0, (entry = readdir(dir))) {
 		auto_free char *path = NULL;
 
@@ -219,11 +228,8 @@ static int look_at_chunks(struct gc *gc, struct thump_err *err)
 	auto_closedir DIR *dir = NULL;
 	const struct dirent *entry;
 
-	if (asprintf(&folder, "%s/" STORE_CHUNKS, gc->store.path) < 0)
-		return thump_fail_errno(err, "memory for a path");
-	dir = opendir(folder);
-	if (!dir)
-		return thump_fail_errno(err, "%s", folder);
+	if (open_folder(gc, STORE_CHUNKS, &folder, &dir, err) < 0)
+		return -1;
 	while (errno = 0, (entry = readdir(dir)))
 		if (look_at_folder(gc, dirfd(dir), entry->d_name, err) < 0)
 			return -1;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/fd.h"
 #include "proc/text.h"
 
 static void get_i32(const char *text, const char *key, int32_t *value_ret)
@@ -160,6 +161,16 @@ int thump_status_parse(const char *text, struct thump_arena *arena, struct thump
 		return thump_fail(err, "out of memory while reading /proc/PID/status");
 	*status_ret = status;
 	return 0;
+}
+
+int thump_status_read(int dir_fd, const char *path, struct thump_arena *arena,
+		      struct thump_status *status_ret, struct thump_err *err)
+{
+	auto_free char *text = NULL;
+
+	if (thump_slurp(dir_fd, path, &text, NULL) != 0)
+		return thump_fail_errno(err, "read %s", path);
+	return thump_status_parse(text, arena, status_ret, err);
 }
 
 #define FIRST_FIELD 4 /* after the state */

@@ -34,6 +34,9 @@ struct thump_status {
 /* Lines that this kernel does not have stay zero; Uid, Gid, Pid and State are required. */
 THUMP_MUST_CHECK int thump_status_parse(const char *text, struct thump_arena *arena,
 					struct thump_status *status_ret, struct thump_err *err);
+/* The same of a file of /proc like PID/status: `path` relative to dir_fd, or absolute. */
+THUMP_MUST_CHECK int thump_status_read(int dir_fd, const char *path, struct thump_arena *arena,
+				       struct thump_status *status_ret, struct thump_err *err);
 
 /* Fields of /proc/PID/stat by their numbers in proc(5). Addresses are 0 without ptrace access. */
 struct thump_stat {

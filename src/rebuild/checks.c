@@ -560,16 +560,13 @@ static void check_no_new_privs(const struct thump_plan *plan, struct thump_probl
 
 static int own_filters(uint32_t *count_ret)
 {
-	auto_free char *text = NULL;
-	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_err ignored = THUMP_ERR_INIT;
 	struct thump_arena arena;
-	struct thump_status status;
+	struct thump_status status = { 0 };
 	int result;
 
-	if (thump_slurp(AT_FDCWD, "/proc/self/status", &text, NULL) < 0)
-		return -1;
 	thump_arena_init(&arena);
-	result = thump_status_parse(text, &arena, &status, &err);
+	result = thump_status_read(AT_FDCWD, "/proc/self/status", &arena, &status, &ignored);
 	*count_ret = status.seccomp_filters;
 	thump_arena_deinit(&arena);
 	return result;

@@ -15,10 +15,10 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/beside.h"
 #include "rebuild/jobs.h"
 
 /* So many places of the image are asked whether they are in memory. */
@@ -241,23 +241,16 @@ _Noreturn static void prefetch_main(int fd, const struct wanted *wanted, uint32_
 }
 
 /* In a process of its own: a request takes no time until it is made, but memory is found for it
- * first. Nobody has to reap it, as it is orphaned at birth. */
+ * first. */
 static uint32_t *prefetch_beside(int fd, const struct wanted *wanted)
 {
 	uint32_t *done = mmap(NULL, THUMP_PAGE_SIZE, PROT_READ | PROT_WRITE,
 			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t child;
 
 	if (done == MAP_FAILED)
 		return NULL;
-	child = fork();
-	if (child == 0) {
-		if (fork() == 0)
-			prefetch_main(fd, wanted, done);
-		_exit(0);
-	}
-	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
-		continue;
+	if (thump_fork_beside() == 0)
+		prefetch_main(fd, wanted, done);
 	return done;
 }
 

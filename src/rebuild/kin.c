@@ -48,12 +48,9 @@ static uint64_t build(void)
 
 static int read_status(struct thump_kin *kin, struct thump_arena *arena, struct thump_err *err)
 {
-	auto_free char *text = NULL;
 	struct thump_status status;
 
-	if (thump_slurp(AT_FDCWD, "/proc/self/status", &text, NULL) < 0)
-		return thump_fail_errno(err, "read /proc/self/status");
-	if (thump_status_parse(text, arena, &status, err) < 0)
+	if (thump_status_read(AT_FDCWD, "/proc/self/status", arena, &status, err) < 0)
 		return -1;
 	kin->uid = status.uid[1];
 	kin->gid = status.gid[1];

@@ -86,7 +86,7 @@ static int look_at(const struct thump_target *target, pid_t tid, struct thump_ar
 	char path[48];
 
 	(void)snprintf(path, sizeof(path), "task/%d/status", tid);
-	if (thump_read_status(target->proc_fd, path, arena, &facts->status, err) != 0)
+	if (thump_status_read(target->proc_fd, path, arena, &facts->status, err) != 0)
 		return thump_add_context(err, "process %d", target->pid);
 	/* Before Linux 6.4 the request is unknown: then nobody can tell. */
 	facts->dispatch = (struct dispatch_config){ 0 };
@@ -101,7 +101,7 @@ static int look_at_all(const struct thump_target *target, struct thump_arena *ar
 	struct thread_facts facts = { 0 };
 	struct thump_status own;
 
-	if (thump_read_status(AT_FDCWD, "/proc/self/status", arena, &own, err) != 0)
+	if (thump_status_read(AT_FDCWD, "/proc/self/status", arena, &own, err) != 0)
 		return -1;
 	facts.own_filters = own.seccomp_filters;
 	for (size_t i = 0; i < target->nr_threads; i++) {

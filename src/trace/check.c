@@ -12,16 +12,6 @@
 #define PF_USER_WORKER 0x4000 /* include/linux/sched.h of the kernel, since Linux 6.4 */
 #define MAX_ANCESTORS  4096   /* a bound for the walk; pid namespaces nest 32 deep at most */
 
-int thump_read_status(int dir_fd, const char *path, struct thump_arena *arena,
-		      struct thump_status *status_ret, struct thump_err *err)
-{
-	auto_free char *text = NULL;
-
-	if (thump_slurp(dir_fd, path, &text, NULL) != 0)
-		return thump_fail_errno(err, "read %s", path);
-	return thump_status_parse(text, arena, status_ret, err);
-}
-
 static int read_stat(int proc_fd, const char *path, struct thump_stat *stat_ret,
 		     struct thump_err *err)
 {
@@ -127,7 +117,7 @@ int thump_check_process(pid_t pid, int proc_fd, uint64_t *start_time_ret, struct
 	if (check_proc(err) != 0)
 		return -1;
 	thump_arena_init(&arena);
-	result = thump_read_status(proc_fd, "status", &arena, &status, err);
+	result = thump_status_read(proc_fd, "status", &arena, &status, err);
 	if (result == 0)
 		result = check_status(pid, &status, err);
 	thump_arena_deinit(&arena);
@@ -152,7 +142,7 @@ pid_t thump_tracer_of(int proc_fd, pid_t tid)
 
 	thump_arena_init(&arena);
 	(void)snprintf(path, sizeof(path), "task/%d/status", tid);
-	if (thump_read_status(proc_fd, path, &arena, &status, &ignored) == 0)
+	if (thump_status_read(proc_fd, path, &arena, &status, &ignored) == 0)
 		tracer = status.tracer_pid;
 	thump_arena_deinit(&arena);
 	return tracer;
@@ -183,7 +173,7 @@ static int explain_ids(pid_t pid, int proc_fd, struct thump_err *err)
 	int known;
 
 	thump_arena_init(&arena);
-	known = thump_read_status(proc_fd, "status", &arena, &status, &ignored) == 0;
+	known = thump_status_read(proc_fd, "status", &arena, &status, &ignored) == 0;
 	thump_arena_deinit(&arena); /* the ids are not in it */
 	if (known && (!all_same(uid) || !all_same(gid)))
 		(void)thump_refuse(err,

@@ -269,7 +269,7 @@ static pid_t pid_inside(pid_t pid)
 	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	thump_arena_init(&arena);
 	for (int i = 0; i < THUMP_TRIES_MAX; i++) {
-		if (thump_read_status(AT_FDCWD, path, &arena, &status, &ignored) == 0)
+		if (thump_status_read(AT_FDCWD, path, &arena, &status, &ignored) == 0)
 			break;
 	}
 	thump_arena_deinit(&arena);

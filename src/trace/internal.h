@@ -20,12 +20,6 @@
 
 THUMP_MUST_CHECK int thump_check_process(pid_t pid, int proc_fd, uint64_t *start_time_ret,
 					 struct thump_err *err);
-/* A file of /proc like PID/status: `path` relative to dir_fd, or absolute. Lists are in the arena.
- */
-struct thump_status;
-struct thump_arena;
-THUMP_MUST_CHECK int thump_read_status(int dir_fd, const char *path, struct thump_arena *arena,
-				       struct thump_status *status_ret, struct thump_err *err);
 /* PTRACE_SEIZE failed with EPERM, or what asks the same of the kernel with EACCES: says why. */
 int thump_explain_eperm(pid_t pid, pid_t tid, int proc_fd, struct thump_err *err);
 /* A thread did not stop in time: says what it is doing. */

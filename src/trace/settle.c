@@ -106,7 +106,7 @@ static bool handler_is_due(const struct thump_target *target, pid_t tid)
 
 	(void)snprintf(path, sizeof(path), "task/%d/status", tid);
 	thump_arena_init(&arena);
-	if (thump_read_status(target->proc_fd, path, &arena, &status, &ignored) == 0)
+	if (thump_status_read(target->proc_fd, path, &arena, &status, &ignored) == 0)
 		due = ((status.sigpending | status.shared_pending) & status.sigcaught &
 		       ~status.sigblocked) != 0;
 	thump_arena_deinit(&arena);
