@@ -20,7 +20,14 @@ def children(pid):
 
 
 def traced(pid):
-    return int(status_of(f"/proc/{pid}/status")["TracerPid"]) != 0
+    """Whether any of its threads is: they are let go one after the other."""
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            if int(status_of(f"/proc/{pid}/task/{task}/status")["TracerPid"]) != 0:
+                return True
+        except OSError:  # a thread that has ended meanwhile
+            pass
+    return False
 
 
 def is_copy(pid):
@@ -31,7 +38,8 @@ def is_copy(pid):
 
 
 class Held:
-    """A live checkpoint whose worker is stopped as soon as the program runs on."""
+    """A live checkpoint whose worker is stopped as soon as the program runs on: all of it. A worker
+    that is stopped earlier holds the rest of the threads still, and even killed ones do not end."""
 
     def __init__(self, world, pid, image, *options, slowly="zstd:19"):
         """`slowly`: how to compress it, so that it is not done before it is seen."""
