@@ -16,7 +16,7 @@ import read_image
 from thumptest import scenario
 from thumptest.events import Failure, poll_until
 from thumptest.held import Held, children, is_copy
-from thumptest.snapshot import read
+from thumptest.snapshot import read, status_of
 from thumptest.workload import verify_original, verify_restored, wait_ready
 
 FAILED, REFUSED = 1, 3
@@ -150,6 +150,13 @@ def notes(path):
     return image
 
 
+def sleeps(world, process):
+    """Waits until each of its threads is in a system call that waits."""
+    poll_until(world.deadline, "the program to wait", lambda: True if all(
+        status_of(f"/proc/{process.pid}/task/{task}/status")["State"].split()[0] == "S"
+        for task in os.listdir(f"/proc/{process.pid}/task")) else None)
+
+
 def same_image(world, options):
     """Of a program that waits both ways make the same image."""
     # The kernel writes the number of the processor into each thread's memory (rseq).
@@ -157,6 +164,7 @@ def same_image(world, options):
     wait_ready(process)
     images = {}
     for option in ("--leave-running", "--live", "--live"):
+        sleeps(world, process)
         world.checkpoint(process.pid, world.path("same"), option)
         images.setdefault(option, notes(world.path("same")))
         for name, value in images[option].items():
