@@ -22,6 +22,7 @@ _thump()
 		--drain) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--policy) compopt -o default; return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--compress|--encrypt-to|--sign) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--require-signed-by) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--decrypt-with) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--passphrase-file) compopt -o default; return ;;
@@ -29,7 +30,7 @@ _thump()
 		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
 		--train) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="--image --then --on-restore-failure --checkpoint-when --rehearse --drain --hooks-first --policy --mode --require-signed-by --decrypt-with --passphrase-file --store --cpu --train --no-preload --json -v --verbose -h --help --version"
+		options="--image --then --on-restore-failure --checkpoint-when --rehearse --drain --hooks-first --policy --mode --compress --encrypt-to --sign --require-signed-by --decrypt-with --passphrase-file --store --cpu --train --no-preload --json -v --verbose -h --help --version"
 		positional=command
 		;;
 	checkpoint)

@@ -14,6 +14,7 @@ complete -c thump -n '__fish_seen_subcommand_from run' -l drain -x -d 'What thum
 complete -c thump -n '__fish_seen_subcommand_from run' -l hooks-first -d 'What thump checkpoint --hooks-first does, for the same checkpoints'
 complete -c thump -n '__fish_seen_subcommand_from run' -l policy -r -F -d 'What thump checkpoint --policy does, for the same checkpoints'
 complete -c thump -n '__fish_seen_subcommand_from run' -l mode -x -d 'What thump checkpoint --mode does, for the same checkpoints'
+complete -c thump -n '__fish_seen_subcommand_from run' -l compress -x -d 'What these options of thump checkpoint do, for the same checkpoints'
 complete -c thump -n '__fish_seen_subcommand_from run' -l require-signed-by -x -d 'Restore FILE only if it is signed by one of KEYS'
 complete -c thump -n '__fish_seen_subcommand_from run' -l decrypt-with -x -d 'Open an encrypted FILE with the secret key in the file KEY'
 complete -c thump -n '__fish_seen_subcommand_from run' -l passphrase-file -r -F -d 'Open an encrypted image with the passphrase that is the first line of the file, which nobody else may read'

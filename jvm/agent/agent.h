@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "coord/abi.h"
+#include "coord/wait.h"
 
 /* For a thousand connections and more; untouched, it takes no memory. */
 #define AGENT_LONG_TEXT_SIZE ((uint32_t)1 << 20)
@@ -26,11 +27,12 @@ struct agent_options {
 	char *image; /* where checkpoints are written; NULL: the API is not supported */
 	char *thump; /* path of the thump executable; NULL: it was not found */
 	char *trigger_class, *trigger_method, *trigger_signature; /* NULL: none */
-	uint32_t trigger_hit;	     /* which entry of it counts, from 1 */
-	char *drain, *policy, *mode; /* for thump checkpoint, as they are; NULL: none */
-	int cpu_level;		     /* cpu=1 to 4: keep within x86-64-v1 to v4; 0: no need */
-	bool hooks_first;	     /* look=no: hooks end what stands in the way */
-	bool leave_running;	     /* then=continue: the original goes on after a checkpoint */
+	uint32_t trigger_hit;			      /* which entry of it counts, from 1 */
+	const char *words[THUMP_COORD_WORDS_MAX + 1]; /* options for thump checkpoint, and a NULL */
+	unsigned nr_words;
+	int cpu_level;	    /* cpu=1 to 4: keep within x86-64-v1 to v4; 0: no need */
+	bool hooks_first;   /* look=no: hooks end what stands in the way */
+	bool leave_running; /* then=continue: the original goes on after a checkpoint */
 };
 
 /* More than an environment usually has; untouched pages cost nothing. */

@@ -22,9 +22,7 @@ static int start_engine(const struct agent *agent, enum thump_coord_task task)
 		.task = task,
 		.image = agent->options.image,
 		.leave_running = agent->options.leave_running,
-		.drain = agent->options.drain,
-		.policy = agent->options.policy,
-		.mode = agent->options.mode,
+		.words = agent->options.words,
 	};
 	posix_spawn_file_actions_t actions;
 	int rc = thump_coord_spawn_actions(&actions);

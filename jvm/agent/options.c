@@ -57,18 +57,32 @@ static bool parse_level(const char *value, struct agent_options *options)
 	return value[0] >= '1' && value[0] <= '4' && !value[1];
 }
 
+/* False: it is not one that is handed on to thump checkpoint, or there are too many. */
+static bool hand_on(const char *key, const char *value, struct agent_options *options)
+{
+	static const char *const handed_on[] = {
+		"--drain", "--policy",		"--mode", "--compress", "--encrypt-to",
+		"--sign",  "--passphrase-file",
+	};
+
+	for (size_t i = 0; i < sizeof(handed_on) / sizeof(handed_on[0]); i++) {
+		if (strcmp(key, handed_on[i] + strlen("--")) != 0)
+			continue;
+		if (options->nr_words + 2 > THUMP_COORD_WORDS_MAX)
+			return false;
+		options->words[options->nr_words++] = handed_on[i];
+		options->words[options->nr_words] = strdup(value);
+		return options->words[options->nr_words++] != NULL;
+	}
+	return false;
+}
+
 static bool set_option(char *key, const char *value, struct agent_options *options)
 {
 	if (strcmp(key, "image") == 0)
 		return (options->image = strdup(value)) != NULL;
 	if (strcmp(key, "thump") == 0)
 		return (options->thump = strdup(value)) != NULL;
-	if (strcmp(key, "drain") == 0)
-		return (options->drain = strdup(value)) != NULL;
-	if (strcmp(key, "policy") == 0)
-		return (options->policy = strdup(value)) != NULL;
-	if (strcmp(key, "mode") == 0)
-		return (options->mode = strdup(value)) != NULL;
 	if (strcmp(key, "look") == 0)
 		return parse_look(value, options);
 	if (strcmp(key, "cpu") == 0)
@@ -79,7 +93,7 @@ static bool set_option(char *key, const char *value, struct agent_options *optio
 		return parse_hit(value, options);
 	if (strcmp(key, "then") == 0)
 		return parse_then(value, options);
-	return false;
+	return hand_on(key, value, options);
 }
 
 /*

@@ -139,21 +139,32 @@ static bool takes_a_word(const char *arg)
 	return false;
 }
 
+/* NULL without memory. */
+static const char *handed_on_text(struct java_parse *parse,
+				  const struct thump_java_options *options)
+{
+	const struct thump_making *making = options->making;
+	const char *text = "";
+
+	for (size_t i = 0; text && i < making->count; i++)
+		text = thump_arena_printf(parse->arena, "%s,%s=%s", text,
+					  making->list[i].option + strlen("--"),
+					  making->list[i].argument);
+	return text;
+}
+
 static const char *agent_argument(struct java_parse *parse,
 				  const struct thump_java_options *options)
 {
 	static const char *const cpu_words[] = { "", ",cpu=1", ",cpu=2", ",cpu=3", ",cpu=4" };
-	const char *image = parse->command->image;
+	const char *image = parse->command->image, *handed_on = handed_on_text(parse, options);
 
 	return thump_arena_printf(
-		parse->arena, "-agentpath:%s=thump=%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s",
-		options->agent, options->thump, image ? ",image=" : "", image ? image : "",
+		parse->arena, "-agentpath:%s=thump=%s%s%s%s%s%s%s%s%s%s%s", options->agent,
+		options->thump, image ? ",image=" : "", image ? image : "",
 		parse->trigger ? ",trigger=" : "", parse->trigger ? parse->trigger : "",
-		parse->hit ? ",hit=" : "", parse->hit ? parse->hit : "",
-		options->drain ? ",drain=" : "", options->drain ? options->drain : "",
-		options->policy ? ",policy=" : "", options->policy ? options->policy : "",
-		options->mode ? ",mode=" : "", options->mode ? options->mode : "",
-		options->hooks_first ? ",look=no" : "",
+		parse->hit ? ",hit=" : "", parse->hit ? parse->hit : "", handed_on,
+		options->making->hooks_first ? ",look=no" : "",
 		options->then_continue ? ",then=continue" : "", cpu_words[options->cpu_level]);
 }
 
@@ -166,15 +177,21 @@ static bool names_our_agent(const char *arg)
 static int check_commas(const struct thump_java_command *command,
 			const struct thump_java_options *options, struct thump_err *err)
 {
-	if ((command->image && strchr(command->image, ',')) ||
-	    (options->policy && strchr(options->policy, ',')) ||
-	    (options->agent && strchr(options->thump, ',')))
-		return thump_refuse(
-			err,
-			"%s: a comma in the path of the image, the policy or thump cannot be "
-			"handed to the JVM's agent; rename it",
-			command->image ? command->image : options->thump);
-	return 0;
+	const struct thump_making *making = options->making;
+	const char *bad = NULL;
+
+	if (command->image && strchr(command->image, ','))
+		bad = command->image;
+	if (options->agent && strchr(options->thump, ','))
+		bad = options->thump;
+	for (size_t i = 0; i < making->count; i++)
+		if (strchr(making->list[i].argument, ','))
+			bad = making->list[i].argument;
+	return bad ? thump_refuse(err,
+				  "%s: a comma in a path cannot be handed to the JVM's agent; "
+				  "rename it",
+				  bad)
+		   : 0;
 }
 
 /* Behind these is the program, and its arguments. */
@@ -259,6 +276,7 @@ int thump_java_command(struct thump_arena *arena, char *const *argv,
 	if (check_commas(&command, options, err) < 0)
 		return -1;
 	command.arguments = command.argv + 2;
+	command.brings_agent = command.has_agent;
 	if (command.has_agent || !options->agent) {
 		command.argv++;
 	} else {

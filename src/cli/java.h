@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "cli/making.h"
 
 /* File name of the agent. */
 #define THUMP_JVM_AGENT "libthump-jvm.so"
@@ -15,6 +16,7 @@
 struct thump_java_command {
 	bool is_java;	   /* the command is a java launcher */
 	bool has_agent;	   /* and will run with our agent */
+	bool brings_agent; /* by itself, so that the agent is told nothing by us */
 	char **argv;	   /* what to start, NULL-terminated; in the arena */
 	char **arguments;  /* the same without launcher and agent: what a restore is given */
 	const char *image; /* --image, or what the command's own options say; NULL: none */
@@ -28,8 +30,7 @@ struct thump_java_options {
 	const char *image; /* of `thump run --image`, or NULL */
 	const char *thump; /* path of this executable */
 	const char *agent; /* path of libthump-jvm.so, or NULL when it is not installed */
-	const char *drain, *policy, *mode; /* for thump checkpoint; NULL: none */
-	bool hooks_first;		   /* the same */
+	const struct thump_making *making; /* for thump checkpoint */
 	bool then_continue;		   /* the program goes on after a checkpoint */
 	int cpu_level;			   /* keep within it (proc/arch/cpu.h); 0: no need */
 };

@@ -28,6 +28,14 @@ bool thump_key_option(struct thump_key_words *words, int opt, const char *argume
 	return true;
 }
 
+bool thump_key_words_have(const struct thump_key_words *words, int opt)
+{
+	for (size_t i = 0; i < words->count; i++)
+		if (words->list[i].opt == opt)
+			return true;
+	return false;
+}
+
 int thump_compression_option(const struct thump_common *common, const char *text,
 			     struct thump_compression *compression_ret)
 {
@@ -102,8 +110,7 @@ int thump_keys_load(const struct thump_key_words *words, struct thump_keys **key
 	return 0;
 }
 
-/* A word that is no path is a public key. */
-static bool is_read_once(const char *word)
+bool thump_is_read_once(const char *word)
 {
 	struct stat st;
 
@@ -115,7 +122,7 @@ int thump_key_words_keep(struct thump_key_words *words, struct thump_err *err)
 	bool once = false;
 
 	for (size_t i = 0; i < words->count; i++)
-		once |= is_read_once(words->list[i].word);
+		once |= thump_is_read_once(words->list[i].word);
 	return once && !words->kept ? thump_keys_load(words, &words->kept, err) : 0;
 }
 

@@ -47,6 +47,11 @@ struct thump_key_words {
 
 /* Is this one of the options above? Then it is noted. */
 bool thump_key_option(struct thump_key_words *words, int opt, const char *argument);
+/* Was that option noted? */
+bool thump_key_words_have(const struct thump_key_words *words, int opt);
+
+/* A file that is there only for the first who reads it: a pipe. What is no path is a public key. */
+bool thump_is_read_once(const char *path_or_word);
 
 /* --compress. -1 to go on, else the status to exit with. */
 int thump_compression_option(const struct thump_common *common, const char *text,

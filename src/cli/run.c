@@ -12,6 +12,7 @@
 #include "cli/java.h"
 #include "cli/learn.h"
 #include "cli/levels.h"
+#include "cli/making.h"
 #include "cli/preload.h"
 #include "cli/report.h"
 #include "cli/restoring.h"
@@ -29,9 +30,6 @@
 #define PID_GAP 64
 
 #define MOST_REHEARSALS 1000
-
-/* Of a server that makes its image by itself: clients that keep connections are not in the way. */
-#define DEFAULT_DRAIN "5s"
 
 #define STATUS(code) (THUMP_PASSTHROUGH_BASE + (code))
 
@@ -60,6 +58,13 @@ static const char usage[] =
 	"  --hooks-first    look at a JVM only after its hooks, when they end its children\n"
 	"  --policy FILE    what is to become of open files, pipes and sockets\n"
 	"  --mode MODE      permissions of the image that is made, octal (default 0400)\n"
+	"  --compress METHOD\n"
+	"                   make it a packed one: zstd, zstd:LEVEL (1 to 22), lz4 or none\n"
+	"  --encrypt-to KEY\n"
+	"                   encrypt it to a recipient: his public key, or a file of such keys; "
+	"may\n"
+	"                   be repeated\n"
+	"  --sign KEY       sign it with the secret key in the file KEY; may be repeated\n"
 	"  --on-restore-failure ACTION\n"
 	"                   when hooks of the program fail after a restore and nobody in it can\n"
 	"                   catch that: start COMMAND instead (default), exit with 125, or "
@@ -71,7 +76,8 @@ static const char usage[] =
 	"                   the secret key in the file KEY opens an encrypted FILE; may be "
 	"repeated\n"
 	"  --passphrase-file FILE\n"
-	"                   the passphrase of an encrypted image is the first line there\n"
+	"                   the passphrase of an encrypted image is the first line there; what is\n"
+	"                   made is encrypted with it, too\n"
 	"  --store DIR      the chunks of FILE are in the chunk store DIR, not where it says\n"
 	"  --cpu LEVEL      keep COMMAND within x86-64-v1, v2, v3 or v4, so that FILE fits every\n"
 	"                   CPU of that level\n"
@@ -105,12 +111,13 @@ struct run {
 	const char *why_plainly; /* why there is no `preload`; NULL: there is, or need be none */
 	struct thump_restore_words words;
 	struct thump_key_words key_words;
-	bool restored;			   /* what runs, or has run, came from the image */
-	struct stat old_image;		   /* at the path of the image when the program began */
-	bool said;			   /* the object of --json */
-	bool watches;			   /* --checkpoint-when */
-	const char *drain, *policy, *mode; /* for thump checkpoint, or NULL */
-	bool hooks_first;		   /* the same */
+	bool restored;	       /* what runs, or has run, came from the image */
+	struct stat old_image; /* at the path of the image when the program began */
+	bool said;	       /* the object of --json */
+	bool watches;	       /* --checkpoint-when */
+	struct thump_making making;
+	bool agent_makes;  /* images of the program, as `making` says */
+	bool brings_agent; /* which is told nothing by us */
 	struct thump_watch watch;
 	struct thump_learn learn;
 	struct thump_arena arena; /* of a rewritten command */
@@ -122,10 +129,6 @@ enum {
 	OPT_THEN,
 	OPT_CHECKPOINT_WHEN,
 	OPT_REHEARSE,
-	OPT_DRAIN,
-	OPT_HOOKS_FIRST,
-	OPT_POLICY,
-	OPT_MODE,
 	OPT_ON_FAILURE,
 	OPT_CPU,
 	OPT_NO_PRELOAD,
@@ -176,22 +179,11 @@ static int parse_rehearsals(struct run *run, const char *text)
 	return -1;
 }
 
-static int parse_drain(struct run *run, const char *text)
+/* It opens the image that is there, and is that of the next one. */
+static int note_passphrase(struct run *run, const char *path)
 {
-	uint64_t ns;
-
-	if (thump_parse_duration(text, &ns) < 0)
-		return thump_usage_error(&run->common, "--drain %s: a time like 5s or 500ms", text);
-	run->drain = text;
-	return -1;
-}
-
-static int parse_mode(struct run *run, const char *text)
-{
-	mode_t mode;
-
-	run->mode = text;
-	return thump_mode_option(&run->common, text, &mode);
+	(void)thump_key_option(&run->key_words, THUMP_OPT_PASSPHRASE_FILE, path);
+	return thump_making_option(&run->common, THUMP_MAKE_PASSPHRASE_FILE, path, &run->making);
 }
 
 static int take_option(void *ctx, int opt)
@@ -208,16 +200,6 @@ static int take_option(void *ctx, int opt)
 		return parse_when(run, optarg);
 	case OPT_REHEARSE:
 		return parse_rehearsals(run, optarg);
-	case OPT_DRAIN:
-		return parse_drain(run, optarg);
-	case OPT_HOOKS_FIRST:
-		run->hooks_first = true;
-		return -1;
-	case OPT_POLICY:
-		run->policy = optarg;
-		return -1;
-	case OPT_MODE:
-		return parse_mode(run, optarg);
 	case OPT_ON_FAILURE:
 		return parse_on_failure(run, optarg);
 	case OPT_TRAIN:
@@ -227,7 +209,11 @@ static int take_option(void *ctx, int opt)
 	case OPT_NO_PRELOAD:
 		run->no_preload = true;
 		return -1;
+	case THUMP_OPT_PASSPHRASE_FILE:
+		return note_passphrase(run, optarg);
 	default:
+		if (thump_making_has(opt))
+			return thump_making_option(&run->common, opt, optarg, &run->making);
 		if (thump_key_option(&run->key_words, opt, optarg))
 			return -1;
 		return thump_common_option(&run->common, opt);
@@ -242,10 +228,7 @@ static int parse(struct run *run, int argc, char **argv)
 		{ "then", required_argument, NULL, OPT_THEN },
 		{ "checkpoint-when", required_argument, NULL, OPT_CHECKPOINT_WHEN },
 		{ "rehearse", required_argument, NULL, OPT_REHEARSE },
-		{ "drain", required_argument, NULL, OPT_DRAIN },
-		{ "hooks-first", no_argument, NULL, OPT_HOOKS_FIRST },
-		{ "policy", required_argument, NULL, OPT_POLICY },
-		{ "mode", required_argument, NULL, OPT_MODE },
+		THUMP_MAKING_OPTIONS,
 		{ "on-restore-failure", required_argument, NULL, OPT_ON_FAILURE },
 		{ "cpu", required_argument, NULL, OPT_CPU },
 		{ "train", required_argument, NULL, OPT_TRAIN },
@@ -317,10 +300,7 @@ static int rewrite_java(struct run *run, struct thump_err *err)
 		.image = run->image_path,
 		.thump = thump,
 		.agent = thump ? thump_java_find_agent(&run->arena, thump) : NULL,
-		.drain = run->drain,
-		.policy = run->policy,
-		.mode = run->mode,
-		.hooks_first = run->hooks_first,
+		.making = &run->making,
 		.then_continue = run->then == THEN_CONTINUE,
 		.cpu_level = run->cpu_level,
 	};
@@ -348,6 +328,56 @@ static int rewrite_java(struct run *run, struct thump_err *err)
 	if (run->only_restore && run->words.on_failure == THUMP_ON_FAILURE_START)
 		run->words.on_failure = THUMP_ON_FAILURE_EXIT;
 	run->lacks_agent = !java.has_agent;
+	run->brings_agent = java.brings_agent;
+	run->agent_makes = java.has_agent && !java.brings_agent && !java.restore_only;
+	return 0;
+}
+
+/* What was asked of an image must not be lost on the way to who makes it. */
+static int check_makers(const struct run *run, struct thump_err *err)
+{
+	const char *packs = thump_making_packs(&run->making);
+
+	if (!packs)
+		return 0;
+	if (run->brings_agent)
+		return thump_refuse(err,
+				    "%s: the command brings the JVM's agent itself, which makes "
+				    "images as its own options say (docs/jvm.md)",
+				    packs);
+	if (!run->watches && !run->agent_makes)
+		return thump_refuse(err,
+				    "%s: thump run makes no image of this command by itself: "
+				    "--checkpoint-when is missing (thump checkpoint has the "
+				    "option, too)",
+				    packs);
+	return 0;
+}
+
+/* Better known now than when the program was ended for the image. */
+static int check_making(const struct run *run, struct thump_err *err)
+{
+	const struct thump_making *making = &run->making;
+	const char *passphrase = thump_making_find(making, THUMP_MAKE_PASSPHRASE_FILE);
+	bool makes = run->watches || run->agent_makes;
+
+	if (check_makers(run, err) < 0)
+		return -1;
+	if (run->watches && passphrase && thump_is_read_once(passphrase))
+		return thump_refuse(err,
+				    "--passphrase-file %s can be read only once, and the image is "
+				    "made with it, too: it must be a file",
+				    passphrase);
+	if (!makes || run->then != THEN_RESTORE)
+		return 0;
+	if (thump_making_find(making, THUMP_MAKE_ENCRYPT_TO) && !passphrase &&
+	    !thump_key_words_have(&run->key_words, THUMP_OPT_DECRYPT_WITH))
+		return thump_refuse(err, "--then restore: nothing opens what --encrypt-to makes "
+					 "(--decrypt-with)");
+	if (thump_key_words_have(&run->key_words, THUMP_OPT_SIGNED_BY) &&
+	    !thump_making_find(making, THUMP_MAKE_SIGN))
+		return thump_refuse(err, "--then restore: --require-signed-by accepts no image "
+					 "that is not signed (--sign)");
 	return 0;
 }
 
@@ -446,10 +476,7 @@ static void start_watcher(struct run *run, pid_t pid)
 	if (!run->watches)
 		return;
 	run->watch.image = run->image_path;
-	run->watch.drain = run->drain ? run->drain : DEFAULT_DRAIN;
-	run->watch.policy = run->policy;
-	run->watch.mode = run->mode;
-	run->watch.hooks_first = run->hooks_first;
+	run->watch.making = &run->making;
 	run->watch.end_program = run->then == THEN_EXIT;
 	if (thump_watch_start(&run->watch, pid, &run->sup, &err) < 0)
 		fprintf(stderr, "thump run: no checkpoint will be made: %s\n", err.text);
@@ -680,7 +707,7 @@ static int verb_run(int argc, char **argv)
 		return status == THUMP_OK ? THUMP_OK : STATUS(status);
 	thump_arena_init(&run.arena);
 	if (choose_level(&run, &err) < 0 || rewrite_java(&run, &err) < 0 ||
-	    run_to_end(&run, &outcome, &err) < 0) {
+	    check_making(&run, &err) < 0 || run_to_end(&run, &outcome, &err) < 0) {
 		thump_print_error(&run.common, &err);
 		if (run.common.json && !run.said)
 			say_json(&run, NULL, 0, &err);

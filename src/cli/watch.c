@@ -16,6 +16,9 @@
 #include "cli/coord.h"
 #include "coord/abi.h"
 
+/* Of a server that makes its image by itself: clients that keep connections are not in the way. */
+#define DEFAULT_DRAIN "5s"
+
 /* A program that stands for a rehearsal goes on by itself when this process is gone for so long. */
 #define STANDS_MS "10000"
 
@@ -60,21 +63,17 @@ static int lock_folder(const char *image, struct thump_err *err)
 static int make_image(const struct thump_watch *watch, pid_t program)
 {
 	char pid[16];
-	char *argv[12] = {
-		(char *)"checkpoint", pid, (char *)"-o", (char *)watch->image, (char *)"--drain",
-		(char *)watch->drain,
+	char *argv[8 + 2 * THUMP_MAKING_MAX] = {
+		(char *)"checkpoint",  pid, (char *)"-o", (char *)watch->image, (char *)"--drain",
+		(char *)DEFAULT_DRAIN,
 	};
 	int argc = 6;
 
-	if (watch->policy) {
-		argv[argc++] = (char *)"--policy";
-		argv[argc++] = (char *)watch->policy;
+	for (size_t i = 0; i < watch->making->count; i++) {
+		argv[argc++] = (char *)watch->making->list[i].option;
+		argv[argc++] = (char *)watch->making->list[i].argument;
 	}
-	if (watch->mode) {
-		argv[argc++] = (char *)"--mode";
-		argv[argc++] = (char *)watch->mode;
-	}
-	if (watch->hooks_first)
+	if (watch->making->hooks_first)
 		argv[argc++] = (char *)"--hooks-first";
 	(void)snprintf(pid, sizeof(pid), "%d", (int)program);
 	optind = 0; /* getopt(3): begin anew */

@@ -15,6 +15,7 @@
 
 #include <sys/stat.h>
 
+#include "cli/making.h"
 #include "cli/supervise.h"
 #include "cli/when.h"
 
@@ -22,9 +23,7 @@ struct thump_watch {
 	struct thump_when when;
 	unsigned rehearsals; /* of the program's hooks, each at a moment of its own before `when` */
 	const char *image;
-	const char *drain;
-	const char *policy, *mode; /* NULL: none */
-	bool hooks_first;
+	const struct thump_making *making;
 	bool end_program; /* without an image there is no use for it (--then exit) */
 	/* Shared with the watcher: the code with which it gave up, so that it ended the program. */
 	int *given_up;

@@ -89,7 +89,7 @@ static int spawn(char *const *argv, const posix_spawn_file_actions_t *actions)
 }
 
 struct words {
-	char *list[20];
+	char *list[THUMP_COORD_WORDS_MAX + 16];
 	int count;
 };
 
@@ -127,9 +127,9 @@ int thump_coord_start(const struct thump_coord_page *page, const struct thump_co
 		add_word(&words, "--before-hooks");
 	if (captures && order->leave_running)
 		add_word(&words, "--leave-running");
-	add_option(&words, "--drain", order->drain);
-	add_option(&words, "--policy", order->policy);
-	add_option(&words, "--mode", order->mode);
+	for (int i = 0; order->words && i < THUMP_COORD_WORDS_MAX && order->words[i]; i++)
+		add_word(&words, order->words[i]);
+	add_word(&words, NULL);
 	return spawn(words.list, actions);
 }
 

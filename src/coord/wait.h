@@ -29,13 +29,15 @@ enum thump_coord_task {
 	THUMP_COORD_CAPTURE,
 };
 
-/* Options of `thump checkpoint`; a NULL is not given. */
+/* How many words thump_coord_order has at most. */
+#define THUMP_COORD_WORDS_MAX 64
+
 struct thump_coord_order {
 	const char *thump; /* path */
 	enum thump_coord_task task;
 	const char *image;
 	bool leave_running;
-	const char *drain, *policy, *mode;
+	const char *const *words; /* more options of `thump checkpoint`, up to a NULL; or NULL */
 };
 
 /*

@@ -12,9 +12,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	const struct thump_making making = {
+		.list = { { "--mode", "0444" } },
+		.count = size % 5 == 0,
+	};
 	const struct thump_java_options options = { .image = size % 2 ? "/i.thump" : NULL,
 						    .thump = "/thump",
 						    .agent = "/libthump-jvm.so",
+						    .making = &making,
 						    .then_continue = size % 3 == 0 };
 	struct thump_java_command command;
 	struct thump_err err = THUMP_ERR_INIT;

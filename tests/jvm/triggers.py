@@ -122,6 +122,23 @@ def hopeless(world, program):
     end(process)
 
 
+def sealed(world, program):
+    """What `thump run` was told of images counts for those that the program asks for."""
+    image, secret = world.path("sealed"), world.path("sealed.key")
+    public = world.thump("keygen", "-o", secret)[1].strip()
+    run = program.start(image, "Service", stdin=subprocess.PIPE, name="sealing",
+                        thump_words=("--encrypt-to", public, "--compress", "lz4"))
+    service = Service(run)
+    service.tell("ask")
+    java.expect_end(run)
+    world.thump("inspect", image, statuses=(REFUSED,))
+    process, _ = java.restore(world, image, "unsealed", "--decrypt-with", secret,
+                              stdin=subprocess.PIPE)
+    for line in ("back", "ask 1 1"):
+        process.expect_line(line)
+    end(process)
+
+
 def take(world, image, run, pid, *options):
     """A checkpoint that ends the program: `thump run` ends with 0."""
     world.checkpoint(pid, image, *options)
@@ -232,6 +249,7 @@ def test(world, options):
     image, run, _, pid = outside(world, program)
     take(world, image, run, pid)
     asked_again(world, image)
+    sealed(world, program)
     hopeless(world, program)
     attached(world, program)
     trigger(world, program, "Service.ready(I)V", "number 7")

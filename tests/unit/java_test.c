@@ -11,6 +11,7 @@
 struct fixture {
 	struct thump_arena arena;
 	struct thump_err err;
+	struct thump_making making;
 	struct thump_java_options options;
 	struct thump_java_command command;
 };
@@ -20,7 +21,11 @@ static int set_up(void **state)
 	struct fixture *f = test_calloc(1, sizeof(*f));
 
 	thump_arena_init(&f->arena);
-	f->options = (struct thump_java_options){ .thump = "/t/thump", .agent = "/t/agent.so" };
+	f->options = (struct thump_java_options){
+		.thump = "/t/thump",
+		.agent = "/t/agent.so",
+		.making = &f->making,
+	};
 	*state = f;
 	return 0;
 }
@@ -72,6 +77,39 @@ static void java_gets_the_agent_first(void **state)
 	assert_words(f->command.argv,
 		     EXPECT("java", "-agentpath:/t/agent.so=thump=/t/thump,image=app.thump",
 			    "-Xmx1g", "-jar", "app.jar", "-XX:CRaCx"));
+}
+
+/* Images that the program asks for are made as those of --checkpoint-when. */
+static void the_agent_hears_how_images_are_made(void **state)
+{
+	struct fixture *f = *state;
+
+	f->making = (struct thump_making){
+		.list = { { "--encrypt-to", "a.pub" },
+			  { "--encrypt-to", "b.pub" },
+			  { "--compress", "lz4" } },
+		.count = 3,
+		.hooks_first = true,
+	};
+	assert_int_equal(rewrite(f, WORDS("java", "Main")), 0);
+	assert_words(f->command.argv,
+		     EXPECT("java",
+			    "-agentpath:/t/agent.so=thump=/t/thump,encrypt-to=a.pub,"
+			    "encrypt-to=b.pub,compress=lz4,look=no",
+			    "Main"));
+	f->making.list[1].argument = "b,c.pub";
+	assert_int_equal(rewrite(f, WORDS("java", "Main")), -1);
+	assert_non_null(strstr(f->err.text, "b,c.pub: a comma"));
+}
+
+static void who_brings_the_agent_is_told_apart(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(rewrite(f, WORDS("java", "-agentpath:/o/libthump-jvm.so", "Main")), 0);
+	assert_true(f->command.brings_agent);
+	assert_int_equal(rewrite(f, WORDS("java", "Main")), 0);
+	assert_false(f->command.brings_agent);
 }
 
 static void without_an_agent_library_java_starts_as_it_is(void **state)
@@ -193,6 +231,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(other_commands_stay_as_they_are, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(java_gets_the_agent_first, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_agent_hears_how_images_are_made, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(who_brings_the_agent_is_told_apart, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(without_an_agent_library_java_starts_as_it_is,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(crac_options_are_taken_out_and_done, set_up,
