@@ -77,13 +77,6 @@ class Bench:
             return report
 
 
-def evict(path):
-    """Nothing of the file is in memory afterwards, if nobody maps it (posix_fadvise(2))."""
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
 def summary(results):
     values = [result["us"] for result in results]
     return {"best_us": min(values), "median_us": statistics.median(values),

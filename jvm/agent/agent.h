@@ -35,6 +35,20 @@ struct agent_options {
 	bool leave_running; /* then=continue: the original goes on after a checkpoint */
 };
 
+/* Of a restore, in the restored process, in this order; see times.c. */
+enum moment {
+	MOMENT_RESTORED = 0, /* the wait for the engine is over, at the safepoint */
+	MOMENT_OUTSIDE,	     /* the safepoint is left, on the requesting thread */
+	MOMENT_RANDOM,	     /* no generator is as it was */
+	MOMENT_CHANGES,	     /* environment, time zone, process, names */
+	MOMENT_PORTS,
+	MOMENT_PROPERTIES, /* system properties: the last before any hook */
+	MOMENT_SINGLE,	   /* single-threaded hooks have run */
+	MOMENT_RESUMED,	   /* all threads go on */
+	MOMENT_HOOKS,	   /* all other hooks have run */
+	NR_MOMENTS,
+};
+
 /* More than an environment usually has; untouched pages cost nothing. */
 #define AGENT_PARAMETERS_SIZE ((size_t)1 << 20)
 
@@ -46,11 +60,13 @@ struct agent {
 	struct thump_coord_page *page; /* page aligned, shared with the engine during a capture */
 	int64_t clock_ahead_ns; /* the machine's monotonic clock, of the program's; see clock.c */
 	bool has_clock;
-	bool restored;		 /* this process was made from an image */
-	bool traceable;		 /* thump, our parent, lets any process of our user trace us */
-	char *parameters;	 /* what the engine says in a restore (coord/abi.h), or NULL */
-	bool time_zone_changed;	 /* TZ, by the last restore */
-	bool ends_on_failure;	 /* who restored wants it to end when hooks fail */
+	bool restored;		/* this process was made from an image */
+	bool traceable;		/* thump, our parent, lets any process of our user trace us */
+	char *parameters;	/* what the engine says in a restore (coord/abi.h), or NULL */
+	bool time_zone_changed; /* TZ, by the last restore */
+	bool ends_on_failure;	/* who restored wants it to end when hooks fail */
+	bool says_times;	/* who restored wants to know how long it took */
+	uint64_t moments_ns[NR_MOMENTS];
 	struct changes *changes; /* what a restore changes, found before the capture */
 	struct port_move *ports; /* where sockets are bound instead; see ports.c */
 	size_t nr_ports;
@@ -269,6 +285,13 @@ void parameters_forget(struct agent *agent);
 void ports_apply(struct agent *agent);
 /* The same for libraries that have been loaded since. */
 void ports_loaded(const struct agent *agent);
+
+/* What a restore takes in the program; on the requesting thread or, at the safepoint, the VM's. */
+void times_note(struct agent *agent, enum moment moment);
+/* Remembers whether the restore asks for them, before the parameters are forgotten. */
+void times_asked(struct agent *agent);
+/* Says them on stderr, if so. */
+void times_say(const struct agent *agent);
 
 /* String[] of the arguments. */
 jobjectArray parameters_arguments(const struct agent *agent, JNIEnv *jni);

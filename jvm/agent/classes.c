@@ -98,9 +98,11 @@ static jstring native_suspend_others(JNIEnv *jni, jclass self)
 static void native_resume_others(JNIEnv *jni, jclass self)
 {
 	(void)self;
+	times_note(agent_get(), MOMENT_SINGLE);
 	threads_resume(agent_get(), jni);
 	watchdog_release(agent_get(), jni);
 	server_let_go(agent_get());
+	times_note(agent_get(), MOMENT_RESUMED);
 }
 
 static void native_watch(JNIEnv *jni, jclass self, jstring hook, jlong limit_ms,
@@ -173,6 +175,21 @@ static jboolean native_time_zone_changed(JNIEnv *jni, jclass self)
 	return agent_get()->time_zone_changed ? JNI_TRUE : JNI_FALSE;
 }
 
+static void native_note_properties(JNIEnv *jni, jclass self)
+{
+	(void)jni;
+	(void)self;
+	times_note(agent_get(), MOMENT_PROPERTIES);
+}
+
+static void native_say_times(JNIEnv *jni, jclass self)
+{
+	(void)jni;
+	(void)self;
+	times_note(agent_get(), MOMENT_HOOKS);
+	times_say(agent_get());
+}
+
 static jboolean native_ends_on_failure(JNIEnv *jni, jclass self)
 {
 	(void)jni;
@@ -226,6 +243,8 @@ static bool register_natives(JNIEnv *jni)
 		METHOD("wasRestored", "()Z", native_was_restored),
 		METHOD("arguments", "()[Ljava/lang/String;", native_arguments),
 		METHOD("timeZoneChanged", "()Z", native_time_zone_changed),
+		METHOD("noteProperties", "()V", native_note_properties),
+		METHOD("sayTimes", "()V", native_say_times),
 		METHOD("endsOnFailure", "()Z", native_ends_on_failure),
 		METHOD("isTimeZoneGiven", "()Z", properties_time_zone_given),
 		METHOD("properties", "()Ljava/util/Map;", properties_get),

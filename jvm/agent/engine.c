@@ -148,11 +148,11 @@ static void capture_here(void *arg)
 		fail_late(call->agent);
 		return;
 	}
-	if (call->agent->stand_limit_ns) {
+	if (call->agent->stand_limit_ns)
 		stand_here(call);
-		return;
-	}
-	thump_coord_wait(call->agent->page, call_engine(call));
+	else
+		thump_coord_wait(call->agent->page, call_engine(call));
+	times_note(call->agent, MOMENT_RESTORED);
 }
 
 /* On the VM thread, at a safepoint: what is free in the heap stays free. */
@@ -211,6 +211,7 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 	/* Without a safepoint the heap may be in the middle of anything, and is saved whole. */
 	if (dry_run || !safepoint_run(agent, capture_at_safepoint, &call))
 		capture_here(&call);
+	times_note(agent, MOMENT_OUTSIDE);
 	/* `thump restore` grants it, as `thump run` does. */
 	if (thump_coord_state(page) == THUMP_COORD_RESTORED && !agent->stand_limit_ns)
 		agent->traceable = true;
@@ -219,8 +220,12 @@ uint32_t engine_capture(struct agent *agent, JNIEnv *jni, bool dry_run, const ch
 		agent->restored = true;
 		given_back_restored(agent, keeps_malloc);
 		random_renew(agent, jni);
+		times_note(agent, MOMENT_RANDOM);
 		changes_apply(agent, jni);
+		times_note(agent, MOMENT_CHANGES);
 		ports_apply(agent);
+		times_note(agent, MOMENT_PORTS);
+		times_asked(agent);
 	}
 	/* The socket first: who asked for a checkpoint that failed wants to know what is found. */
 	server_resume(agent);

@@ -95,7 +95,7 @@ int thump_parameters(struct thump_arena *arena, const struct thump_runtime *runt
 {
 	bool passes = words->environment != THUMP_ENVIRONMENT_KEEP;
 	size_t count = 0, room = thump_count_words(words->arguments) + thump_count_words(environ) +
-				 options->nr_ports + 2;
+				 options->nr_ports + 3;
 	const char **list;
 
 	if (check(runtime, words, err) < 0)
@@ -108,6 +108,8 @@ int thump_parameters(struct thump_arena *arena, const struct thump_runtime *runt
 						   environment_words[words->environment]);
 		list[count++] = thump_arena_printf(arena, THUMP_COORD_SAY_OPTION "on-failure=%s",
 						   failure_words[words->on_failure]);
+		if (words->times)
+			list[count++] = THUMP_COORD_SAY_OPTION "times=yes";
 		count = put_ports(arena, options, list, count);
 		count = put_all(arena, THUMP_COORD_SAY_ENVIRONMENT, passes ? environ : NULL, list,
 				count);

@@ -29,6 +29,7 @@ struct thump_restore_words {
 	enum thump_environment environment;
 	bool environment_asked; /* it was said, and is not just the default */
 	enum thump_on_failure on_failure;
+	bool times; /* the program is to say what it took */
 };
 
 /* Of a NULL-terminated list; 0 for NULL. */

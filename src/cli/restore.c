@@ -506,6 +506,7 @@ static void init_restoring(const struct restore *restore, struct thump_restoring
 {
 	thump_restoring_init(restoring, restore->path);
 	restoring->words = restore->words;
+	restoring->words.times = restore->common.verbose;
 	restoring->key_words = &restore->key_words;
 	restoring->cloned = restore->options.part == THUMP_PART_CLONE;
 }

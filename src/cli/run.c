@@ -595,6 +595,7 @@ static int try_image(struct run *run, struct thump_outcome *outcome, struct thum
 
 	thump_restoring_init(&restoring, run->image_path);
 	restoring.words = run->words;
+	restoring.words.times = run->common.verbose;
 	restoring.key_words = &run->key_words;
 	result = restore_image(run, &restoring, outcome, err);
 	if (result > 0 && run->only_restore) {
@@ -650,6 +651,7 @@ static int begin_again(struct run *run, struct thump_outcome *outcome, struct th
 				  run->image_path);
 	thump_restoring_init(&restoring, run->image_path);
 	restoring.words.on_failure = run->words.on_failure;
+	restoring.words.times = run->common.verbose;
 	restoring.key_words = &run->key_words;
 	result = restore_image(run, &restoring, outcome, err);
 	if (result > 0)

@@ -99,6 +99,7 @@ struct thump_coord_page {
  *   "option NAME=VALUE"       how to do it: option environment=merge|replace|keep,
  *                             option on-failure=continue|exit|start (exit and start: end with
  *                             status 125 when hooks fail after the restore)
+ *   "option times=yes"        say on standard error what the restore took in the program
  *   "option port=OLD:NEW"     whatever TCP socket the program binds to port OLD from now on is to
  *                             be bound to NEW; those of the image have been moved by the engine
  *   "argument TEXT"           what follows the image on the command line, in order

@@ -126,6 +126,9 @@ public final class Coordinator {
             failed = join(failed, words.setFlags());
         }
         failed = after(hooks, failed);
+        if (words != null) {
+            Native.sayTimes();
+        }
         if (outcome.failure() != null) {
             if (failed != null) {
                 for (Throwable suppressed : failed.getSuppressed()) {

@@ -79,6 +79,12 @@ final class Native {
     /** Whether TZ is another one since the restore. */
     static native boolean timeZoneChanged();
 
+    /** The system properties are those of the restore: the last of what is put right before any hook runs. */
+    static native void noteProperties();
+
+    /** All hooks have run: says what a restore took in this process, if who restored wants to know. */
+    static native void sayTimes();
+
     /** Whether who restored wants the program to end when its hooks fail. */
     static native boolean endsOnFailure();
 

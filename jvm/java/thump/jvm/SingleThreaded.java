@@ -72,6 +72,7 @@ final class SingleThreaded {
             if (!dryRun && outcome.failure() == null && Native.wasRestored()) {
                 words = new RestoreWords(Native.arguments());
                 words.setProperties(Native.timeZoneChanged());
+                Native.noteProperties();
             }
             failed = hooks.after();
         } finally {
