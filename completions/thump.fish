@@ -23,7 +23,7 @@ complete -c thump -n '__fish_seen_subcommand_from run' -l cpu -x -a 'x86-64-v1 x
 complete -c thump -n '__fish_seen_subcommand_from run' -l train -x -d 'Until when a restore of FILE looks what its program touches, if that was never trained'
 complete -c thump -n '__fish_seen_subcommand_from run' -l no-preload -d 'Do not give COMMAND libthump'
 complete -c thump -n '__fish_seen_subcommand_from run' -l json -d 'Print one JSON object on standard output once the program runs'
-complete -c thump -n '__fish_seen_subcommand_from run' -s v -l verbose -d 'Say on standard error what was started or restored, and its pid'
+complete -c thump -n '__fish_seen_subcommand_from run' -s v -l verbose -d 'Say on standard error what was started or restored, and its pid (not with --json)'
 complete -c thump -n '__fish_seen_subcommand_from run' -s h -l help -d 'Print a summary of the options'
 complete -c thump -n '__fish_seen_subcommand_from run' -l version -d 'Print the version of thump'
 complete -c thump -n '__fish_seen_subcommand_from run' -a '(__fish_complete_subcommand)'
