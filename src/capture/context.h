@@ -14,6 +14,7 @@ struct thump_capture {
 	struct thump_capture_times times;
 	struct thump_target *target; /* NULL before the stop */
 	struct thump_target *copy;   /* live: of the target; or NULL */
+	uint64_t uncopied_bytes;     /* live: to be read while the target stands still */
 	struct thump_model model;
 	struct thump_arena scratch; /* what only phases need; freed before the memory is copied */
 	int proc_fd;		    /* O_PATH of /proc/PID, before and after the stop */
@@ -25,6 +26,8 @@ struct thump_capture {
 	size_t nr_questions;
 	struct thump_maps maps; /* with VmFlags; list[i] is model.vmas[i] */
 	struct thump_arena maps_arena;
+	bool flags_in_copy; /* live: VmFlags are those from before the stop, until smaps.c has read
+			     * them in the copy */
 	/* Of the model's vouched ranges those that the runtime manages itself; in its arena. */
 	struct thump_range *managed;
 	size_t nr_managed;
@@ -36,12 +39,15 @@ struct thump_capture {
 
 /* Not stopped yet. */
 THUMP_MUST_CHECK int thump_capture_open(struct thump_capture *cap, struct thump_err *err);
+/* smaps.c */
 THUMP_MUST_CHECK int thump_capture_smaps_before(struct thump_capture *cap, struct thump_err *err);
 /* Warns about other processes that have shared memory of the target. sharers.c */
 THUMP_MUST_CHECK int thump_capture_sharers(struct thump_capture *cap, struct thump_err *err);
 
 /* Stopped; facts from /proc and system calls of our own. */
 THUMP_MUST_CHECK int thump_capture_facts(struct thump_capture *cap, struct thump_err *err);
+/* One part of it. smaps.c */
+THUMP_MUST_CHECK int thump_capture_smaps(struct thump_capture *cap, struct thump_err *err);
 /* Lists what keeps the target from making system calls; then the phases that need them do not run.
  */
 THUMP_MUST_CHECK int thump_capture_obstacles(struct thump_capture *cap, struct thump_err *err);
@@ -61,6 +67,9 @@ THUMP_MUST_CHECK int thump_capture_remote_tasks(struct thump_capture *cap, struc
 /* Memory: descriptors have put their backings into the model before. */
 THUMP_MUST_CHECK int thump_capture_mm(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_mappings(struct thump_capture *cap, struct thump_err *err);
+/* Newer flags of a mapping of the model; refuses those that cannot be saved. */
+void thump_capture_update_flags(struct thump_capture *cap, const struct thump_map *map,
+				struct thump_vma *vma);
 /* Before hooks run: lists only the mappings that cannot be saved whatever is closed. */
 THUMP_MUST_CHECK int thump_capture_lasting_mappings(struct thump_capture *cap,
 						    struct thump_err *err);
@@ -86,6 +95,11 @@ THUMP_MUST_CHECK int thump_capture_pages(struct thump_capture *cap, struct thump
  * live.c */
 THUMP_MUST_CHECK int thump_capture_uncopied(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_copy(struct thump_capture *cap, struct thump_err *err);
+/* Where VmFlags are to be those of the copy: reads them in the target after all, if the copy does
+ * not have every mapping. The target stands still. smaps.c */
+THUMP_MUST_CHECK int thump_capture_compare_copy(struct thump_capture *cap, struct thump_err *err);
+/* Reads them in the copy, while the target runs on; refuses as thump_capture_mappings() does. */
+THUMP_MUST_CHECK int thump_capture_flags_of_copy(struct thump_capture *cap, struct thump_err *err);
 /* Who remembers tids, where a program stands others: begins to search. tids.c */
 THUMP_MUST_CHECK int thump_capture_tid_words(struct thump_capture *cap, struct thump_err *err);
 

@@ -31,60 +31,7 @@ int thump_capture_open(struct thump_capture *cap, struct thump_err *err)
 				 err);
 }
 
-static int open_maps(const struct thump_capture *cap, const char *name, int *fd_ret,
-		     struct thump_err *err)
-{
-	*fd_ret = openat(cap->proc_fd, name, O_RDONLY | O_CLOEXEC);
-	if (*fd_ret < 0)
-		return thump_fail_errno(err, "open /proc/%d/%s", cap->options.pid, name);
-	return 0;
-}
-
-/* In place of what was read before. */
-static int read_smaps(struct thump_capture *cap, struct thump_err *err)
-{
-	auto_close int fd = -1;
-
-	thump_arena_deinit(&cap->maps_arena);
-	thump_maps_init(&cap->maps, &cap->maps_arena);
-	if (open_maps(cap, "smaps", &fd, err) < 0)
-		return -1;
-	return thump_maps_read(&cap->maps, fd, err);
-}
-
-/*
- * smaps costs the kernel a walk over all page tables (about 30 ms per GB). A check wants the target
- * stopped as briefly as possible, so it is read here and compared with maps after the stop.
- * An image wants every flag as it is at the stop: madvise(2) between this and the stop would not
- * show in maps, and next to the copy of the memory the walk does not matter. So then it is read
- * only after the stop.
- */
-int thump_capture_smaps_before(struct thump_capture *cap, struct thump_err *err)
-{
-	if (!cap->options.only_check || read_smaps(cap, err) == 0)
-		return 0;
-	/* Who may not read it may not stop the target either, and that failure says why. And a
-	 * target that runs may change its mappings between two reads of the file, so that one
-	 * begins before the end of the last: then it is read after the stop. What fails for any
-	 * other reason fails there, too. */
-	*err = THUMP_ERR_INIT;
-	thump_arena_deinit(&cap->maps_arena);
-	thump_maps_init(&cap->maps, &cap->maps_arena);
-	return 0;
-}
-
 /* ---- after the stop --------------------------------------------------------------------- */
-
-static int update_smaps(struct thump_capture *cap, struct thump_err *err)
-{
-	auto_close int fd = -1;
-	bool same = false;
-
-	if (cap->options.only_check && (open_maps(cap, "maps", &fd, err) < 0 ||
-					thump_maps_compare(&cap->maps, fd, &same, err) < 0))
-		return -1;
-	return same ? 0 : read_smaps(cap, err);
-}
 
 int thump_capture_facts(struct thump_capture *cap, struct thump_err *err)
 {
@@ -101,7 +48,7 @@ int thump_capture_facts(struct thump_capture *cap, struct thump_err *err)
 
 		cap->tmpdir = tmpdir ? thump_arena_strdup(&cap->scratch, tmpdir) : NULL;
 	}
-	return update_smaps(cap, err);
+	return thump_capture_smaps(cap, err);
 }
 
 /* ---- machine ---------------------------------------------------------------------------- */

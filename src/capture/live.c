@@ -90,16 +90,11 @@ static bool is_missing(const struct thump_vma *vma)
 	return (vma->traits & THUMP_VMA_DONTFORK) && vma->nr_extents > 0;
 }
 
-int thump_capture_uncopied(struct thump_capture *cap, struct thump_err *err)
+/* Mappings that a copy would lack, as far as that is known. */
+static int add_missing(struct thump_capture *cap, struct thump_err *err)
 {
 	const struct thump_model *model = &cap->model;
-	uint64_t total = 0;
 
-	refuse_other_namespace(cap);
-	for (uint32_t i = 0; i < model->nr_backings; i++) {
-		if (has_content(&model->backings[i]))
-			add_backing(cap, &model->backings[i], &total);
-	}
 	if (thump_capture_uncopied_pages(cap, err) < 0)
 		return -1;
 	for (uint32_t i = 0; i < model->nr_vmas; i++) {
@@ -110,10 +105,22 @@ int thump_capture_uncopied(struct thump_capture *cap, struct thump_err *err)
 			continue;
 		(void)snprintf(range, sizeof(range), "0x%lx-0x%lx (MADV_DONTFORK)",
 			       (unsigned long)vma->start, (unsigned long)vma->end);
-		add_bytes(cap, &total, thump_extents_bytes(vma->extents, vma->nr_extents),
-			  "mapping ", range);
+		add_bytes(cap, &cap->uncopied_bytes,
+			  thump_extents_bytes(vma->extents, vma->nr_extents), "mapping ", range);
 	}
 	return 0;
+}
+
+int thump_capture_uncopied(struct thump_capture *cap, struct thump_err *err)
+{
+	const struct thump_model *model = &cap->model;
+
+	refuse_other_namespace(cap);
+	for (uint32_t i = 0; i < model->nr_backings; i++) {
+		if (has_content(&model->backings[i]))
+			add_backing(cap, &model->backings[i], &cap->uncopied_bytes);
+	}
+	return add_missing(cap, err);
 }
 
 /* ---- reading it ------------------------------------------------------------------------------ */
@@ -220,9 +227,23 @@ static bool gets_orphans(const struct thump_process *process)
 	return process->pid == 1 || process->child_subreaper;
 }
 
+/* First what has become MADV_DONTFORK since smaps was read. */
+static int complete_copy(struct thump_capture *cap, struct thump_err *err)
+{
+	if (cap->flags_in_copy) {
+		if (thump_capture_compare_copy(cap, err) < 0)
+			return -1;
+		if (!cap->flags_in_copy && add_missing(cap, err) < 0)
+			return -1;
+	}
+	return cap->problems->nr_fatal ? 0 : keep_all(cap, err);
+}
+
 int thump_capture_copy(struct thump_capture *cap, struct thump_err *err)
 {
 	const uint64_t start_ns = thump_now_ns();
+	struct thump_err ignored = THUMP_ERR_INIT;
+	uint64_t held_ns;
 
 	/* For a checkpoint that is refused anyway it would be in vain. */
 	if (cap->options.only_check || cap->problems->nr_fatal)
@@ -236,7 +257,10 @@ int thump_capture_copy(struct thump_capture *cap, struct thump_err *err)
 		return 0;
 	}
 	cap->times.fork_ns = thump_now_ns() - start_ns;
-	return keep_all(cap, err);
+	if (complete_copy(cap, err) == 0)
+		return 0;
+	(void)!thump_capture_end_copy(cap, &held_ns, &ignored);
+	return -1;
 }
 
 /* Another process may have its pid by now. */

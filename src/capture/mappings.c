@@ -333,6 +333,29 @@ static int map_one(struct thump_capture *cap, struct mapping *mapping, struct la
 	return 0;
 }
 
+static void set_flags(struct thump_capture *cap, const struct thump_map *map, struct thump_vma *vma)
+{
+	vma->traits = map->traits & ~(uint32_t)THUMP_VMA_GUARDED;
+	vma->pkey = map->pkey;
+	/* mprotect(2) with PROT_EXEC alone: pkeys(7). */
+	if (map->pkey && !(cap->model.mm.pkeys >> map->pkey & 1))
+		refuse_mapping(cap, map, "pkey",
+			       "memory that can only be executed has a protection key of the "
+			       "kernel's, which cannot be saved");
+}
+
+void thump_capture_update_flags(struct thump_capture *cap, const struct thump_map *map,
+				struct thump_vma *vma)
+{
+	const uint32_t own = vma->traits & THUMP_VMA_LAZY_IMAGE;
+	const char *reason;
+
+	set_flags(cap, map, vma);
+	vma->traits |= own;
+	if (thump_map_classify(map, &reason) == THUMP_MAP_REFUSED)
+		refuse_mapping(cap, map, "mapping", reason);
+}
+
 static int set_vma(struct thump_capture *cap, const struct thump_map *map, struct thump_vma *vma,
 		   struct thump_err *err)
 {
@@ -343,15 +366,9 @@ static int set_vma(struct thump_capture *cap, const struct thump_map *map, struc
 		.start = map->start,
 		.end = map->end,
 		.prot = map->prot,
-		.traits = map->traits & ~(uint32_t)THUMP_VMA_GUARDED,
-		.pkey = map->pkey,
 		.backing_id = THUMP_NO_ID,
 	};
-	/* mprotect(2) with PROT_EXEC alone: pkeys(7). */
-	if (map->pkey && !(cap->model.mm.pkeys >> map->pkey & 1))
-		refuse_mapping(cap, map, "pkey",
-			       "memory that can only be executed has a protection key of the "
-			       "kernel's, which cannot be saved");
+	set_flags(cap, map, vma);
 	if (!name)
 		return 0;
 	vma->anon_name = thump_arena_strndup(&cap->model.arena, name, name_len);

@@ -105,6 +105,8 @@ static const struct phase {
 	  ONLY_LIVE },
 	{ "copy", thump_capture_copy, end_copy, TIME(copy_ns), true, ONLY_LIVE },
 	{ "finish remote calls in", finish_remote_calls, NULL, TIME(remote_ns), false, ALWAYS },
+	{ "read mappings of a copy of", thump_capture_flags_of_copy, NULL, TIME(scan_ns), false,
+	  OF_COPY },
 	{ "scan memory of", thump_capture_pages, NULL, TIME(scan_ns), false, OF_COPY },
 	{ "look for tids in the memory of", thump_capture_tid_words, NULL, TIME(scan_ns), false,
 	  OF_COPY },

@@ -195,13 +195,20 @@ static void warn_of_level(struct worker *worker, const struct thump_model *model
 		COMMON_LEVEL);
 }
 
+static int check_problems(const struct worker *worker, struct thump_err *err)
+{
+	char what[32];
+
+	(void)snprintf(what, sizeof(what), "process %d", (int)worker->options->capture.pid);
+	return thump_problems_check(&worker->problems, what, err);
+}
+
 static int capture(struct worker *worker, struct thump_err *err)
 {
 	struct thump_worker_result *result = &worker->result;
 	const struct thump_capture_times *times;
 	const struct thump_model *model;
 	struct thump_capture_options options = worker->options->capture;
-	char what[32];
 	int status;
 
 	options.needless = worker->needless;
@@ -228,8 +235,7 @@ static int capture(struct worker *worker, struct thump_err *err)
 	send_problems(worker, 0);
 	if (status < 0 || check_waiting(worker, err) < 0)
 		return -1;
-	(void)snprintf(what, sizeof(what), "process %d", (int)worker->options->capture.pid);
-	return thump_problems_check(&worker->problems, what, err);
+	return check_problems(worker, err);
 }
 
 /* The last moment at which a verb that is gone keeps the program running. */
@@ -261,13 +267,15 @@ static void tell_program(struct worker *worker)
  */
 static int part(struct worker *worker, struct thump_err *err)
 {
+	const size_t first = worker->problems.count;
 	int status;
 
 	tell_program(worker);
 	resume_target(worker);
 	status = thump_capture_look_at_copy(worker->capture, err);
 	worker->result.times = *thump_capture_times(worker->capture);
-	return status;
+	send_problems(worker, first);
+	return status < 0 ? -1 : check_problems(worker, err);
 }
 
 /* Live, when its memory is not needed any more. The image is complete, or there will be none. */

@@ -335,3 +335,26 @@ int thump_maps_compare(const struct thump_maps *maps, int fd, bool *same_ret, st
 	*same_ret = comparison.same && comparison.next == maps->count;
 	return 0;
 }
+
+static void take_attributes(struct thump_map *map, const struct thump_map *from)
+{
+	map->have_flags = from->have_flags;
+	memcpy(map->unknown_flag, from->unknown_flag, sizeof(map->unknown_flag));
+	map->traits = from->traits;
+	map->pkey = from->pkey;
+	map->swap_kib = from->swap_kib;
+}
+
+void thump_maps_take_attributes(struct thump_maps *maps, const struct thump_maps *from)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < maps->count; i++) {
+		struct thump_map *map = &maps->list[i];
+
+		while (k < from->count && from->list[k].start < map->start)
+			k++;
+		if (k < from->count && same_map(&from->list[k], map))
+			take_attributes(map, &from->list[k]);
+	}
+}

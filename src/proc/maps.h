@@ -60,6 +60,9 @@ THUMP_MUST_CHECK int thump_maps_read(struct thump_maps *maps, int fd, struct thu
 THUMP_MUST_CHECK int thump_maps_compare(const struct thump_maps *maps, int fd, bool *same_ret,
 					struct thump_err *err);
 
+/* What smaps tells of the mappings that are the same in both lists. */
+void thump_maps_take_attributes(struct thump_maps *maps, const struct thump_maps *from);
+
 /* Letters of one VmFlags line (after the colon) -> bits of enum thump_vma_trait. */
 uint32_t thump_vmflags_parse(const char *flags, size_t len, char unknown_flag[3]);
 

@@ -20,6 +20,8 @@ from thumptest.snapshot import read, status_of
 from thumptest.workload import verify_original, verify_restored, wait_ready
 
 FAILED, REFUSED = 1, 3
+# Each image is of another moment of a program that changes all the time.
+MOMENTS = 6
 UTIME = 14  # field of proc_pid_stat(5)
 TICKS = 3
 
@@ -62,6 +64,20 @@ def runs_on(world, options, *arguments):
     restored, report = world.restore(image)
     verify_restored(restored, report["pid"])
     image.unlink()
+
+
+def changes_flags(world, options):
+    """What only smaps shows (madvise(2), mlock(2)) is of the same moment as the memory."""
+    for kind in ("inherited", "unforked", "locked"):
+        process = world.start([world.reachable(options.flags), kind], "flags")
+        wait_ready(process)
+        for _ in range(MOMENTS):
+            image = world.path("flags")
+            world.checkpoint(process.pid, image, "--live")
+            restored, report = world.restore(image)
+            verify_restored(restored, report["pid"])
+            image.unlink()
+        verify_original(process)
 
 
 def of_subreaper(world, options):
@@ -175,10 +191,12 @@ def same_image(world, options):
 
 
 def test(world, options):
-    for part in (same_image, runs_on, of_subreaper, target_ends, killed, too_large, no_process_more):
+    for part in (same_image, runs_on, changes_flags, of_subreaper, target_ends, killed, too_large,
+                 no_process_more):
         part(world, options)
 
 
 if __name__ == "__main__":
     scenario.run("live", test, 150, workload={"type": pathlib.Path, "required": True},
+                 flags={"type": pathlib.Path, "required": True},
                  quiet={"type": pathlib.Path, "required": True})

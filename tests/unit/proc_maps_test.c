@@ -185,6 +185,33 @@ static void unwanted_maps_are_left_out(void **state)
 	assert_int_equal(thump_maps_parse(&maps, "2800-4000 rw-p 0 0:0 0\n", &err), -1);
 }
 
+static void attributes_of_the_same_maps_are_taken(void **state)
+{
+	struct thump_maps before;
+
+	(void)state;
+	thump_maps_init(&before, maps.arena);
+	assert_int_equal(
+		thump_maps_parse(&before,
+				 "1000-2000 r--p 0 0:0 0\nVmFlags: rd dd\n"
+				 "3000-5000 rw-p 0 0:0 0\nProtectionKey: 2\nVmFlags: rd zz\n"
+				 "6000-7000 rw-p 0 0:0 0\nVmFlags: rd dd\n",
+				 &err),
+		0);
+	assert_int_equal(thump_maps_parse(&maps,
+					  "0-1000 r--p 0 0:0 0\n1000-2000 rw-p 0 0:0 0\n"
+					  "3000-5000 rw-p 0 0:0 0\n6000-6800 rw-p 0 0:0 0\n",
+					  &err),
+			 0);
+	thump_maps_take_attributes(&maps, &before);
+	assert_false(maps.list[0].have_flags);
+	assert_false(maps.list[1].have_flags);
+	assert_int_equal(maps.list[1].traits, 0);
+	assert_int_equal(maps.list[2].pkey, 2);
+	assert_string_equal(maps.list[2].unknown_flag, "zz");
+	assert_false(maps.list[3].have_flags);
+}
+
 static void a_cut_off_file_is_an_error(void **state)
 {
 	int pipe_fds[2];
@@ -209,6 +236,7 @@ int main(void)
 		test(malformed_lines_are_errors),
 		test(maps_are_compared_as_they_are_read),
 		test(unwanted_maps_are_left_out),
+		test(attributes_of_the_same_maps_are_taken),
 		test(a_cut_off_file_is_an_error),
 	};
 
