@@ -104,7 +104,8 @@ static bool is_dense(const struct thump_jobs *list, size_t index, uint64_t block
 	const struct thump_segment *first = &list->segments[index], *segment;
 	uint64_t end = block + THUMP_HUGE_PAGE_SIZE, content = 0, offset = 0;
 
-	if (block < first->room.start || end > first->room.end)
+	if (list->total_bytes < list->huge_from_bytes || block < first->room.start ||
+	    end > first->room.end)
 		return false;
 	for (size_t i = index; i < list->count; i++) {
 		segment = &list->segments[i];

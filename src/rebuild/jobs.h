@@ -22,6 +22,7 @@ struct thump_jobs {
 	struct thump_segment *segments;
 	size_t count, room;
 	uint64_t total_bytes;
+	uint64_t huge_from_bytes;    /* where less than that is read, nothing becomes a huge page */
 	struct thump_range *touches; /* of memory that is written to, not read from the image */
 	size_t nr_touches, room_touches;
 	bool filled; /* by us: the new process only makes pages */

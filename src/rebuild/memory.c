@@ -31,6 +31,11 @@
 /* Smaller extents are read: a mapping of their own costs as much as a few pages (measured: mmap
  * 1.4-3.2 us, an anonymous page 2.4-3.5 us). */
 #define LAZY_MIN_BYTES (8 * THUMP_PAGE_SIZE)
+/*
+ * MADV_COLLAPSE has every processor empty its caches of pages, and sleeps until all have
+ * (lru_add_drain_all() in mm/khugepaged.c): that is longer than reading some MB page by page takes.
+ */
+#define HUGE_FROM_BYTES ((uint64_t)16 << 20)
 /* Pages of private file mappings keep their file's name where they are read instead. */
 #define LAZY_MIN_FILE_BYTES (16 * THUMP_PAGE_SIZE)
 
@@ -672,6 +677,8 @@ int thump_memory_steps(const struct thump_plan *plan, struct thump_region *regio
 			step_name(region, &model->vmas[i]);
 		}
 	}
+	/* Of a template each fork copies what maps small pages. */
+	jobs->huge_from_bytes = plan->options.part == THUMP_PART_TEMPLATE ? 0 : HUGE_FROM_BYTES;
 	read_vmas(memory, jobs);
 	read_shared(memory, jobs);
 	*memory_ret = memory;

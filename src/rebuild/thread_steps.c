@@ -17,6 +17,10 @@
 
 #define IOPRIO_WHO_PROCESS 1
 
+/* Some wait for a disk. More of them only take the processors from each other, and whoever has the
+ * last job waits for a turn. */
+#define READERS_PER_PROCESSOR 2u
+
 /* sched_setattr(2); linux/sched/types.h does not go with sched.h. */
 struct sched_attributes {
 	uint32_t size, policy;
@@ -252,6 +256,8 @@ int thump_threads_describe(struct thump_plan *plan, const struct thump_caps *cap
 	if (!threads)
 		return thump_region_check(region, err);
 	region->blob->nr_threads = nr_threads;
+	region->blob->nr_readers = (uint32_t)thump_min_u64(
+		nr_threads, (uint64_t)READERS_PER_PROCESSOR * thump_own_processors(plan));
 	region->blob->nr_helpers = nr_helpers;
 	region->blob->stack_top = stack_top(region);
 	region->blob->spinner_stack_top = stack_top(region);

@@ -9,7 +9,8 @@
  *   leader:   run setup steps -> create threads and helpers -> take read jobs -> wait until all
  *             jobs and fills are done -> run finish steps -> wait until all threads are ready ->
  *             trap
- *   thread:   take read jobs -> wait until all jobs are done -> run own steps -> ready -> sleep
+ *   thread:   take read jobs, if it is one of the first -> wait until all jobs are done -> run own
+ *             steps -> ready -> sleep
  *   helper:   take read jobs -> exit; only there to read with more than one processor
  * Rebuild then seizes the threads, unmaps blob and data, writes every thread's registers (TLS
  * bases are among them) and detaches. The first failing step stops everything: its description
@@ -24,7 +25,7 @@
 
 #include <stdint.h>
 
-#define THUMP_BLOB_ABI 6
+#define THUMP_BLOB_ABI 7
 
 /* Bytes of stack that each thread of the blob needs (checked by the build: -Wframe-larger-than). */
 #define THUMP_BLOB_STACK_SIZE 2048
@@ -115,9 +116,9 @@ struct thump_blob_data {
 	uint32_t nr_threads; /* without the leader; in the order of creation */
 	uint32_t nr_helpers; /* in `threads` behind the threads; wanted_tid 0, no steps */
 	uint32_t nr_jobs;
-	uint32_t nr_fills; /* of what has to be done besides the jobs, by rebuild: 0 or 1 */
-	uint32_t max_fds;  /* room in fd_numbers */
-	uint32_t pad;
+	uint32_t nr_fills;   /* of what has to be done besides the jobs, by rebuild: 0 or 1 */
+	uint32_t max_fds;    /* room in fd_numbers */
+	uint32_t nr_readers; /* of the threads, the first ones: these take jobs */
 	uint64_t steps;	     /* address of struct thump_step[] */
 	uint64_t threads;    /* address of struct thump_blob_thread[nr_threads + nr_helpers] */
 	uint64_t jobs;	     /* address of struct thump_read_job[] */

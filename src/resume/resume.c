@@ -325,9 +325,10 @@ static bool wait_until_filled(struct thump_blob_data *data)
 
 void thump_blob_thread(struct thump_blob_data *data, struct thump_blob_thread *thread)
 {
+	const bool reads = thread < (struct thump_blob_thread *)data->threads + data->nr_readers;
 	int32_t tid = thread->wanted_tid;
 
-	if (take_jobs(data, tid) && wait_until_filled(data) &&
+	if ((!reads || take_jobs(data, tid)) && wait_until_filled(data) &&
 	    run_steps(data, thread->first_step, thread->nr_steps, tid) &&
 	    __atomic_add_fetch(&data->ready, 1, __ATOMIC_ACQ_REL) == data->nr_threads)
 		futex_wake_all(&data->ready);

@@ -309,6 +309,7 @@ static void test_jobs_are_shared(void **state)
 	for (size_t i = 0; i < 16; i++)
 		add_job(rig, fd, i * piece, rig->output + i * piece, piece, 0);
 	rig->data.nr_threads = 3;
+	rig->data.nr_readers = 2;
 	rig->data.nr_helpers = 2;
 	run_blob(rig);
 	assert_ready(rig);
@@ -377,7 +378,7 @@ static void test_short_file_fails(void **state)
 
 	(void)state;
 	add_job(rig, fd, 0, rig->output, 8192, 0);
-	rig->data.nr_threads = 2;
+	rig->data.nr_threads = rig->data.nr_readers = 2;
 	run_blob(rig);
 	assert_int_equal(rig->data.failed, 2);
 	assert_int_equal(rig->data.fail_what, THUMP_WHAT_SHORT_READ);

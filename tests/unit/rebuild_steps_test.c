@@ -549,6 +549,20 @@ static void test_content_from_several_places_makes_no_huge_page(void **state)
 		assert_false(job_at(rig, i)->flags & THUMP_READ_HUGE);
 }
 
+/* Making the first one takes longer than reading some MB without. */
+static void test_little_content_makes_no_huge_page(void **state)
+{
+	struct rig *rig = *state;
+	const uint64_t huge = THUMP_HUGE_PAGE_SIZE;
+	const struct thump_range room = { 4 * huge, 5 * huge };
+
+	thump_jobs_add(&rig->jobs, room.start, huge, 0, &room);
+	rig->jobs.huge_from_bytes = huge + PAGE;
+	write_jobs(rig);
+	for (uint32_t i = 0; i < rig->region.blob->nr_jobs; i++)
+		assert_false(job_at(rig, i)->flags & THUMP_READ_HUGE);
+}
+
 static void test_no_job_has_too_many_ranges(void **state)
 {
 	struct rig *rig = *state;
@@ -777,6 +791,7 @@ int main(void)
 		TEST(test_neighbours_in_the_file_are_one_job),
 		TEST(test_big_ranges_are_shared_out),
 		TEST(test_only_whole_huge_pages_are_huge),
+		TEST(test_little_content_makes_no_huge_page),
 		TEST(test_nearly_full_blocks_become_huge_pages),
 		TEST(test_content_from_several_places_makes_no_huge_page),
 		TEST(test_no_job_has_too_many_ranges),
