@@ -5,12 +5,14 @@ import json
 import os
 import pathlib
 import platform
+import re
 import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -81,6 +83,17 @@ def summary(results):
     values = [result["us"] for result in results]
     return {"best_us": min(values), "median_us": statistics.median(values),
             "peak_kb": max(result["peak_kb"] for result in results), "runs": len(values)}
+
+
+def full_collection(pid, log, seconds=LIMIT_SECONDS):
+    """What it takes a JVM that was started with -Xlog:gc:file=LOG to make a full collection, with
+    asking for it, and how long it says that it stood still."""
+    start = time.monotonic()
+    with limit("a full collection", seconds):
+        subprocess.run(["jcmd", str(pid), "GC.run"], check=True, stdout=subprocess.DEVNULL)
+    took = time.monotonic() - start
+    pauses = re.findall(r"Pause Full.* ([0-9.]+)ms", log.read_text())
+    return {"ms": took * 1e3, "pause_ms": float(pauses[-1])}
 
 
 def machine():
