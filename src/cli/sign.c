@@ -2,6 +2,7 @@
 /* `thump keygen` and `thump sign`. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "cli/cli.h"
@@ -107,7 +108,11 @@ static int verb_keygen(int argc, char **argv)
 	if (!keygen.path)
 		return thump_usage_error(&keygen.common, "where to? -o FILE is missing");
 	(void)!thump_key_generate(keygen.kind, keygen.path, public, &err);
-	return report_keygen(&keygen, public, &err);
+	status = report_keygen(&keygen, public, &err);
+	/* Of no use to anybody, and in the way of the next try. */
+	if (err.code == THUMP_OK && status != THUMP_OK)
+		(void)unlink(keygen.path);
+	return status;
 }
 
 /* ---- sign ------------------------------------------------------------------------------ */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/fd.h"
+#include "image/tempfile.h"
 
 #define KEY_FILE_MAX ((size_t)64 << 10)
 #define TEXT_VARIANT sodium_base64_VARIANT_URLSAFE_NO_PADDING
@@ -291,19 +292,35 @@ struct pair {
 	char text[THUMP_KEY_WORD_MAX + 1];
 };
 
-static int write_secret(const char *path, struct pair *pair, struct thump_err *err)
+static int write_pair(const struct image_tempfile *file, struct pair *pair, struct thump_err *err)
 {
-	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
 	size_t len = strlen(pair->text);
 
 	pair->text[len++] = '\n';
-	if (fd < 0)
-		return thump_fail_errno(err, "make %s", path);
-	if (thump_write_full(fd, pair->text, len) == 0 && fsync(fd) == 0)
+	if (thump_write_full(file->fd, pair->text, len) < 0 || fchmod(file->fd, 0400) < 0 ||
+	    fsync(file->fd) < 0)
+		return thump_fail_errno(err, "write");
+	/* Not in place of another one: who has only half of a pair has lost what it opens. */
+	if (image_tempfile_link(file, file->dir_fd, file->name) < 0)
+		return thump_fail_errno(err, "give it its name");
+	if (fsync(file->dir_fd) == 0 || errno == EINVAL)
 		return 0;
-	(void)thump_fail_errno(err, "write %s", path);
-	(void)unlink(path);
+	(void)thump_fail_errno(err, "fsync of its directory");
+	(void)unlinkat(file->dir_fd, file->name, 0);
 	return -1;
+}
+
+/* Whole or not there, and for good before anybody hears of the public one. */
+static int write_secret(const char *path, struct pair *pair, struct thump_err *err)
+{
+	struct image_tempfile file;
+	int failed = image_tempfile_create(path, &file, err);
+
+	if (!failed) {
+		failed = write_pair(&file, pair, err);
+		image_tempfile_deinit(&file);
+	}
+	return failed ? thump_add_context(err, "secret key %s", path) : 0;
 }
 
 int thump_key_generate(enum thump_key_kind kind, const char *secret_path,

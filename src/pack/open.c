@@ -266,6 +266,8 @@ static int unpack_into_file(struct pack_coming *coming, const struct thump_open_
 	struct pack_front front;
 	int failed;
 
+	if (!pack_coming_is_packed(coming))
+		return thump_damaged(err, "not a packed image");
 	if (read_front(coming, options->keys, &front, err) < 0)
 		return -1;
 	*info_ret = pack_front_info(&front);
@@ -288,11 +290,9 @@ static int unpack_file(struct pack_coming *coming, const struct thump_unpack_opt
 		.progress_ctx = options->progress_ctx,
 	};
 
-	if (!pack_coming_is_packed(coming))
-		return thump_damaged(err, "not a packed image");
 	if (unpack_into_file(coming, &all, file->fd, info_ret, err) < 0 ||
 	    check_unpacked(file->fd, coming->name, info_ret, err) < 0)
-		return -1;
+		return thump_add_context(err, "image %s", coming->name);
 	if (fchmod(file->fd, options->mode ? options->mode : 0400) < 0 || fsync(file->fd) < 0)
 		return thump_fail_errno(err, "finish the file");
 	return 0;
@@ -308,12 +308,12 @@ int thump_unpack(const char *path, const struct thump_unpack_options *options,
 	if (pack_coming_open(path, &coming, err) < 0)
 		return -1;
 	failed = image_tempfile_create(options->path, &file, err);
+	if (!failed)
+		failed = unpack_file(&coming, options, &file, info_ret, err);
+	if (!failed)
+		failed = image_tempfile_commit(&file, true, err);
 	if (failed)
-		(void)thump_add_context(err, "image %s", options->path);
-	else if (unpack_file(&coming, options, &file, info_ret, err) < 0)
-		failed = thump_add_context(err, "image %s", coming.name);
-	else if (image_tempfile_commit(&file, true, err) < 0)
-		failed = thump_add_context(err, "image %s", options->path);
+		(void)thump_add_context(err, "unpacked image %s", options->path);
 	image_tempfile_deinit(&file);
 	pack_coming_close(&coming);
 	return failed;

@@ -60,6 +60,19 @@ static int write_front(const struct pack_front *front, int fd, struct thump_err 
 	return 0;
 }
 
+static int read_chunk(const struct pack_coming *coming, const struct pack_front *front,
+		      uint32_t index, unsigned char *bytes, struct thump_err *err)
+{
+	const struct pack_chunk *chunk = &front->chunks[index];
+
+	if (front->note)
+		return pack_store_get(&front->store, chunk, bytes, err);
+	if (pack_coming_read(coming->fd, bytes, chunk->stored_size, err) < 0)
+		return -1;
+	return pack_check_hash(chunk, bytes, err) < 0 ? thump_add_context(err, "chunk %u", index)
+						      : 0;
+}
+
 static int copy_data(const struct pack_coming *coming, const struct pack_front *front, int fd,
 		     struct thump_err *err)
 {
@@ -72,16 +85,9 @@ static int copy_data(const struct pack_coming *coming, const struct pack_front *
 
 		if (chunk->stored_size == 0)
 			continue;
-		if (front->note) {
-			if (pack_store_get(&front->store, chunk, bytes, err) < 0)
-				return -1;
-			continue;
-		}
-		if (pack_coming_read(coming->fd, bytes, chunk->stored_size, err) < 0)
-			return -1;
-		if (pack_check_hash(chunk, bytes, err) < 0)
-			return thump_add_context(err, "chunk %u", i);
-		if (thump_write_full(fd, bytes, chunk->stored_size) < 0)
+		if (read_chunk(coming, front, i, bytes, err) < 0)
+			return thump_add_context(err, "image %s", coming->name);
+		if (!front->note && thump_write_full(fd, bytes, chunk->stored_size) < 0)
 			return thump_fail_errno(err, "write");
 	}
 	return 0;
@@ -141,10 +147,26 @@ static int read_packed(struct pack_coming *coming, struct pack_front *front_ret,
 	return pack_front_read(&coming->stream, NULL, front_ret, err);
 }
 
+static int write_signed(const struct pack_coming *coming, struct pack_front *front,
+			const struct thump_keys *keys, const char *to, mode_t mode,
+			struct thump_err *err)
+{
+	struct image_tempfile file = IMAGE_TEMPFILE_INIT;
+	int failed = image_tempfile_create(to, &file, err);
+
+	if (!failed && front->note)
+		failed = pack_store_enter(&front->store, &file, err);
+	if (!failed)
+		failed = sign_into(coming, front, keys, &file, mode, err);
+	if (failed && front->note)
+		pack_store_leave(&front->store, &file);
+	image_tempfile_deinit(&file);
+	return failed ? thump_add_context(err, "signed image %s", to) : 0;
+}
+
 int thump_sign(const char *path, const char *to, mode_t mode, const struct thump_keys *keys,
 	       struct thump_packed_info *info_ret, struct thump_err *err)
 {
-	struct image_tempfile file = IMAGE_TEMPFILE_INIT;
 	struct pack_front front = PACK_FRONT_INIT;
 	struct pack_coming coming;
 	int failed;
@@ -154,19 +176,12 @@ int thump_sign(const char *path, const char *to, mode_t mode, const struct thump
 	failed = read_packed(&coming, &front, err);
 	if (!failed)
 		failed = find_store(&coming, to, &front, err);
-	if (!failed)
-		failed = image_tempfile_create(to, &file, err);
-	if (!failed && front.note)
-		failed = pack_store_enter(&front.store, &file, err);
-	if (!failed)
-		failed = sign_into(&coming, &front, keys, &file, mode, err);
-	if (failed && front.note)
-		pack_store_leave(&front.store, &file);
 	if (failed)
 		(void)thump_add_context(err, "image %s", coming.name);
 	else
+		failed = write_signed(&coming, &front, keys, to, mode, err);
+	if (!failed)
 		*info_ret = pack_front_info(&front);
-	image_tempfile_deinit(&file);
 	pack_front_deinit(&front);
 	pack_coming_close(&coming);
 	return failed;
