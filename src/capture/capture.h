@@ -45,9 +45,10 @@ struct thump_capture_options {
 };
 
 struct thump_capture_times {
-	uint64_t before_ns; /* reads before the stop */
-	uint64_t stop_ns;   /* seize and interrupt */
+	uint64_t before_ns;	/* reads before the stop */
+	uint64_t stopped_at_ns; /* CLOCK_MONOTONIC */
 	/* From here on the target stands still. */
+	uint64_t stop_ns;   /* seize and interrupt */
 	uint64_t state_ns;  /* what /proc and system calls of our own tell */
 	uint64_t remote_ns; /* system calls that the target made for us */
 	uint64_t fds_ns;    /* descriptors */

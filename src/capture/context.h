@@ -61,6 +61,10 @@ THUMP_MUST_CHECK int thump_capture_relations(struct thump_capture *cap, struct t
 /* Stopped; what only the target itself can tell: remote calls. */
 THUMP_MUST_CHECK int thump_capture_remote_process(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_signals(struct thump_capture *cap, struct thump_err *err);
+/* Live, the same of the copy, before thump_copy_settle(): it has those of the moment that it was
+ * made. */
+THUMP_MUST_CHECK int thump_capture_signals_of_copy(struct thump_capture *cap,
+						   struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_timers(struct thump_capture *cap, struct thump_err *err);
 THUMP_MUST_CHECK int thump_capture_remote_tasks(struct thump_capture *cap, struct thump_err *err);
 

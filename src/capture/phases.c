@@ -18,7 +18,18 @@
 
 static int stop_target(struct thump_capture *cap, struct thump_err *err)
 {
-	return thump_target_stop(cap->options.pid, cap->options.patience_ms, &cap->target, err);
+	struct thump_capture_times *times = &cap->times;
+	const uint64_t start_ns = thump_now_ns();
+	uint64_t before_ns;
+
+	if (thump_target_stop(cap->options.pid, cap->options.patience_ms, &cap->target, err) < 0)
+		return -1;
+	/* It runs while it is looked at; all of this phase is added to stop_ns afterwards. */
+	before_ns = cap->target->seized_at_ns - start_ns;
+	times->before_ns += before_ns;
+	times->stop_ns -= before_ns;
+	times->stopped_at_ns = cap->target->seized_at_ns;
+	return 0;
 }
 
 static void resume_target(struct thump_capture *cap)
@@ -223,6 +234,8 @@ int thump_capture_begin(const struct thump_capture_options *options,
 
 int thump_capture_look_at_copy(struct thump_capture *cap, struct thump_err *err)
 {
+	if (thump_capture_signals_of_copy(cap, err) < 0)
+		return -1;
 	thump_copy_settle(cap->copy);
 	for (size_t i = 0; i < THUMP_ARRAY_SIZE(phases); i++) {
 		if (phases[i].when == OF_COPY && run_timed(cap, &phases[i], err) < 0)

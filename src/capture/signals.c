@@ -22,30 +22,48 @@ struct raw_sigaction {
 	uint64_t handler, flags, restorer, mask;
 };
 
-/*
- * All 62: flags and mask of a signal that is ignored or has its default action exist, too
- * (SA_NOCLDWAIT), and a program that asks for the old action gets them.
- */
-int thump_capture_signals(struct thump_capture *cap, struct thump_err *err)
-{
-	struct raw_sigaction actions[THUMP_NR_SIGNALS];
+/* A copy needs the end of the area for itself. */
+#define NR_AT_ONCE 16
 
-	_Static_assert(sizeof(actions) <= THUMP_REMOTE_AREA_SIZE, "one read for all");
-	for (int signo = 1; signo <= THUMP_NR_SIGNALS; signo++) {
-		uint64_t at = THUMP_AREA + (uint64_t)(signo - 1) * sizeof(actions[0]);
+/* Those of signals first + 1 to first + NR_AT_ONCE. */
+static int read_actions(struct thump_target *target, int first, struct raw_sigaction *actions,
+			struct thump_err *err)
+{
+	struct remote_addr area;
+
+	_Static_assert(NR_AT_ONCE * sizeof(*actions) <= THUMP_COPY_AREA_SIZE, "they fit");
+	_Static_assert(THUMP_NR_SIGNALS % NR_AT_ONCE == 0, "all are asked");
+	if (thump_remote_area(target, &area, err) < 0)
+		return -1;
+	for (int i = 0; i < NR_AT_ONCE; i++) {
+		const int signo = first + i + 1;
+		const uint64_t at = area.addr + (uint64_t)i * sizeof(*actions);
 		const uint64_t args[6] = { (uint64_t)signo, 0, at, sizeof(uint64_t) };
 		long result;
 
 		if (signo == SIGKILL || signo == SIGSTOP)
 			continue;
-		if (thump_capture_call(cap, THUMP_ANY_THREAD, SYS_rt_sigaction, args, &result,
-				       err) < 0)
+		if (thump_remote_syscall(target, SYS_rt_sigaction, args, &result, err) < 0)
 			return -1;
 		if (result < 0)
 			return fail_result("rt_sigaction", result, err);
 	}
-	if (thump_capture_area(cap, actions, sizeof(actions), err) < 0)
-		return -1;
+	return thump_target_read(target, area, actions, NR_AT_ONCE * sizeof(*actions), err);
+}
+
+/*
+ * All 62: flags and mask of a signal that is ignored or has its default action exist, too
+ * (SA_NOCLDWAIT), and a program that asks for the old action gets them.
+ */
+static int read_all_actions(struct thump_capture *cap, struct thump_target *target,
+			    struct thump_err *err)
+{
+	struct raw_sigaction actions[THUMP_NR_SIGNALS];
+
+	for (int first = 0; first < THUMP_NR_SIGNALS; first += NR_AT_ONCE) {
+		if (read_actions(target, first, &actions[first], err) < 0)
+			return -1;
+	}
 	memset(&actions[SIGKILL - 1], 0, sizeof(actions[0]));
 	memset(&actions[SIGSTOP - 1], 0, sizeof(actions[0]));
 	for (size_t i = 0; i < THUMP_NR_SIGNALS; i++) {
@@ -57,6 +75,19 @@ int thump_capture_signals(struct thump_capture *cap, struct thump_err *err)
 		};
 	}
 	return 0;
+}
+
+/* 62 calls are 1 ms: where there will be a copy, that is asked. */
+int thump_capture_signals(struct thump_capture *cap, struct thump_err *err)
+{
+	if (cap->options.live && !cap->options.only_check)
+		return 0;
+	return read_all_actions(cap, cap->target, err);
+}
+
+int thump_capture_signals_of_copy(struct thump_capture *cap, struct thump_err *err)
+{
+	return read_all_actions(cap, cap->copy, err);
 }
 
 /* ---- timers ---------------------------------------------------------------------------------- */

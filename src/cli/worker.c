@@ -229,7 +229,7 @@ static int capture(struct worker *worker, struct thump_err *err)
 		result->nr_threads = model->nr_tasks;
 		result->nr_vmas = model->nr_vmas;
 		result->nr_fds = model->nr_fds;
-		worker->stopped_ns = worker->start_ns + times->before_ns;
+		worker->stopped_ns = times->stopped_at_ns;
 		warn_of_level(worker, model);
 	}
 	send_problems(worker, 0);

@@ -490,7 +490,8 @@ int thump_remote_clone(struct thump_target *target, uint64_t flags, pid_t *pid_r
 					area.addr + THUMP_REMOTE_AREA_SIZE,
 					&target->threads[0].regs, &exit_chain, err) != 0)
 		return -1;
-	_Static_assert(THUMP_EXIT_CHAIN_ROOM <= THUMP_REMOTE_AREA_SIZE, "it lies in the area");
+	_Static_assert(THUMP_EXIT_CHAIN_ROOM <= THUMP_REMOTE_AREA_SIZE - THUMP_COPY_AREA_SIZE,
+		       "it lies in the area");
 	result = thump_target_write(target, REMOTE(exit_chain.start), exit_chain.bytes,
 				    exit_chain.size_bytes, err);
 	free(exit_chain.bytes);

@@ -55,6 +55,7 @@ static int stop(struct thump_target *target, unsigned patience_ms, struct thump_
 		target->stopped = true;
 		result = open_mem(target, err);
 	}
+	target->seized_at_ns = thump_now_ns();
 	if (result == 0)
 		result = thump_seize_all(target, patience_ms, err);
 	target->stopped_at_ns = thump_now_ns();

@@ -59,7 +59,8 @@ struct thump_target {
 	bool calls_refused;	       /* a remote call could be its end: none is made any more */
 	uint64_t vdso_start, vdso_end; /* both 0: there is none, or nobody had to look for it */
 	bool vdso_looked_for;
-	uint64_t stopped_at_ns; /* CLOCK_MONOTONIC, when all threads had stopped */
+	/* CLOCK_MONOTONIC: when the first thread was told to stop, and when all had stopped. */
+	uint64_t seized_at_ns, stopped_at_ns;
 	/* true until the target was resumed, killed or lost */
 	bool stopped;
 	bool is_copy; /* made by thump_target_fork(): it never runs */
@@ -119,6 +120,8 @@ THUMP_MUST_CHECK int thump_remote_syscall_in(struct thump_target *target, size_t
  * fake frame, at least THUMP_REMOTE_AREA_SIZE bytes; its former content is put back on resume.
  */
 #define THUMP_REMOTE_AREA_SIZE ((size_t)2048)
+/* Of a copy only the first bytes: the chain that it ends by lies in the rest. */
+#define THUMP_COPY_AREA_SIZE ((size_t)512)
 THUMP_MUST_CHECK int thump_remote_area(struct thump_target *target, struct remote_addr *area_ret,
 				       struct thump_err *err);
 
