@@ -39,6 +39,7 @@ _thump()
 		--drain) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--policy) compopt -o default; return ;;
 		--close-fd|--ignore-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--scrub) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--compress) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--encrypt-to) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--passphrase-file) compopt -o default; return ;;
@@ -46,7 +47,7 @@ _thump()
 		--sign) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--mode) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="-o --output --leave-running --live --drain --policy --close-fd --ignore-fd --leave-out-dontdump --hooks-first --no-hooks --dry-run --compress --encrypt-to --passphrase-file --passphrase-fd --sign --mode --json -v --verbose -h --help --version"
+		options="-o --output --leave-running --live --drain --policy --close-fd --ignore-fd --leave-out-dontdump --scrub --hooks-first --no-hooks --dry-run --compress --encrypt-to --passphrase-file --passphrase-fd --sign --mode --json -v --verbose -h --help --version"
 		positional=pid
 		;;
 	restore)

@@ -35,6 +35,7 @@ complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l drain -x -d 'Fo
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l policy -r -F -d 'What is to become of open files, pipes and sockets'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l close-fd -x -d 'A policy for one descriptor, before those of files'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l leave-out-dontdump -d 'Leave out anonymous memory that the process keeps out of core dumps (madvise(2), MADV_DONTDUMP)'
+complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l scrub -x -d 'Leave out this memory'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l hooks-first -d 'Of a JVM, or a program with libthump'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l no-hooks -d 'Run no hooks, and do not ask a JVM\'s agent for anything'
 complete -c thump -n '__fish_seen_subcommand_from checkpoint' -l dry-run -d 'List everything that would be refused, and write no image'

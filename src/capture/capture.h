@@ -12,6 +12,13 @@ struct thump_fd_rules;
 
 #define THUMP_CAPTURE_PATIENCE_MS 1000U
 
+/* What is to be left out: whole pages, or all mappings of a name. */
+struct thump_scrub {
+	const char *text; /* as it was said */
+	const char *name; /* "[anon:keys]" as in /proc/PID/maps; NULL: it is `range` */
+	struct thump_range range;
+};
+
 struct thump_capture_options {
 	pid_t pid;
 	unsigned patience_ms;	    /* for threads that do not stop at once; 0: the above */
@@ -32,6 +39,10 @@ struct thump_capture_options {
 	 * thump_capture_begin, or of thump_capture_look_at_copy. */
 	const struct thump_range *needless;
 	size_t nr_needless;
+	/* The same, as who makes the image says it: refused where it cannot be. Owned by the
+	 * caller, as long. */
+	const struct thump_scrub *scrubs;
+	size_t nr_scrubs;
 	/* Memory that the runtime manages itself: becomes model.vouched; by the same rules. */
 	const struct thump_range *vouched;
 	size_t nr_vouched;

@@ -28,6 +28,8 @@ struct thump_capture {
 	struct thump_arena maps_arena;
 	bool flags_in_copy; /* live: VmFlags are those from before the stop, until smaps.c has read
 			     * them in the copy */
+	struct thump_range *needless; /* options.needless, and what options.scrubs come to */
+	size_t nr_needless;
 	/* Of the model's vouched ranges those that the runtime manages itself; in its arena. */
 	struct thump_range *managed;
 	size_t nr_managed;
@@ -87,6 +89,8 @@ THUMP_MUST_CHECK int thump_capture_lost_file(struct thump_capture *cap, const st
 					     uint32_t *backing_id_ret, struct thump_err *err);
 /* Which memory is vouched for; before the mappings, whose kind may follow from it. vouched.c */
 THUMP_MUST_CHECK int thump_capture_vouched(struct thump_capture *cap, struct thump_err *err);
+/* Which memory is left out; after the mappings. scrubs.c */
+THUMP_MUST_CHECK int thump_capture_needless(struct thump_capture *cap, struct thump_err *err);
 /* One more mapping of it was seen. */
 void thump_capture_grow_view(struct thump_capture *cap, const struct thump_map *map,
 			     uint32_t backing_id);

@@ -417,5 +417,5 @@ int thump_capture_mappings(struct thump_capture *cap, struct thump_err *err)
 			return thump_add_context(err, "mapping 0x%lx-0x%lx", mapping.map->start,
 						 mapping.map->end);
 	}
-	return 0;
+	return thump_capture_needless(cap, err);
 }

@@ -36,11 +36,11 @@ static int add_extent(struct pages *pages, uint64_t start, uint64_t end, struct 
 /* Pages of anonymous memory, in ascending order, without what the program does not need. */
 static int add_needed(struct pages *pages, uint64_t start, uint64_t end, struct thump_err *err)
 {
-	const struct thump_capture_options *options = &pages->cap->options;
+	const struct thump_capture *cap = pages->cap;
 
 	while (start < end) {
-		const struct thump_range *range = &options->needless[pages->needless];
-		bool behind = pages->needless == options->nr_needless;
+		const struct thump_range *range = &cap->needless[pages->needless];
+		bool behind = pages->needless == cap->nr_needless;
 
 		if (!behind && range->end <= start) {
 			pages->needless++;

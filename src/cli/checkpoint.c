@@ -26,6 +26,7 @@
  *        "reap"     --live: and once more at the end, to take its copy back
  *        "total"    all of it but the hooks, and the look before them
  */
+#include <ctype.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -63,6 +64,8 @@ static const char usage[] =
 	"      --leave-out-dontdump\n"
 	"                         without memory that the process keeps out of core dumps\n"
 	"                         (MADV_DONTDUMP): the restored one finds zeros there\n"
+	"      --scrub WHAT       without this memory: START-END (hex, whole pages), or a mapping\n"
+	"                         by its name, such as [anon:keys]; may be given again\n"
 	"      --hooks-first      look at a JVM only after its hooks, when they end its children\n"
 	"      --no-hooks         run no hooks of a JVM: a picture of it as it is, to look into\n"
 	"      --dry-run          list everything that would be refused, and write no image;\n"
@@ -93,6 +96,7 @@ enum {
 	OPT_IGNORE_FD,
 	OPT_HOOKS_FIRST,
 	OPT_LEAVE_OUT_DONTDUMP,
+	OPT_SCRUB,
 	OPT_NO_HOOKS,
 	OPT_COMPRESS,
 	/* For programs that ask for their own checkpoint (coord/abi.h), not for people: the page
@@ -101,6 +105,8 @@ enum {
 	OPT_COORD,
 	OPT_BEFORE_HOOKS, /* with it: of a dry run, what thump_capture_options say */
 };
+
+#define SCRUBS_MAX 64
 
 struct checkpoint {
 	struct thump_common common;
@@ -115,6 +121,7 @@ struct checkpoint {
 	const char *policy; /* path, or NULL */
 	struct thump_fd_rules rules;
 	struct thump_arena arena; /* of the rules */
+	struct thump_scrub scrubs[SCRUBS_MAX];
 	/* what came from the worker */
 	struct thump_progress progress;
 	struct thump_problems problems;
@@ -144,6 +151,52 @@ static int take_compression(struct checkpoint *checkpoint, const char *text)
 	checkpoint->options.pack = true;
 	return thump_compression_option(&checkpoint->common, text,
 					&checkpoint->options.compression);
+}
+
+static bool parse_hex(const char *text, char end_char, uint64_t *value_ret, const char **rest_ret)
+{
+	char *end;
+
+	errno = 0;
+	*value_ret = strtoull(text, &end, 16); /* which would take a sign or a space, too */
+	*rest_ret = end;
+	return isxdigit((unsigned char)*text) && errno == 0 && *end == end_char &&
+	       *value_ret % THUMP_PAGE_SIZE == 0;
+}
+
+/* [NAME], or START-END as in /proc/PID/maps. */
+static bool parse_scrub(const char *text, struct thump_scrub *scrub_ret)
+{
+	struct thump_scrub scrub = { .text = text };
+	const char *rest;
+
+	if (*text == '[') {
+		scrub.name = text;
+		*scrub_ret = scrub;
+		return text[strlen(text) - 1] == ']';
+	}
+	if (!parse_hex(text, '-', &scrub.range.start, &rest) ||
+	    !parse_hex(rest + 1, '\0', &scrub.range.end, &rest))
+		return false;
+	*scrub_ret = scrub;
+	return scrub.range.start < scrub.range.end;
+}
+
+static int take_scrub(struct checkpoint *checkpoint, const char *text)
+{
+	struct thump_capture_options *capture = &checkpoint->options.capture;
+
+	if (capture->nr_scrubs == SCRUBS_MAX)
+		return thump_usage_error(&checkpoint->common, "--scrub %s: more than %d", text,
+					 SCRUBS_MAX);
+	if (!parse_scrub(text, &checkpoint->scrubs[capture->nr_scrubs]))
+		return thump_usage_error(&checkpoint->common,
+					 "--scrub takes START-END in hex, of whole pages, or the "
+					 "[NAME] of a mapping, not %s",
+					 text);
+	capture->scrubs = checkpoint->scrubs;
+	capture->nr_scrubs++;
+	return -1;
 }
 
 static int take_option(void *ctx, int opt)
@@ -185,6 +238,8 @@ static int take_option(void *ctx, int opt)
 	case OPT_LEAVE_OUT_DONTDUMP:
 		checkpoint->options.capture.leaves_out_dontdump = true;
 		return -1;
+	case OPT_SCRUB:
+		return take_scrub(checkpoint, optarg);
 	case OPT_NO_HOOKS:
 		checkpoint->no_hooks = true;
 		return -1;
@@ -235,6 +290,7 @@ static int parse(struct checkpoint *checkpoint, int argc, char **argv)
 		{ "ignore-fd", required_argument, NULL, OPT_IGNORE_FD },
 		{ "hooks-first", no_argument, NULL, OPT_HOOKS_FIRST },
 		{ "leave-out-dontdump", no_argument, NULL, OPT_LEAVE_OUT_DONTDUMP },
+		{ "scrub", required_argument, NULL, OPT_SCRUB },
 		{ "no-hooks", no_argument, NULL, OPT_NO_HOOKS },
 		{ "compress", required_argument, NULL, OPT_COMPRESS },
 		THUMP_SEAL_OPTIONS,
