@@ -8,7 +8,7 @@ _thump()
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "run checkpoint restore template spawn hooks inspect verify train pack unpack gc keygen sign doctor -h --help --version" -- "$current"))
+		COMPREPLY=($(compgen -W "run checkpoint restore template spawn ps hooks inspect verify train pack unpack gc keygen sign doctor -h --help --version" -- "$current"))
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -94,6 +94,11 @@ _thump()
 		esac
 		options="--detach --pid-file --keep-stdio --port --policy --close-fd --on-restore-failure --env --clock --allow-clock-jump --trust-any-owner --cpu --json -v --verbose -h --help --version"
 		positional=file
+		;;
+	ps)
+		case $previous in
+		esac
+		options="--json -h --help --version"
 		;;
 	hooks)
 		case $previous in

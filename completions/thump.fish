@@ -108,6 +108,10 @@ complete -c thump -n '__fish_seen_subcommand_from spawn' -s v -l verbose -d 'Say
 complete -c thump -n '__fish_seen_subcommand_from spawn' -s h -l help -d 'Print a summary of the options'
 complete -c thump -n '__fish_seen_subcommand_from spawn' -l version -d 'Print the version of thump'
 complete -c thump -n '__fish_seen_subcommand_from spawn' -F
+complete -c thump -n __fish_use_subcommand -a ps -d 'list what was restored and still runs'
+complete -c thump -n '__fish_seen_subcommand_from ps' -l json -d 'Print one JSON object on standard output'
+complete -c thump -n '__fish_seen_subcommand_from ps' -s h -l help -d 'Print a summary of the options'
+complete -c thump -n '__fish_seen_subcommand_from ps' -l version -d 'Print the version of thump'
 complete -c thump -n __fish_use_subcommand -a hooks -d 'run the hooks of a program around a dump by another engine'
 complete -c thump -n '__fish_seen_subcommand_from hooks' -l limit -x -d 'Let the process go on when nobody has run thump hooks after for so long'
 complete -c thump -n '__fish_seen_subcommand_from hooks' -l abort -d 'Go on without having been saved'

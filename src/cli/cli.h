@@ -13,7 +13,7 @@ struct thump_verb {
 };
 
 extern const struct thump_verb thump_verb_run, thump_verb_checkpoint, thump_verb_restore,
-	thump_verb_template, thump_verb_spawn, thump_verb_hooks, thump_verb_inspect,
+	thump_verb_template, thump_verb_spawn, thump_verb_ps, thump_verb_hooks, thump_verb_inspect,
 	thump_verb_verify, thump_verb_train, thump_verb_pack, thump_verb_unpack, thump_verb_gc,
 	thump_verb_keygen, thump_verb_sign, thump_verb_doctor;
 

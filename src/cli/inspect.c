@@ -3,7 +3,6 @@
  * `thump inspect`: what an image says about itself. Its texts come from a file that anybody may
  * have made: for people, control characters are shown, not sent to the terminal.
  */
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,20 +121,10 @@ static const char *ofd_kind_name(const struct thump_ofd *ofd)
 
 /* ---- for people ------------------------------------------------------------------------ */
 
-static void put_text(const char *text)
-{
-	for (const char *at = text ? text : ""; *at; at++) {
-		if (iscntrl((unsigned char)*at))
-			printf("\\x%02x", (unsigned char)*at);
-		else
-			putchar(*at);
-	}
-}
-
 static void put_line(const char *title, const char *text)
 {
 	printf("%-12s ", title);
-	put_text(text);
+	thump_put_text(text);
 	putchar('\n');
 }
 
@@ -154,11 +143,11 @@ static void print_origin(const struct inspect *inspect)
 
 	format_time(machine->realtime_ns, made, sizeof(made));
 	printf("%-12s %s on ", "made", made);
-	put_text(machine->hostname);
+	thump_put_text(machine->hostname);
 	printf(", Linux ");
-	put_text(machine->kernel_release);
+	thump_put_text(machine->kernel_release);
 	printf(", by thump ");
-	put_text(machine->thump_version);
+	thump_put_text(machine->thump_version);
 	putchar('\n');
 }
 
@@ -186,7 +175,7 @@ static void print_program(const struct inspect *inspect)
 		printf("%-12s kept, or no restore: ", "pids");
 	else
 		printf("%-12s kept, or others", "pids");
-	put_text(reason ? reason : "");
+	thump_put_text(reason ? reason : "");
 	putchar('\n');
 	printf("%-12s uid %" PRIu32 ", gid %" PRIu32 "%s\n", "user", process->creds.uid,
 	       process->creds.gid, process->creds.cap_permitted ? ", with capabilities" : "");
@@ -336,7 +325,7 @@ static void print_needs(const struct thump_model *model)
 		printf("%-12s x86-64", "needs");
 	if (!level && model->machine.cpu_name && *model->machine.cpu_name) {
 		printf(" with the features of ");
-		put_text(model->machine.cpu_name);
+		thump_put_text(model->machine.cpu_name);
 	}
 	printf(" (XCR0 %#" PRIx64 "), %" PRIu32 " files as they were\n", model->machine.xcr0,
 	       nr_files);
@@ -349,7 +338,7 @@ static void print_runtime(const struct thump_model *model)
 	if (!runtime->name)
 		return;
 	printf("%-12s ", "runtime");
-	put_text(runtime->name);
+	thump_put_text(runtime->name);
 	if (runtime->heap_max_bytes)
 		printf(", a heap of %" PRIu64 " MB, at most %" PRIu64 " MB",
 		       runtime->heap_bytes / 1000000, runtime->heap_max_bytes / 1000000);
@@ -377,7 +366,7 @@ static void print_threads(const struct thump_model *model)
 
 		printf("%16" PRId32 "  %-7s  %-15s ", task->tid, state_name(task->state),
 		       call_text(task->blocked_syscall, room, sizeof(room)));
-		put_text(task->comm);
+		thump_put_text(task->comm);
 		putchar('\n');
 	}
 }
@@ -391,7 +380,7 @@ static void print_fds(const struct thump_model *model)
 
 		printf("%16" PRId32 "  %-12s  %#" PRIo32 "%s  ", fd->fd, ofd_kind_name(ofd),
 		       ofd->open_flags, fd->cloexec ? ",cloexec" : "");
-		put_text(ofd->text);
+		thump_put_text(ofd->text);
 		putchar('\n');
 	}
 }
@@ -412,7 +401,7 @@ static void print_maps(const struct thump_model *model)
 		       thump_vma_kind_name(vma->kind));
 		put_size(thump_extents_bytes(vma->extents, vma->nr_extents));
 		printf(" stored  ");
-		put_text(vma_path(model, vma));
+		thump_put_text(vma_path(model, vma));
 		putchar('\n');
 	}
 }
@@ -432,7 +421,7 @@ static void print_packed(const struct thump_packed_info *packed)
 static void print_text(const struct inspect *inspect)
 {
 	printf("%-12s ", "image");
-	put_text(inspect->path);
+	thump_put_text(inspect->path);
 	printf(", %" PRIu64 " bytes\n", inspect->size_bytes);
 	if (inspect->packed.raw_bytes)
 		print_packed(&inspect->packed);

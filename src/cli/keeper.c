@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/send_fds.h"
+#include "cli/running.h"
 
 #define BACKLOG 128
 
@@ -34,6 +35,7 @@ void thump_keeper_init(struct thump_keeper *keeper, const char *name)
 		.signal_fd = -1,
 		.watch_fd = -1,
 	};
+	(void)snprintf(keeper->hello.name, sizeof(keeper->hello.name), "%s", name);
 }
 
 /* From now on nobody finds the template, and there is none: it ends with the end of file. */
@@ -52,6 +54,7 @@ static void stop(struct thump_keeper *keeper)
 	if (keeper->hello.template_pid > 0)
 		while (waitpid(keeper->hello.template_pid, NULL, 0) < 0 && errno == EINTR)
 			continue;
+	thump_running_forget(&keeper->record, keeper->hello.template_pid);
 	keeper->hello.template_pid = 0;
 }
 
@@ -261,6 +264,7 @@ static void reap(struct thump_keeper *keeper)
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == keeper->hello.template_pid) {
+			thump_running_forget(&keeper->record, pid);
 			keeper->hello.template_pid = 0;
 			stop(keeper);
 		} else {

@@ -13,6 +13,7 @@ struct thump_keeper {
 	int signal_fd, watch_fd;
 	struct thump_client *clients;
 	size_t nr_clients;
+	char *record; /* of what runs (cli/running.h), or NULL; owned */
 	bool stopping;
 };
 

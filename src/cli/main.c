@@ -14,9 +14,9 @@
 
 static const struct thump_verb *const verbs[] = {
 	&thump_verb_run,    &thump_verb_checkpoint, &thump_verb_restore, &thump_verb_template,
-	&thump_verb_spawn,  &thump_verb_hooks,	    &thump_verb_inspect, &thump_verb_verify,
-	&thump_verb_train,  &thump_verb_pack,	    &thump_verb_unpack,	 &thump_verb_gc,
-	&thump_verb_keygen, &thump_verb_sign,	    &thump_verb_doctor,
+	&thump_verb_spawn,  &thump_verb_ps,	    &thump_verb_hooks,	 &thump_verb_inspect,
+	&thump_verb_verify, &thump_verb_train,	    &thump_verb_pack,	 &thump_verb_unpack,
+	&thump_verb_gc,	    &thump_verb_keygen,	    &thump_verb_sign,	 &thump_verb_doctor,
 };
 
 static void print_help(FILE *out)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/report.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -253,6 +255,26 @@ int thump_end_of_output(int status)
 	fprintf(stderr, "thump: stdout could not be written%s%s\n", errno ? ": " : "",
 		errno ? strerrordesc_np(errno) : "");
 	return THUMP_FAILED;
+}
+
+void thump_format_time(uint64_t real_ns, char text[THUMP_TIME_SIZE])
+{
+	const time_t seconds = (time_t)(real_ns / THUMP_NS_PER_S);
+	struct tm parts;
+
+	if (!localtime_r(&seconds, &parts) ||
+	    strftime(text, THUMP_TIME_SIZE, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+		(void)snprintf(text, THUMP_TIME_SIZE, "-");
+}
+
+void thump_put_text(const char *text)
+{
+	for (const char *at = text ? text : ""; *at; at++) {
+		if (iscntrl((unsigned char)*at))
+			printf("\\x%02x", (unsigned char)*at);
+		else
+			putchar(*at);
+	}
 }
 
 /* ---- progress --------------------------------------------------------------------------- */

@@ -88,6 +88,15 @@ int thump_print_json(json_t *object, int status);
 /* For what only prints: `status`, or THUMP_FAILED, said on stderr, when stdout has not got all. */
 int thump_end_of_output(int status);
 
+/* Any text on stdout, for people: control characters, which terminals obey, become \xNN. NULL is
+ * "".
+ */
+void thump_put_text(const char *text);
+
+#define THUMP_TIME_SIZE 32
+/* CLOCK_REALTIME as local time, for people. */
+void thump_format_time(uint64_t real_ns, char text[THUMP_TIME_SIZE]);
+
 /* ---- progress --------------------------------------------------------------------------- */
 
 /*

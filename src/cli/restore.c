@@ -504,11 +504,14 @@ static int supervise(struct restore *restore, struct thump_restoring *restoring)
 
 static void init_restoring(const struct restore *restore, struct thump_restoring *restoring)
 {
-	thump_restoring_init(restoring, restore->path);
+	const bool cloned = restore->options.part == THUMP_PART_CLONE;
+
+	thump_restoring_init(restoring, restore->path, cloned ? "spawn" : "restore");
 	restoring->words = restore->words;
 	restoring->words.times = restore->common.verbose;
 	restoring->key_words = &restore->key_words;
-	restoring->cloned = restore->options.part == THUMP_PART_CLONE;
+	restoring->cloned = cloned;
+	restoring->template_name = cloned ? restore->source.name : NULL;
 }
 
 /* In place of a clone: said in one line, whatever the reason. */

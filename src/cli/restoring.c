@@ -8,11 +8,16 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "cli/report.h"
+#include "cli/running.h"
 #include "pack/pack.h"
 
-void thump_restoring_init(struct thump_restoring *restoring, const char *path)
+void thump_restoring_init(struct thump_restoring *restoring, const char *path, const char *how)
 {
-	*restoring = (struct thump_restoring){ .path = path, .report = { .control_fd = -1 } };
+	*restoring = (struct thump_restoring){
+		.path = path,
+		.how = how,
+		.report = { .control_fd = -1 },
+	};
 	thump_problems_init(&restoring->problems);
 	thump_arena_init(&restoring->arena);
 	thump_progress_init(&restoring->progress, "restore");
@@ -69,6 +74,7 @@ void thump_restoring_deinit(struct thump_restoring *restoring)
 {
 	thump_terminals_put_back(&restoring->terminals);
 	thump_close_fd(&restoring->report.control_fd);
+	thump_running_forget(&restoring->record, restoring->report.pid_host);
 	forget_plan(restoring);
 	thump_problems_deinit(&restoring->problems);
 }
@@ -125,6 +131,7 @@ int thump_restoring_prepare(struct thump_restoring *restoring,
 	struct thump_rebuild_options opts = *options;
 	uint64_t start_ns = thump_now_ns();
 
+	restoring->detached = options->detach;
 	opts.progress = show_progress;
 	opts.progress_ctx = &restoring->progress;
 	raise_nofile(restoring);
@@ -162,6 +169,16 @@ int thump_restoring_verify(struct thump_restoring *restoring, struct thump_err *
 	return result;
 }
 
+/* When the program runs already: it is not to wait for that. */
+static void note_running(struct thump_restoring *restoring)
+{
+	thump_running_note(restoring->report.pid_host, restoring->how, restoring->template_name,
+			   restoring->path, &restoring->record);
+	/* Whoever stays removes his own. */
+	if (restoring->detached)
+		thump_running_sweep();
+}
+
 /* Only whose image it is may train it. What is unpacked would have to be so again. */
 static void note_training(struct thump_restoring *restoring)
 {
@@ -186,6 +203,7 @@ int thump_restoring_start(struct thump_restoring *restoring, struct thump_err *e
 	report->total_ns += restoring->open_ns + restoring->check_ns;
 	restoring->terminals = thump_plan_terminals(restoring->plan);
 	note_training(restoring);
+	note_running(restoring);
 	/* We stay for as long as the program runs: without its files, ports and image. */
 	forget_plan(restoring);
 	return 0;

@@ -14,6 +14,9 @@
 
 struct thump_restoring {
 	const char *path;
+	const char *how;	   /* the verb, for the record of what runs */
+	const char *template_name; /* of a clone, or NULL; set by the caller */
+	char *record;		   /* of what runs, once it does */
 	struct thump_image *image; /* until it was started */
 	struct thump_plan *plan;   /* the same */
 	struct thump_problems problems;
@@ -31,10 +34,12 @@ struct thump_restoring {
 	struct thump_file_state state;
 	bool untrained;
 	bool cloned;			/* from a template */
+	bool detached;			/* nobody stays */
 	struct thump_progress progress; /* of checking the image */
 };
 
-void thump_restoring_init(struct thump_restoring *restoring, const char *path);
+/* `how` is the verb that it is for. */
+void thump_restoring_init(struct thump_restoring *restoring, const char *path, const char *how);
 void thump_restoring_deinit(struct thump_restoring *restoring);
 
 /* Opens the image and plans. -1 also when there are misfits (REFUSED; they are in ->problems). */

@@ -593,7 +593,7 @@ static int try_image(struct run *run, struct thump_outcome *outcome, struct thum
 	struct thump_restoring restoring;
 	int result;
 
-	thump_restoring_init(&restoring, run->image_path);
+	thump_restoring_init(&restoring, run->image_path, "run");
 	restoring.words = run->words;
 	restoring.words.times = run->common.verbose;
 	restoring.key_words = &run->key_words;
@@ -649,7 +649,7 @@ static int begin_again(struct run *run, struct thump_outcome *outcome, struct th
 				  "%s is not the image that was just written, so it is not "
 				  "restored: thump checkpoint had another -o",
 				  run->image_path);
-	thump_restoring_init(&restoring, run->image_path);
+	thump_restoring_init(&restoring, run->image_path, "run");
 	restoring.words.on_failure = run->words.on_failure;
 	restoring.words.times = run->common.verbose;
 	restoring.key_words = &run->key_words;

@@ -80,6 +80,8 @@ int thump_spawn_find(const char *operand, struct thump_spawn_source *source, str
 		return -1;
 	}
 	(void)snprintf(source->path, sizeof(source->path), "%s", found < 0 ? operand : hello.path);
+	if (found == 0)
+		(void)snprintf(source->name, sizeof(source->name), "%s", hello.name);
 	if (found == 0 && check_kin(&hello, &source->why) == 0)
 		source->keeper_fd = thump_take_fd(&fd);
 	return 0;

@@ -6,8 +6,9 @@
 
 /* What an operand FILE or NAME of thump spawn leads to. */
 struct thump_spawn_source {
-	char path[PATH_MAX]; /* of the image */
-	int keeper_fd;	     /* the template's keeper; -1: there is none that can be used */
+	char path[PATH_MAX];			/* of the image */
+	char name[THUMP_TEMPLATE_NAME_MAX + 1]; /* of the template, if there is one */
+	int keeper_fd; /* the template's keeper; -1: there is none that can be used */
 	/* Why not, where there is an image all the same. */
 	struct thump_err why;
 };

@@ -15,6 +15,7 @@
 #include "cli/keeper.h"
 #include "cli/report.h"
 #include "cli/restoring.h"
+#include "cli/running.h"
 
 static const char usage[] =
 	"usage: thump template start FILE [OPTION...]\n"
@@ -158,7 +159,7 @@ static int make_template(struct template *template, struct thump_keeper *keeper,
 	struct thump_restoring restoring;
 	int result = -1;
 
-	thump_restoring_init(&restoring, template->operand);
+	thump_restoring_init(&restoring, template->operand, "template");
 	template->options.part = THUMP_PART_TEMPLATE;
 	/* Before limits are raised. */
 	if (thump_kin_of_us(&keeper->hello.kin, err) == 0 &&
@@ -166,6 +167,9 @@ static int make_template(struct template *template, struct thump_keeper *keeper,
 	    describe_image(keeper, &restoring, err) == 0 && thump_keeper_listen(keeper, err) == 0)
 		result = thump_template_start(restoring.plan, &keeper->control_fd,
 					      &keeper->hello.template_pid, err);
+	if (result == 0)
+		thump_running_note(keeper->hello.template_pid, restoring.how, keeper->name,
+				   keeper->hello.path, &keeper->record);
 	if (template->common.json) {
 		json_decref(template->problems);
 		template->problems = thump_json_problems(&restoring.problems);
@@ -311,14 +315,13 @@ static json_t *template_json(const char *name, const struct thump_template_hello
 
 static void print_template(const char *name, const struct thump_template_hello *hello)
 {
-	const time_t started = (time_t)(hello->started_ns / 1000000000u);
-	char since[32] = "?";
-	struct tm parts;
+	char since[THUMP_TIME_SIZE];
 
-	if (localtime_r(&started, &parts))
-		(void)strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S", &parts);
-	printf("%-20s %7d %7llu  %s  %s\n", name, (int)hello->template_pid,
-	       (unsigned long long)hello->nr_clones, since, hello->path);
+	thump_format_time(hello->started_ns, since);
+	printf("%-20s %7d %7llu  %s  ", name, (int)hello->template_pid,
+	       (unsigned long long)hello->nr_clones, since);
+	thump_put_text(hello->path);
+	putchar('\n');
 }
 
 /* Those that do not answer are left out: their keepers were killed. */

@@ -23,18 +23,23 @@ bool thump_template_name_fits(const char *name)
 	return true;
 }
 
-static int folder(char *path, size_t size_bytes, bool make, struct thump_err *err)
+int thump_template_folder(char *path, size_t size_bytes, bool make, struct thump_err *err)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 	struct stat st;
+	int found;
 
 	if (runtime && runtime[0] == '/')
 		(void)snprintf(path, size_bytes, "%s/thump", runtime);
 	else
 		(void)snprintf(path, size_bytes, "/tmp/thump-%u", (unsigned)geteuid());
-	if (make && mkdir(path, 0700) < 0 && errno != EEXIST)
-		return thump_fail_errno(err, "make the directory of templates %s", path);
-	if (lstat(path, &st) < 0)
+	found = lstat(path, &st);
+	if (found < 0 && errno == ENOENT && make) {
+		if (mkdir(path, 0700) < 0 && errno != EEXIST)
+			return thump_fail_errno(err, "make the directory of templates %s", path);
+		found = lstat(path, &st);
+	}
+	if (found < 0)
 		return thump_fail_errno(err, "look at the directory of templates %s", path);
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
 		return thump_refuse(err,
@@ -51,7 +56,7 @@ int thump_template_address(const char *name, bool make, struct sockaddr_un *addr
 	char path[PATH_MAX];
 	int len;
 
-	if (folder(path, sizeof(path), make, err) < 0)
+	if (thump_template_folder(path, sizeof(path), make, err) < 0)
 		return -1;
 	len = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", path, name);
 	if (len < 0 || (size_t)len >= sizeof(address.sun_path))
@@ -83,6 +88,7 @@ static int hear_hello(int fd, const char *name, struct thump_template_hello *hel
 	if (got == 0)
 		return thump_fail(err, "template %s is ending", name);
 	if (got != (ssize_t)sizeof(*hello) || hello->size_bytes != sizeof(*hello) ||
+	    !memchr(hello->name, '\0', sizeof(hello->name)) ||
 	    !memchr(hello->path, '\0', sizeof(hello->path)))
 		return thump_refuse(err, "template %s is of another version of thump", name);
 	return 0;
@@ -148,7 +154,7 @@ int thump_template_names(char ***names_ret, struct thump_err *err)
 	auto_closedir DIR *dir = NULL;
 	char path[PATH_MAX];
 
-	if (folder(path, sizeof(path), false, err) < 0) {
+	if (thump_template_folder(path, sizeof(path), false, err) < 0) {
 		if (err->sys_errno != ENOENT)
 			return -1;
 		*err = THUMP_ERR_INIT;

@@ -2,7 +2,8 @@
 /*
  * Where templates are found: one socket for each, whose name is the template's, in a directory of
  * this user's: $XDG_RUNTIME_DIR/thump, else /tmp/thump-UID. What is in it is believed only if
- * nobody else may write there, and a keeper only if it is this user's.
+ * nobody else may write there, and a keeper only if it is this user's. Records of what runs
+ * (cli/running.h) are there, too; no template can have the name of one.
  */
 #ifndef THUMP_CLI_TEMPLATES_H
 #define THUMP_CLI_TEMPLATES_H
@@ -12,11 +13,13 @@
 #include "base/err.h"
 #include "rebuild/template.h"
 
-#define THUMP_TEMPLATE_NAME_MAX 64
-
 /* A name that can be one. */
 bool thump_template_name_fits(const char *name);
 
+/* The path of that directory, which is made where it is asked to. REFUSED when somebody else may
+ * write to it. */
+THUMP_MUST_CHECK int thump_template_folder(char *path, size_t size_bytes, bool make,
+					   struct thump_err *err);
 /* The address of the socket of template `name`; makes the directory where it is asked to. REFUSED
  * when somebody else may write to it. */
 THUMP_MUST_CHECK int thump_template_address(const char *name, bool make,

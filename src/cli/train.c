@@ -210,7 +210,7 @@ _Noreturn static void restore_main(const struct train *train, int told_fd, pid_t
 	if (getppid() != parent)
 		_exit(THUMP_FAILED);
 	(void)dup2(STDERR_FILENO, STDOUT_FILENO);
-	thump_restoring_init(&restoring, train->path);
+	thump_restoring_init(&restoring, train->path, "train");
 	if (supervise(train, told_fd, &restoring, &sup, &err) < 0)
 		thump_print_error(&train->common, &err);
 	thump_restoring_deinit(&restoring);

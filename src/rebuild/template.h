@@ -22,6 +22,8 @@
 #include "rebuild/verified.h"
 #include "resume/abi.h"
 
+#define THUMP_TEMPLATE_NAME_MAX 64
+
 /* What a clone inherits from its template, and would from its caller if it were restored: where it
  * is not the same, there is no clone. */
 struct thump_kin {
@@ -48,6 +50,7 @@ struct thump_template_hello {
 	uint64_t started_ns; /* CLOCK_REALTIME */
 	uint64_t nr_clones;  /* so far */
 	int32_t template_pid, keeper_pid;
+	char name[THUMP_TEMPLATE_NAME_MAX + 1];
 	char path[PATH_MAX];
 };
 

@@ -51,6 +51,17 @@ def expect_clones(world, image, port, wanted):
     return clones, [report["pid"] for report in reports], shares
 
 
+def expect_listed(world, image, pids):
+    """thump ps tells what each clone shares, and has alone."""
+    listed = {each["pid"]: each for each in world.thump_json("ps", image)[1]["processes"]
+              if each["how"] == "spawn"}
+    if set(listed) != set(pids):
+        raise Failure(f"{pids} run, listed are {listed}")
+    for each in listed.values():
+        if not 0 < each["private_bytes"] < each["pss_bytes"] < each["rss_bytes"]:
+            raise Failure(f"the memory of {each}")
+
+
 def test(world, options):
     program = java.Java(world, options)
     image = world.path("image")
@@ -68,6 +79,7 @@ def test(world, options):
     print(f"of {whole} KiB the clones have {shares} of their own after the first answer")
     if max(shares) > whole / 2:
         raise Failure(f"clones of a process of {whole} KiB have {shares} each")
+    expect_listed(world, image, pids)
     for clone, one in zip(clones, pids):
         scenario.end(clone, one)
     world.thump("template", "stop", image.name)
