@@ -12,7 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
 from thumptest import scenario
 from thumptest.events import Failure, poll_until
-from thumptest.workload import expect_same, settled, verify_restored, wait_ready
+from thumptest.workload import expect_same, has_ended, settled, verify_restored, wait_ready
 
 CLONES = 3
 FAILED, USAGE, REFUSED = 1, 2, 3
@@ -32,16 +32,8 @@ def templates(world):
     return world.thump_json("template", "list")[1]["templates"]
 
 
-def is_gone(pid):
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] == b"Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
 def expect_gone(world, pid, what):
-    poll_until(world.deadline, f"{what} to end", lambda: is_gone(pid) or None)
+    poll_until(world.deadline, f"{what} to end", lambda: has_ended(pid) or None)
 
 
 def expect_clones(world, image, before):
@@ -93,7 +85,7 @@ def run_and_stop(world, image, before):
         raise Failure(f"a second template of the name: {again}")
     process, report = world.spawn(image, name="survivor")
     world.thump("template", "stop", "image")
-    if templates(world) or not is_gone(started["pid"]):
+    if templates(world) or not has_ended(started["pid"]):
         raise Failure(f"a template was stopped, and there is {templates(world)}")
     verify_restored(process, report["pid"])
     expect_gone(world, started["keeper"], "the keeper without clones")
@@ -109,7 +101,7 @@ def killed(world, image, role):
     poll_until(world.deadline, "the name to go", lambda: templates(world) == [] or None)
     if role == "keeper":
         # Nobody else knows how it ends.
-        if process.status() != 120 + FAILED or is_gone(report["pid"]):
+        if process.status() != 120 + FAILED or has_ended(report["pid"]):
             raise Failure(f"status {process.status()} without a keeper")
         os.kill(report["pid"], signal.SIGKILL)
     else:

@@ -13,6 +13,15 @@ SKIPPED = 77
 SPINS_AFTER = 30
 
 
+def has_ended(pid):
+    """Also when nobody has reaped it."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] == b"Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def wait_ready(process):
     """Everything that the workload tells before `ready`, as (key, value)."""
     told = []
