@@ -21,15 +21,17 @@
 #include <time.h>
 #include <zstd.h>
 
+#include "pack/aes.h"
+
 #define PIECE	    ((size_t)1 << 20)
 #define ROOM	    (PIECE + PIECE / 64) /* what does not get smaller grows by less */
 #define RUNS	    5
 #define MAX_THREADS 64
 
-enum work { COPY, LZ4_PACK, LZ4_UNPACK, ZSTD_PACK, ZSTD_UNPACK, HASH, ENCRYPT, NR_WORKS };
+enum work { COPY, LZ4_PACK, LZ4_UNPACK, ZSTD_PACK, ZSTD_UNPACK, HASH, XCHACHA, AES, NR_WORKS };
 static const char *const names[NR_WORKS] = {
-	"memcpy",	"lz4_pack", "lz4_unpack",	 "zstd1_pack",
-	"zstd1_unpack", "blake2b",  "xchacha20_poly1305"
+	"memcpy",	"lz4_pack", "lz4_unpack",	  "zstd1_pack",
+	"zstd1_unpack", "blake2b",  "xchacha20_poly1305", "aes256_ocb"
 };
 
 struct bench {
@@ -63,9 +65,19 @@ struct tools {
 	ZSTD_CCtx *compress;
 	ZSTD_DCtx *decompress;
 	unsigned char *to; /* ROOM */
+	struct pack_aes *aes;
 	unsigned char key[crypto_aead_xchacha20poly1305_ietf_KEYBYTES];
 	unsigned char nonce[crypto_aead_xchacha20poly1305_ietf_NPUBBYTES];
 };
+
+static void seal(struct tools *tools, const unsigned char *from)
+{
+	const struct pack_aes_place place = { .nonce = { 0 }, .data = tools->nonce };
+	struct thump_err err = THUMP_ERR_INIT;
+
+	if (pack_aes_seal(tools->aes, &place, from, PIECE, tools->to, &err) < 0)
+		die(err.text);
+}
 
 static void do_piece(struct bench *bench, size_t i, struct tools *tools)
 {
@@ -96,9 +108,12 @@ static void do_piece(struct bench *bench, size_t i, struct tools *tools)
 	case HASH:
 		(void)crypto_generichash(to, 32, from, PIECE, NULL, 0);
 		break;
-	case ENCRYPT:
+	case XCHACHA:
 		(void)crypto_aead_xchacha20poly1305_ietf_encrypt(to, NULL, from, PIECE, NULL, 0,
 								 NULL, tools->nonce, tools->key);
+		break;
+	case AES:
+		seal(tools, from);
 		break;
 	case NR_WORKS:
 		break;
@@ -111,8 +126,11 @@ static void *do_pieces(void *arg)
 	struct tools tools = { .compress = ZSTD_createCCtx(),
 			       .decompress = ZSTD_createDCtx(),
 			       .to = room_for(ROOM) };
+	struct thump_err err = THUMP_ERR_INIT;
 	size_t i;
 
+	if (pack_aes_create(tools.key, &tools.aes, &err) < 0)
+		die(err.text);
 	if (!tools.compress || !tools.decompress)
 		die("memory");
 	(void)pthread_barrier_wait(&bench->start);
@@ -121,6 +139,7 @@ static void *do_pieces(void *arg)
 	(void)pthread_barrier_wait(&bench->start);
 	(void)ZSTD_freeCCtx(tools.compress);
 	(void)ZSTD_freeDCtx(tools.decompress);
+	pack_aes_destroy(tools.aes);
 	(void)munmap(tools.to, ROOM);
 	return NULL;
 }
@@ -187,13 +206,14 @@ static void load(const char *path, struct bench *bench)
 int main(int argc, char **argv)
 {
 	struct bench bench = { .work = COPY };
+	struct thump_err err = THUMP_ERR_INIT;
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: codecs FILE\n");
 		return 2;
 	}
-	if (sodium_init() < 0)
-		die("libsodium");
+	if (sodium_init() < 0 || pack_aes_prepare(&err) < 0)
+		die("libsodium or libgcrypt");
 	load(argv[1], &bench);
 	for (int work = 0; work < NR_WORKS; work++) {
 		double best = 0;

@@ -406,10 +406,17 @@ static void print_maps(const struct thump_model *model)
 	}
 }
 
+static const char *cipher_name(const struct thump_packed_info *packed)
+{
+	return packed->cipher == THUMP_CIPHER_AES256_OCB ? "AES-256-OCB" : "XChaCha20-Poly1305";
+}
+
 static void print_packed(const struct thump_packed_info *packed)
 {
-	printf("%-12s from %" PRIu64 " bytes, in %" PRIu32 " chunks%s", "packed", packed->raw_bytes,
-	       packed->nr_chunks, packed->encrypted ? ", encrypted" : "");
+	printf("%-12s from %" PRIu64 " bytes, in %" PRIu32 " chunks", "packed", packed->raw_bytes,
+	       packed->nr_chunks);
+	if (packed->encrypted)
+		printf(", encrypted (%s)", cipher_name(packed));
 	if (packed->apart)
 		printf(", %" PRIu64 " bytes in a chunk store", packed->stored_bytes);
 	if (packed->nr_signatures)
@@ -624,9 +631,11 @@ static json_t *json_packed(const struct thump_packed_info *packed)
 {
 	if (!packed->raw_bytes)
 		return json_null();
-	return json_pack("{s:o, s:o, s:b, s:b, s:o, s:o}", "raw_bytes", integer(packed->raw_bytes),
-			 "nr_chunks", integer(packed->nr_chunks), "encrypted", packed->encrypted,
-			 "in_store", packed->apart, "stored_bytes", integer(packed->stored_bytes),
+	return json_pack("{s:o, s:o, s:b, s:o, s:b, s:o, s:o}", "raw_bytes",
+			 integer(packed->raw_bytes), "nr_chunks", integer(packed->nr_chunks),
+			 "encrypted", packed->encrypted, "cipher",
+			 text_or_null(packed->encrypted ? cipher_name(packed) : NULL), "in_store",
+			 packed->apart, "stored_bytes", integer(packed->stored_bytes),
 			 "nr_signatures", integer(packed->nr_signatures));
 }
 

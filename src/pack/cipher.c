@@ -4,6 +4,8 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "pack/aes.h"
+#include "pack/data_key.h"
 #include "pack/keyring.h"
 
 #define DATA_KEY_BYTES crypto_aead_xchacha20poly1305_ietf_KEYBYTES
@@ -19,30 +21,31 @@ enum keys_entry { ENTRY_RECIPIENT = 1, ENTRY_PASSPHRASE = 2 };
 #define PASSPHRASE_SIZE (crypto_pwhash_SALTBYTES + 8 + NONCE_BYTES + DATA_KEY_BYTES + SEAL_BYTES)
 
 _Static_assert(RECIPIENT_SIZE == 80 && PASSPHRASE_SIZE == 96, "docs/FORMAT.md: KEYS");
-_Static_assert(DATA_KEY_BYTES == 32 && NONCE_BYTES == 24 && SEAL_BYTES == PACK_SEAL_SIZE,
+_Static_assert(DATA_KEY_BYTES == PACK_KEY_BYTES && NONCE_BYTES == 24 && SEAL_BYTES == 16,
 	       "docs/FORMAT.md: KEYS");
 _Static_assert(crypto_box_PUBLICKEYBYTES == THUMP_KEY_BYTES, "keys of recipients");
-
-struct pack_cipher {
-	unsigned char key[DATA_KEY_BYTES];
-	unsigned char wrapping[DATA_KEY_BYTES]; /* what a passphrase makes */
-	unsigned char id[PACK_ID_SIZE];
-	uint64_t raw_size;
-	uint32_t nr_chunks;
-};
 
 static int cipher_alloc(const struct pack_head *head, struct pack_cipher **cipher_ret,
 			struct thump_err *err)
 {
-	struct pack_cipher *cipher = sodium_malloc(sizeof(*cipher));
+	struct pack_cipher *cipher;
 
+	if ((head->flags & PACK_AES) && pack_aes_prepare(err) < 0)
+		return -1;
+	cipher = sodium_malloc(sizeof(*cipher));
 	if (!cipher)
 		return thump_fail_errno(err, "memory for the data key");
 	memcpy(cipher->id, head->id, sizeof(cipher->id));
 	cipher->raw_size = head->raw_size;
 	cipher->nr_chunks = head->nr_chunks;
+	cipher->method = pack_cipher_method(head);
 	*cipher_ret = cipher;
 	return 0;
+}
+
+enum thump_cipher pack_cipher_method(const struct pack_head *head)
+{
+	return head->flags & PACK_AES ? THUMP_CIPHER_AES256_OCB : THUMP_CIPHER_XCHACHA20_POLY1305;
 }
 
 void pack_cipher_destroy(struct pack_cipher *cipher)
@@ -113,13 +116,22 @@ static int wrap_for_passphrase(const struct thump_keys *keys, struct pack_cipher
 	return 0;
 }
 
-int pack_cipher_create(const struct thump_keys *keys, struct pack_head *head,
-		       struct thump_buf *section, struct pack_cipher **cipher_ret,
-		       struct thump_err *err)
+static uint32_t flags_of(enum thump_cipher method)
+{
+	if (method == THUMP_CIPHER_FASTER)
+		method = pack_aes_is_fast() ? THUMP_CIPHER_AES256_OCB
+					    : THUMP_CIPHER_XCHACHA20_POLY1305;
+	return method == THUMP_CIPHER_AES256_OCB ? PACK_ENCRYPTED | PACK_AES : PACK_ENCRYPTED;
+}
+
+int pack_cipher_create(const struct thump_keys *keys, enum thump_cipher method,
+		       struct pack_head *head, struct thump_buf *section,
+		       struct pack_cipher **cipher_ret, struct thump_err *err)
 {
 	struct pack_cipher *cipher;
 	size_t before = section->size_bytes;
 
+	head->flags |= flags_of(method);
 	randombytes_buf(head->id, sizeof(head->id));
 	if (cipher_alloc(head, &cipher, err) < 0)
 		return -1;
@@ -130,7 +142,6 @@ int pack_cipher_create(const struct thump_keys *keys, struct pack_head *head,
 		pack_cipher_destroy(cipher);
 		return -1;
 	}
-	head->flags |= PACK_ENCRYPTED;
 	head->keys_size = (uint32_t)(section->size_bytes - before);
 	*cipher_ret = cipher;
 	return 0;
@@ -267,52 +278,4 @@ int pack_cipher_open(const struct thump_keys *keys, const struct pack_head *head
 	}
 	*cipher_ret = cipher;
 	return 0;
-}
-
-/* ---- chunks -------------------------------------------------------------------------------- */
-
-#define PLACE_BYTES (PACK_ID_SIZE + 24)
-
-static void put_number(unsigned char **at, uint64_t value, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		*(*at)++ = (unsigned char)(value >> 8 * i);
-}
-
-/* Where a chunk belongs: neither another image nor another place in this one. */
-static void place_of(const struct pack_cipher *cipher, const struct pack_chunk *chunk,
-		     uint32_t index, unsigned char place[PLACE_BYTES],
-		     unsigned char nonce[NONCE_BYTES])
-{
-	unsigned char *at = place + PACK_ID_SIZE;
-
-	memcpy(place, cipher->id, PACK_ID_SIZE);
-	put_number(&at, cipher->raw_size, 8);
-	put_number(&at, cipher->nr_chunks, 4);
-	put_number(&at, index, 4);
-	put_number(&at, chunk->raw_size, 4);
-	put_number(&at, chunk->form, 4);
-	memset(nonce, 0, NONCE_BYTES);
-	at = nonce;
-	put_number(&at, index, 8);
-}
-
-void pack_cipher_seal(const struct pack_cipher *cipher, const struct pack_chunk *chunk,
-		      uint32_t index, const unsigned char *from, size_t size, unsigned char *to)
-{
-	unsigned char place[PLACE_BYTES], nonce[NONCE_BYTES];
-
-	place_of(cipher, chunk, index, place, nonce);
-	(void)crypto_aead_xchacha20poly1305_ietf_encrypt(to, NULL, from, size, place, sizeof(place),
-							 NULL, nonce, cipher->key);
-}
-
-bool pack_cipher_unseal(const struct pack_cipher *cipher, const struct pack_chunk *chunk,
-			uint32_t index, unsigned char *bytes, size_t size)
-{
-	unsigned char place[PLACE_BYTES], nonce[NONCE_BYTES];
-
-	place_of(cipher, chunk, index, place, nonce);
-	return crypto_aead_xchacha20poly1305_ietf_decrypt(bytes, NULL, NULL, bytes, size, place,
-							  sizeof(place), nonce, cipher->key) == 0;
 }

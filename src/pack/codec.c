@@ -7,11 +7,13 @@
 #include <string.h>
 #include <zstd.h>
 
+#include "pack/seal.h"
+
 struct pack_coder {
 	struct thump_compression compression;
 	ZSTD_CCtx *compress;
 	ZSTD_DCtx *decompress;
-	const struct pack_cipher *cipher; /* NULL: not encrypted */
+	struct pack_sealer *sealer; /* NULL: not encrypted */
 };
 
 static int coder_failed(struct pack_coder *coder, struct thump_err *err)
@@ -21,15 +23,29 @@ static int coder_failed(struct pack_coder *coder, struct thump_err *err)
 	return thump_fail_errno(err, "memory to compress chunks");
 }
 
-int pack_coder_create(const struct thump_compression *compression, const struct pack_cipher *cipher,
-		      struct pack_coder **coder_ret, struct thump_err *err)
+static int coder_alloc(const struct pack_cipher *cipher, struct pack_coder **coder_ret,
+		       struct thump_err *err)
 {
 	struct pack_coder *coder = calloc(1, sizeof(*coder));
 
 	if (!coder)
 		return coder_failed(coder, err);
+	if (cipher && pack_sealer_create(cipher, &coder->sealer, err) < 0) {
+		pack_coder_destroy(coder);
+		return -1;
+	}
+	*coder_ret = coder;
+	return 0;
+}
+
+int pack_coder_create(const struct thump_compression *compression, const struct pack_cipher *cipher,
+		      struct pack_coder **coder_ret, struct thump_err *err)
+{
+	struct pack_coder *coder;
+
+	if (coder_alloc(cipher, &coder, err) < 0)
+		return -1;
 	coder->compression = *compression;
-	coder->cipher = cipher;
 	if (compression->method == THUMP_COMPRESS_ZSTD) {
 		coder->compress = ZSTD_createCCtx();
 		if (!coder->compress)
@@ -42,11 +58,10 @@ int pack_coder_create(const struct thump_compression *compression, const struct 
 int pack_decoder_create(const struct pack_cipher *cipher, struct pack_coder **coder_ret,
 			struct thump_err *err)
 {
-	struct pack_coder *coder = calloc(1, sizeof(*coder));
+	struct pack_coder *coder;
 
-	if (!coder)
-		return coder_failed(coder, err);
-	coder->cipher = cipher;
+	if (coder_alloc(cipher, &coder, err) < 0)
+		return -1;
 	coder->decompress = ZSTD_createDCtx();
 	if (!coder->decompress)
 		return coder_failed(coder, err);
@@ -60,6 +75,7 @@ void pack_coder_destroy(struct pack_coder *coder)
 		return;
 	(void)ZSTD_freeCCtx(coder->compress);
 	(void)ZSTD_freeDCtx(coder->decompress);
+	pack_sealer_destroy(coder->sealer);
 	free(coder);
 }
 
@@ -78,9 +94,9 @@ int pack_bench_init(struct pack_bench *bench, struct pack_coder *coder, struct t
 /* What was encrypted is nobody's to find in memory that was freed. */
 void pack_bench_deinit(struct pack_bench *bench)
 {
-	if (bench->coder && bench->coder->cipher && bench->raw)
+	if (bench->coder && bench->coder->sealer && bench->raw)
 		sodium_memzero(bench->raw, PACK_CHUNK_BYTES);
-	if (bench->coder && bench->coder->cipher && bench->stored)
+	if (bench->coder && bench->coder->sealer && bench->stored)
 		sodium_memzero(bench->stored, PACK_STORED_ROOM);
 	pack_coder_destroy(bench->coder);
 	free(bench->raw);
@@ -117,19 +133,19 @@ static size_t compress(struct pack_coder *coder, const unsigned char *raw, size_
 	return got;
 }
 
-void pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, uint32_t index,
-		 const unsigned char *raw, unsigned char stored[PACK_STORED_ROOM],
-		 const unsigned char **stored_ret)
+int pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, uint32_t index,
+		const unsigned char *raw, unsigned char stored[PACK_STORED_ROOM],
+		const unsigned char **stored_ret, struct thump_err *err)
 {
 	size_t size;
 
 	chunk->same = 0;
 	*stored_ret = stored;
-	if (!coder->cipher && is_zero(raw, chunk->raw_size)) {
+	if (!coder->sealer && is_zero(raw, chunk->raw_size)) {
 		chunk->form = PACK_ZEROS;
 		chunk->stored_size = 0;
 		memset(chunk->hash, 0, sizeof(chunk->hash));
-		return;
+		return 0;
 	}
 	size = compress(coder, raw, chunk->raw_size, stored);
 	if (size) {
@@ -140,13 +156,15 @@ void pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, uint32_t in
 		size = chunk->raw_size;
 		*stored_ret = raw;
 	}
-	if (coder->cipher) {
-		pack_cipher_seal(coder->cipher, chunk, index, *stored_ret, size, stored);
+	if (coder->sealer) {
+		if (pack_seal(coder->sealer, chunk, index, *stored_ret, size, stored, err) < 0)
+			return -1;
 		*stored_ret = stored;
 		size += PACK_SEAL_SIZE;
 	}
 	chunk->stored_size = (uint32_t)size;
 	(void)crypto_generichash(chunk->hash, sizeof(chunk->hash), *stored_ret, size, NULL, 0);
+	return 0;
 }
 
 static bool decompress(struct pack_coder *coder, const struct pack_chunk *chunk,
@@ -178,8 +196,8 @@ int pack_decode(struct pack_coder *coder, const struct pack_chunk *chunk, uint32
 {
 	size_t size = chunk->stored_size;
 
-	if (coder->cipher) {
-		if (!pack_cipher_unseal(coder->cipher, chunk, index, stored, size))
+	if (coder->sealer) {
+		if (!pack_unseal(coder->sealer, chunk, index, stored, size))
 			return thump_damaged(err, "it was not encrypted for this place");
 		size -= PACK_SEAL_SIZE;
 	}

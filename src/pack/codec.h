@@ -34,9 +34,9 @@ void pack_bench_deinit(struct pack_bench *bench);
  * Takes chunk->raw_size bytes; sets form, stored_size and hash. What is stored is in `stored`, or
  * is `raw` itself (PACK_PLAIN); *stored_ret says where.
  */
-void pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, uint32_t index,
-		 const unsigned char *raw, unsigned char stored[PACK_STORED_ROOM],
-		 const unsigned char **stored_ret);
+THUMP_MUST_CHECK int pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, uint32_t index,
+				 const unsigned char *raw, unsigned char stored[PACK_STORED_ROOM],
+				 const unsigned char **stored_ret, struct thump_err *err);
 
 /* Are these the bytes that the table tells of? */
 THUMP_MUST_CHECK int pack_check_hash(const struct pack_chunk *chunk, const unsigned char *stored,

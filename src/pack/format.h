@@ -23,6 +23,7 @@
 #define PACK_MAX_SIGNED	 64u
 #define PACK_ENCRYPTED	 1u /* bit of the flags */
 #define PACK_APART	 2u /* the same: data lies in a chunk store */
+#define PACK_AES	 4u /* the same: of the two ciphers it is AES-256-OCB */
 #define PACK_CHUNK_BYTES ((uint32_t)1 << 20)
 #define PACK_MAX_CHUNKS	 ((uint32_t)4 << 20)
 #define PACK_MAX_RAW	 ((uint64_t)1 << 46)

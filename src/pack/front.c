@@ -177,6 +177,7 @@ struct thump_packed_info pack_front_info(const struct pack_front *front)
 		.nr_chunks = front->head.nr_chunks,
 		.nr_signatures = front->nr_signatures,
 		.encrypted = front->head.flags & PACK_ENCRYPTED,
+		.cipher = pack_cipher_method(&front->head),
 		.apart = apart,
 		.stored_bytes = front->head.data_size,
 	};

@@ -27,6 +27,12 @@ THUMP_MUST_CHECK int thump_compression_parse(const char *text,
 /* What is taken when nobody asks for anything: zstd at its fastest ordinary level. */
 extern const struct thump_compression thump_compression_default;
 
+enum thump_cipher {
+	THUMP_CIPHER_FASTER = 0, /* of the others, on this processor */
+	THUMP_CIPHER_XCHACHA20_POLY1305,
+	THUMP_CIPHER_AES256_OCB,
+};
+
 /* ---- packing --------------------------------------------------------------------------- */
 
 struct thump_pack_options {
@@ -34,6 +40,7 @@ struct thump_pack_options {
 	mode_t mode;	  /* 0: 0400 */
 	struct thump_compression compression;
 	const struct thump_keys *keys; /* whom to encrypt to, and who signs; NULL: nobody */
+	enum thump_cipher cipher;      /* if it is encrypted */
 	const char *store;	       /* chunks go into this chunk store; NULL: into the file */
 	/* All is written and synced, and gets its name next: -1 keeps it from that. May be NULL. */
 	int (*before_commit)(void *ctx, struct thump_err *err);
@@ -63,8 +70,9 @@ struct thump_packed_info {
 	uint64_t raw_meta_offset; /* its e_phoff */
 	uint32_t nr_chunks, nr_signatures;
 	bool encrypted;
-	bool apart;	       /* its chunks are in a chunk store */
-	uint64_t stored_bytes; /* of all chunks */
+	enum thump_cipher cipher; /* if it is */
+	bool apart;		  /* its chunks are in a chunk store */
+	uint64_t stored_bytes;	  /* of all chunks */
 };
 
 enum thump_open_extent {

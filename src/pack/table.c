@@ -72,13 +72,15 @@ int pack_head_check(const struct pack_head *head, struct thump_err *err)
 		return thump_refuse(err,
 				    "a packed image of version %" PRIu32 "; this thump knows %u",
 				    head->version, PACK_VERSION);
-	if (head->flags & ~(PACK_ENCRYPTED | PACK_APART))
+	if (head->flags & ~(PACK_ENCRYPTED | PACK_APART | PACK_AES))
 		return thump_refuse(err,
 				    "a packed image with flags %#" PRIx32 ", unknown to this "
 				    "thump",
 				    head->flags);
 	if ((head->flags & PACK_ENCRYPTED) && (head->flags & PACK_APART))
 		return thump_damaged(err, "an encrypted image whose chunks lie in a store");
+	if ((head->flags & PACK_AES) && !(head->flags & PACK_ENCRYPTED))
+		return thump_damaged(err, "a cipher of what is not encrypted");
 	if (!(head->flags & PACK_ENCRYPTED) &&
 	    ((head->keys_size != 0) != ((head->flags & PACK_APART) != 0) ||
 	     !all_zero(head->key_check, sizeof(head->key_check)) ||

@@ -151,9 +151,9 @@ static int pack_chunk(struct packing *packing, struct pack_bench *bench, uint32_
 	const unsigned char *stored;
 	uint64_t offset;
 
-	if (read_chunk(packing, chunk, bench->raw, err) < 0)
+	if (read_chunk(packing, chunk, bench->raw, err) < 0 ||
+	    pack_encode(bench->coder, chunk, index, bench->raw, bench->stored, &stored, err) < 0)
 		return -1;
-	pack_encode(bench->coder, chunk, index, bench->raw, bench->stored, &stored);
 	if (!place(packing, index, &offset))
 		return 0;
 	if (packing->store && chunk->stored_size)
@@ -236,8 +236,8 @@ static int prepare(struct packing *packing, struct thump_err *err)
 		.nr_chunks = packing->nr_chunks,
 	};
 	if (thump_keys_encrypt(packing->options->keys) &&
-	    pack_cipher_create(packing->options->keys, &packing->head, &packing->keys,
-			       &packing->cipher, err) < 0)
+	    pack_cipher_create(packing->options->keys, packing->options->cipher, &packing->head,
+			       &packing->keys, &packing->cipher, err) < 0)
 		return -1;
 	if (packing->store && note_store(packing, err) < 0)
 		return -1;

@@ -114,9 +114,9 @@ struct thump_pack_stats pack_fixture_pack_with(const struct pack_fixture *f,
 					       const struct thump_keys *keys)
 {
 	const struct thump_open_options open_options = { .extent = THUMP_OPEN_ALL };
-	const struct thump_pack_options options = { .path = f->packed,
-						    .compression = *compression,
-						    .keys = keys };
+	const struct thump_pack_options options = {
+		.path = f->packed, .compression = *compression, .keys = keys, .cipher = f->cipher
+	};
 	struct thump_pack_stats stats = { 0 };
 	struct thump_err err = THUMP_ERR_INIT;
 	struct thump_image *image = NULL;

@@ -14,7 +14,8 @@ struct pack_fixture {
 	uint32_t nr_tasks;
 	char secret[96], signing[96]; /* key files */
 	char recipient[THUMP_KEY_WORD_MAX], signer[THUMP_KEY_WORD_MAX];
-	struct thump_keys *keys; /* to encrypt, decrypt and sign */
+	struct thump_keys *keys;  /* to encrypt, decrypt and sign */
+	enum thump_cipher cipher; /* to encrypt with */
 };
 
 /* For cmocka. */

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packed images: the second reader, written from docs/FORMAT.md alone.
 
-BLAKE2b comes with Python; an LZ4 block is the few lines below; Zstandard is the command zstd(1).
+BLAKE2b comes with Python; an LZ4 block is the few lines below; Zstandard is the command zstd(1). Of encryption, X25519,
+Argon2 and XChaCha20-Poly1305 are PyNaCl's, AES-OCB is cryptography's, which is OpenSSL's.
 """
+import base64
 import hashlib
 import os
 import struct
@@ -77,12 +79,12 @@ def head_of(data):
     fields = struct.unpack_from("<IIQQQII", data, 8)
     names = ("version", "flags", "raw_size", "raw_meta_offset", "data_size", "nr_chunks", "keys_size")
     head = dict(zip(names, fields))
-    head["encrypted"], head["apart"] = head["flags"] & 1, head["flags"] & 2
+    head["encrypted"], head["apart"], head["aes"] = (head["flags"] & bit for bit in (1, 2, 4))
     table_end = HEAD_SIZE + head["keys_size"] + head["nr_chunks"] * ENTRY_SIZE
     require(len(data) >= table_end + HASH_SIZE + 4, "the table ends early")
     require(data[table_end:table_end + HASH_SIZE] == blake2b(data[:table_end]), "DIGEST")
     require(head["version"] == 1, "version")
-    require(head["flags"] <= 2, "flags")
+    require(head["flags"] in (0, 1, 2, 5), "flags")
     require(head["keys_size"] <= 65536 and (head["flags"] or not head["keys_size"]), "keys_size")
     require(head["encrypted"] or not any(data[48:HEAD_SIZE]), "key_check and id are not zero")
     require(4096 <= head["raw_size"] <= 1 << 46, "raw_size")
@@ -153,20 +155,69 @@ def check_entry(entry, before, extra):
     require(form <= LZ4, "form of a chunk")
 
 
-def raw_of(entry, stored, before):
+def raw_of(entry, stored, before, unseal=None):
     if entry["form"] == ZEROS:
         return bytes(entry["raw_size"])
     if entry["form"] == SAME:
         return before[entry["same"]]["raw"]
     require(blake2b(stored) == entry["hash"], "hash of a chunk")
     decompress = {PLAIN: bytes, ZSTD: zstd_frame, LZ4: lz4_block}[entry["form"]]
-    raw = decompress(stored)
+    raw = decompress(unseal(stored) if unseal else stored)
     require(len(raw) == entry["raw_size"], "raw_size of a chunk")
     return raw
 
 
+def data_key_of(data, head, secret=None, passphrase=None):
+    """By the text of a secret key, or a passphrase. Imported here: what is not encrypted takes neither."""
+    import nacl.bindings
+    import nacl.exceptions
+    import nacl.public
+    import nacl.pwhash
+    section, at = data[HEAD_SIZE:HEAD_SIZE + head["keys_size"]], 0
+    key = None
+    while at < len(section):
+        require(at + 8 <= len(section), "KEYS ends inside of an entry")
+        kind, size = struct.unpack_from("<II", section, at)
+        entry, at = section[at + 8:at + 8 + size], at + 8 + size
+        require(len(entry) == size and size == {1: 80, 2: 96}.get(kind, size), "an entry of KEYS")
+        try:
+            if kind == 1 and secret:
+                name, text = secret.strip().split(":")
+                require(name == "thump-decrypt-1", "a secret key")
+                private = nacl.public.PrivateKey(base64.urlsafe_b64decode(text + "="))
+                key = nacl.public.SealedBox(private).decrypt(entry)
+            if kind == 2 and passphrase:
+                ops, mem_kib = struct.unpack_from("<II", entry, 16)
+                wrapping = nacl.pwhash.argon2id.kdf(32, passphrase, entry[:16], ops, mem_kib << 10)
+                key = nacl.bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(
+                    entry[48:], None, entry[24:48], wrapping)
+        except nacl.exceptions.CryptoError:
+            continue
+    require(key is not None, "no entry of KEYS fits")
+    check = hashlib.blake2b(b"thump data key" + data[80:HEAD_SIZE], digest_size=HASH_SIZE, key=key)
+    require(check.digest() == data[48:80], "key_check")
+    return key
+
+
+def opened(data, head, key, index, entry, stored):
+    """What is sealed in a chunk."""
+    import cryptography.exceptions
+    import nacl.bindings
+    import nacl.exceptions
+    from cryptography.hazmat.primitives.ciphers.aead import AESOCB3
+    place = data[80:HEAD_SIZE] + struct.pack("<QIIII", head["raw_size"], head["nr_chunks"], index,
+                                             entry["raw_size"], entry["form"])
+    try:
+        if head["aes"]:
+            return AESOCB3(key).decrypt(struct.pack("<QI", index, 0), stored, place)
+        return nacl.bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(
+            stored, place, struct.pack("<QQQ", index, 0, 0), key)
+    except (cryptography.exceptions.InvalidTag, nacl.exceptions.CryptoError) as error:
+        raise Damaged("a chunk was not encrypted for its place") from error
+
+
 def check_encrypted(data):
-    """All that can be said without a key. Encryption itself has no second reader."""
+    """All that can be said without a key."""
     head = head_of(data)
     chunks, at, raw = [], head["data_at"], 0
     require(head["encrypted"], "not encrypted")
@@ -180,19 +231,22 @@ def check_encrypted(data):
     return {"nr_chunks": head["nr_chunks"], "raw_bytes": raw}
 
 
-def unpack(data, folder=".", store=None):
-    """The raw image. `folder` is where the packed one is, `store` where its chunks are if not where it says."""
+def unpack(data, folder=".", store=None, **secrets):
+    """The raw image. `folder` is where the packed one is, `store` where its chunks are if not where it says;
+    `secrets` are those of data_key_of()."""
     head = head_of(data)
     store = store or (head["apart"] and os.path.join(folder, head["store"]))
-    if head["encrypted"]:
+    if head["encrypted"] and not secrets:
         raise Encrypted(head)
+    key = data_key_of(data, head, **secrets) if head["encrypted"] else None
     chunks, at = [], head["data_at"]
-    for entry in entries_of(data, head):
-        check_entry(entry, chunks, 0)
+    for index, entry in enumerate(entries_of(data, head)):
+        check_entry(entry, chunks, 16 if key else 0)
         stored = data[at:at + entry["stored_size"]]
         if head["apart"] and entry["stored_size"]:
             stored = chunk_of(store, entry)
-        entry["raw"] = raw_of(entry, stored, chunks)
+        entry["raw"] = raw_of(entry, stored, chunks, key and
+                              (lambda sealed: opened(data, head, key, index, entry, sealed)))
         at += entry["stored_size"]
         chunks.append(entry)
     raw = b"".join(chunk["raw"] for chunk in chunks)

@@ -16,6 +16,8 @@
 #include "pack_fixture.h"
 #include "pack/table.h"
 
+#define FLAGS_AT 12
+
 static const struct thump_compression plain = { THUMP_COMPRESS_NONE, 0 };
 
 static struct thump_keys *keys_of(enum thump_key_kind kind, const char *word)
@@ -235,6 +237,61 @@ static void keys_of_another_image_do_not_open_it(void **state)
 	assert_int_equal(code_of_packed(f, &first), THUMP_DAMAGED);
 	free(first.bytes);
 	free(second.bytes);
+}
+
+/* Nobody but who has the key says what it was encrypted with. */
+static void another_cipher_does_not_open_it(void **state)
+{
+	struct pack_fixture *f = *state;
+	struct packed packed = packed_again(f);
+
+	assert_int_equal((packed.head.flags & PACK_AES) != 0, f->cipher == THUMP_CIPHER_AES256_OCB);
+	packed.bytes[FLAGS_AT] ^= PACK_AES;
+	assert_int_equal(code_of_packed(f, &packed), THUMP_DAMAGED);
+	packed.bytes[FLAGS_AT] ^= PACK_AES;
+	assert_int_equal(code_of_packed(f, &packed), THUMP_OK);
+	free(packed.bytes);
+}
+
+static void the_faster_cipher_is_taken(void **state)
+{
+	struct pack_fixture *f = *state;
+	const struct thump_open_options options = { .extent = THUMP_OPEN_META, .keys = f->keys };
+	const enum thump_cipher asked_for[] = { THUMP_CIPHER_FASTER,
+						THUMP_CIPHER_XCHACHA20_POLY1305,
+						THUMP_CIPHER_AES256_OCB };
+	const enum thump_cipher taken[] = { sodium_runtime_has_aesni()
+						    ? THUMP_CIPHER_AES256_OCB
+						    : THUMP_CIPHER_XCHACHA20_POLY1305,
+					    THUMP_CIPHER_XCHACHA20_POLY1305,
+					    THUMP_CIPHER_AES256_OCB };
+
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(taken); i++) {
+		struct thump_err err = THUMP_ERR_INIT;
+		struct thump_packed_info info;
+		struct thump_image *image;
+
+		f->cipher = asked_for[i];
+		(void)pack_fixture_pack_with(f, &plain, f->keys);
+		assert_int_equal(thump_open(f->packed, &options, &image, &info, &err), 0);
+		assert_true(info.encrypted);
+		assert_int_equal(info.cipher, taken[i]);
+		thump_image_destroy(image);
+	}
+}
+
+static void what_is_not_encrypted_has_no_cipher(void **state)
+{
+	struct pack_fixture *f = *state;
+	struct packed packed;
+	struct thump_err err = THUMP_ERR_INIT;
+
+	pack_with(f, NULL);
+	packed.bytes = pack_fixture_read(f->packed, &packed.size);
+	assert_int_equal(pack_head_decode(packed.bytes, &packed.head, &err), 0);
+	packed.bytes[FLAGS_AT] ^= PACK_AES;
+	assert_int_equal(code_of_packed(f, &packed), THUMP_DAMAGED);
+	free(packed.bytes);
 }
 
 /* Anybody can write how hard a passphrase is to try. */
@@ -482,15 +539,36 @@ static void damage_is_not_signed(void **state)
 	free(bytes);
 }
 
+static int with_xchacha(void **state)
+{
+	if (pack_fixture_small(state) < 0)
+		return -1;
+	((struct pack_fixture *)*state)->cipher = THUMP_CIPHER_XCHACHA20_POLY1305;
+	return 0;
+}
+
+static int with_aes(void **state)
+{
+	if (pack_fixture_small(state) < 0)
+		return -1;
+	((struct pack_fixture *)*state)->cipher = THUMP_CIPHER_AES256_OCB;
+	return 0;
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
+	const struct CMUnitTest ciphers[] = {
 		cmocka_unit_test(only_recipients_open_it),
 		cmocka_unit_test(passphrases_open_it),
 		cmocka_unit_test(nothing_of_it_can_be_read),
 		cmocka_unit_test(nothing_is_the_same_twice),
 		cmocka_unit_test(chunks_open_only_at_their_place),
 		cmocka_unit_test(keys_of_another_image_do_not_open_it),
+		cmocka_unit_test(another_cipher_does_not_open_it),
+	};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_faster_cipher_is_taken),
+		cmocka_unit_test(what_is_not_encrypted_has_no_cipher),
 		cmocka_unit_test(passphrases_do_not_take_all_memory),
 		cmocka_unit_test(one_passphrase_is_enough),
 		cmocka_unit_test(secrets_of_others_are_no_secrets),
@@ -503,5 +581,9 @@ int main(void)
 		cmocka_unit_test(damage_is_not_signed),
 	};
 
-	return cmocka_run_group_tests(tests, pack_fixture_small, pack_fixture_tear_down);
+	return cmocka_run_group_tests_name("XChaCha20-Poly1305", ciphers, with_xchacha,
+					   pack_fixture_tear_down) +
+	       cmocka_run_group_tests_name("AES-256-OCB", ciphers, with_aes,
+					   pack_fixture_tear_down) +
+	       cmocka_run_group_tests(tests, pack_fixture_small, pack_fixture_tear_down);
 }
