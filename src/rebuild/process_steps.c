@@ -5,6 +5,7 @@
 #include <linux/prctl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -90,9 +91,8 @@ void thump_process_setup(const struct thump_plan *plan, struct thump_region *reg
 	if (model->mm.thp_disable)
 		(void)THUMP_STEP(region, THUMP_WHAT_THP_DISABLE, SYS_prctl, PR_SET_THP_DISABLE, 1);
 	step_membarrier(model, region);
-	/* After the mappings: READ_IMPLIES_EXEC would change them. */
 	(void)THUMP_STEP(region, THUMP_WHAT_PERSONALITY, SYS_personality,
-			 model->process.personality);
+			 model->process.personality & ~(uint32_t)READ_IMPLIES_EXEC);
 	if (model->process.child_subreaper)
 		(void)THUMP_STEP(region, THUMP_WHAT_SUBREAPER, SYS_prctl, PR_SET_CHILD_SUBREAPER,
 				 1);

@@ -96,20 +96,27 @@ static enum thump_tid_way blob_tid_way(enum thump_pid_way way)
 	return way == THUMP_WAY_SPIN ? THUMP_TID_SPIN : THUMP_TID_ANY;
 }
 
+/* What threads inherit, or what costs less while there are none. */
+static void write_early(const struct thump_plan *plan, const struct thump_caps *caps,
+			struct thump_region *region)
+{
+	if (plan->options.part == THUMP_PART_TEMPLATE)
+		return;
+	if (plan->options.part == THUMP_PART_CLONE)
+		thump_clone_setup(plan, caps, region);
+	thump_process_setup(plan, region);
+}
+
 /* What follows the mappings. */
-static void write_setup(const struct thump_plan *plan, const struct thump_caps *caps,
-			struct thump_jobs *jobs, struct thump_region *region)
+static void write_setup(const struct thump_plan *plan, struct thump_jobs *jobs,
+			struct thump_region *region)
 {
 	thump_hot_forget(plan);
 	if (plan->options.part != THUMP_PART_CLONE)
 		thump_bridge_steps(plan, region);
-	if (plan->options.part == THUMP_PART_TEMPLATE)
-		return;
 	/* In a template these pages would be copied by every fork, and again when written to. */
-	(void)thump_hot_touches(plan, jobs);
-	if (plan->options.part == THUMP_PART_CLONE)
-		thump_clone_setup(plan, caps, region);
-	thump_process_setup(plan, region);
+	if (plan->options.part != THUMP_PART_TEMPLATE)
+		(void)thump_hot_touches(plan, jobs);
 }
 
 static void write_finish(const struct thump_plan *plan, const struct thump_caps *caps,
@@ -143,8 +150,13 @@ int thump_write_steps(struct thump_plan *plan, enum thump_pid_way tid_way,
 	blob->first_setup_step = region->nr_steps;
 	if (thump_memory_steps(plan, region, &plan->arena, jobs, &memory, err) < 0)
 		return -1;
-	write_setup(plan, caps, jobs, region);
+	write_setup(plan, jobs, region);
 	blob->nr_setup_steps = region->nr_steps - blob->first_setup_step;
+
+	/* Behind them: thump_layout_steps() puts something before the others. */
+	blob->first_early_step = region->nr_steps;
+	write_early(plan, caps, region);
+	blob->nr_early_steps = region->nr_steps - blob->first_early_step;
 
 	if (thump_threads_describe(plan, caps, count_helpers(plan, jobs->total_bytes), region,
 				   err) < 0)

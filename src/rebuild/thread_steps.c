@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -157,12 +158,16 @@ void thump_thread_steps(const struct thump_plan *plan, const struct thump_task *
 {
 	const struct thump_task *leader = &plan->model->tasks[0];
 	const struct thump_inherited *own = &plan->inherited;
+	const uint32_t personality = plan->model->process.personality;
 
 	step_registrations(task, region);
 	/* The leader had its name before the others were made. */
 	if (memcmp(task->comm, leader->comm, sizeof(task->comm)) != 0)
 		(void)THUMP_STEP(region, THUMP_WHAT_NAME_THREAD, SYS_prctl, PR_SET_NAME,
 				 thump_region_put(region, task->comm, sizeof(task->comm)));
+	/* After the mappings and their protections, which it would change. */
+	if (personality & READ_IMPLIES_EXEC)
+		(void)THUMP_STEP(region, THUMP_WHAT_PERSONALITY, SYS_personality, personality);
 	step_sched(own, task, region);
 	if (task->ioprio != own->ioprio)
 		thump_step_try(THUMP_STEP(region, THUMP_WHAT_IOPRIO, SYS_ioprio_set,

@@ -6,11 +6,14 @@
  * with struct thump_blob_data. Nothing of this reaches the disk: both sides are built together.
  *
  * Life of a restored process as the blob sees it:
- *   leader:   run setup steps -> create threads and helpers -> take read jobs -> wait until all
- *             jobs and fills are done -> run finish steps -> wait until all threads are ready ->
- *             trap
- *   thread:   take read jobs, if it is one of the first -> wait until all jobs are done -> run own
- *             steps -> ready -> sleep
+ *   leader:   run early steps -> create the first thread -> run setup steps -> wait until all
+ *             threads are there -> take read jobs -> wait until all jobs and fills are done -> run
+ *             finish steps -> wait until all threads are ready -> trap
+ *   first     create the other threads and the helpers -> as any thread. Mapping and creating are
+ *   thread:   a millisecond each in a JVM, and neither waits for the other. Where there is no
+ *             other thread, the leader creates the helpers.
+ *   thread:   if it is one of the first: wait until setup steps are done, take read jobs. Wait
+ *             until all jobs are done -> run own steps -> ready -> sleep
  *   helper:   take read jobs -> exit; only there to read with more than one processor
  * Rebuild then seizes the threads, unmaps blob and data, writes every thread's registers (TLS
  * bases are among them) and detaches. The first failing step stops everything: its description
@@ -25,7 +28,7 @@
 
 #include <stdint.h>
 
-#define THUMP_BLOB_ABI 7
+#define THUMP_BLOB_ABI 8
 
 /* Bytes of stack that each thread of the blob needs (checked by the build: -Wframe-larger-than). */
 #define THUMP_BLOB_STACK_SIZE 2048
@@ -126,7 +129,8 @@ struct thump_blob_data {
 	uint64_t fd_numbers; /* address of int32_t[max_fds], for what a clone receives */
 	uint64_t stack_top;  /* of the leader */
 	uint64_t spinner_stack_top;
-	uint32_t first_setup_step, nr_setup_steps;   /* before threads exist */
+	uint32_t first_early_step, nr_early_steps;   /* before threads exist */
+	uint32_t first_setup_step, nr_setup_steps;   /* before memory is filled */
 	uint32_t first_finish_step, nr_finish_steps; /* after all memory is filled */
 
 	/* From here on written by the blob. */
@@ -134,6 +138,8 @@ struct thump_blob_data {
 	uint32_t
 		done_jobs; /* atomic, futex, and fills; bit 31: something failed, also in rebuild */
 	uint32_t ready;	   /* atomic, futex: threads that ran their steps; bit 31 as above */
+	uint32_t mapped;   /* atomic, futex: 1 when setup steps are done; bit 31 as above */
+	uint32_t started;  /* atomic, futex: 1 when all threads are there; bit 31 as above */
 	uint32_t park;	   /* futex that nobody ever wakes */
 	uint32_t phase;	   /* enum thump_blob_phase, for messages and timing */
 	uint32_t failed;   /* atomic; 1 = being written, 2 = the fields below are set */

@@ -69,6 +69,13 @@ static void futex_wake_all(uint32_t *word)
 	(void)arch_syscall4(__NR_futex, (uint64_t)word, FUTEX_WAKE, INT32_MAX, 0);
 }
 
+/* Changing the word makes a waiter that has not gone to sleep yet look again. */
+static void mark_failed(uint32_t *word)
+{
+	__atomic_fetch_or(word, THUMP_BLOB_FAILED_BIT, __ATOMIC_ACQ_REL);
+	futex_wake_all(word);
+}
+
 static void fail(struct thump_blob_data *data, uint32_t what, int32_t tid, uint64_t step,
 		 long result)
 {
@@ -82,11 +89,10 @@ static void fail(struct thump_blob_data *data, uint32_t what, int32_t tid, uint6
 		data->fail_result = result;
 		__atomic_store_n(&data->failed, 2, __ATOMIC_RELEASE);
 	}
-	/* Changing the words makes a waiter that has not gone to sleep yet look again. */
-	__atomic_fetch_or(&data->done_jobs, THUMP_BLOB_FAILED_BIT, __ATOMIC_ACQ_REL);
-	__atomic_fetch_or(&data->ready, THUMP_BLOB_FAILED_BIT, __ATOMIC_ACQ_REL);
-	futex_wake_all(&data->done_jobs);
-	futex_wake_all(&data->ready);
+	mark_failed(&data->done_jobs);
+	mark_failed(&data->ready);
+	mark_failed(&data->mapped);
+	mark_failed(&data->started);
 }
 
 /* Waits until *word reaches `count`; false when something failed meanwhile. */
@@ -101,6 +107,12 @@ static bool wait_for_count(uint32_t *word, uint32_t count)
 			return true;
 		futex_wait(word, value);
 	}
+}
+
+static void mark_done(uint32_t *word)
+{
+	__atomic_fetch_or(word, 1, __ATOMIC_ACQ_REL);
+	futex_wake_all(word);
 }
 
 /* For good: rebuild ends this thread or gives it other registers. */
@@ -316,6 +328,11 @@ static bool take_jobs(struct thump_blob_data *data, int32_t tid)
 	}
 }
 
+static bool read_memory(struct thump_blob_data *data, int32_t tid)
+{
+	return wait_for_count(&data->mapped, 1) && take_jobs(data, tid);
+}
+
 static bool wait_until_filled(struct thump_blob_data *data)
 {
 	return wait_for_count(&data->done_jobs, data->nr_jobs + data->nr_fills);
@@ -323,25 +340,13 @@ static bool wait_until_filled(struct thump_blob_data *data)
 
 /* ---- threads -------------------------------------------------------------------------- */
 
-void thump_blob_thread(struct thump_blob_data *data, struct thump_blob_thread *thread)
-{
-	const bool reads = thread < (struct thump_blob_thread *)data->threads + data->nr_readers;
-	int32_t tid = thread->wanted_tid;
-
-	if ((!reads || take_jobs(data, tid)) && wait_until_filled(data) &&
-	    run_steps(data, thread->first_step, thread->nr_steps, tid) &&
-	    __atomic_add_fetch(&data->ready, 1, __ATOMIC_ACQ_REL) == data->nr_threads)
-		futex_wake_all(&data->ready);
-	park(data);
-}
-
 void thump_blob_helper(struct thump_blob_data *data, struct thump_blob_thread *thread)
 {
 	/* A process of its own: it would read on after the end of the process it reads for. The
 	 * parent may have ended before the signal was asked for: prctl(2), PR_SET_PDEATHSIG. */
 	(void)arch_syscall4(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
 	if (arch_syscall2(__NR_getppid, 0, 0) == data->leader_pid)
-		(void)take_jobs(data, thread->wanted_tid);
+		(void)read_memory(data, thread->wanted_tid);
 	(void)arch_syscall2(__NR_exit, 0, 0);
 	__builtin_unreachable();
 }
@@ -436,12 +441,13 @@ static bool start_thread(struct thump_blob_data *data, struct thump_blob_thread 
 	return true;
 }
 
-static bool start_threads(struct thump_blob_data *data)
+/* The last number that was handed out is that of whoever calls this. */
+static bool start_threads(struct thump_blob_data *data, uint32_t first, uint32_t end)
 {
 	struct thump_blob_thread *threads = (struct thump_blob_thread *)data->threads;
 	long last = arch_syscall2(__NR_gettid, 0, 0);
 
-	for (uint32_t i = 0; i < data->nr_threads; i++) {
+	for (uint32_t i = first; i < end; i++) {
 		if (!start_thread(data, &threads[i], &last))
 			return false;
 	}
@@ -465,6 +471,16 @@ static void start_helpers(struct thump_blob_data *data)
 	}
 }
 
+/* All from `first` on; who waits for them is told. */
+static bool start_rest(struct thump_blob_data *data, uint32_t first)
+{
+	if (!start_threads(data, first, data->nr_threads))
+		return false;
+	start_helpers(data);
+	mark_done(&data->started);
+	return true;
+}
+
 static void reap_helpers(struct thump_blob_data *data)
 {
 	struct thump_blob_thread *helpers =
@@ -477,6 +493,19 @@ static void reap_helpers(struct thump_blob_data *data)
 	}
 }
 
+void thump_blob_thread(struct thump_blob_data *data, struct thump_blob_thread *thread)
+{
+	const uint32_t index = (uint32_t)(thread - (struct thump_blob_thread *)data->threads);
+	const int32_t tid = thread->wanted_tid;
+
+	if ((index > 0 || start_rest(data, 1)) &&
+	    (index >= data->nr_readers || read_memory(data, tid)) && wait_until_filled(data) &&
+	    run_steps(data, thread->first_step, thread->nr_steps, tid) &&
+	    __atomic_add_fetch(&data->ready, 1, __ATOMIC_ACQ_REL) == data->nr_threads)
+		futex_wake_all(&data->ready);
+	park(data);
+}
+
 /* ---- the leader ----------------------------------------------------------------------- */
 
 static bool set_up(struct thump_blob_data *data)
@@ -486,8 +515,16 @@ static bool set_up(struct thump_blob_data *data)
 		fail(data, THUMP_WHAT_ABI, 0, 0, data->abi);
 		return false;
 	}
-	return block_signals(data) &&
-	       run_steps(data, data->first_setup_step, data->nr_setup_steps, 0);
+	if (!block_signals(data) ||
+	    !run_steps(data, data->first_early_step, data->nr_early_steps, 0))
+		return false;
+	data->phase = THUMP_PHASE_THREADS;
+	if (data->nr_threads ? !start_threads(data, 0, 1) : !start_rest(data, 0))
+		return false;
+	if (!run_steps(data, data->first_setup_step, data->nr_setup_steps, 0))
+		return false;
+	mark_done(&data->mapped);
+	return true;
 }
 
 static bool fill_memory(struct thump_blob_data *data)
@@ -504,10 +541,8 @@ static bool bring_up(struct thump_blob_data *data)
 	if (!set_up(data))
 		return false;
 	data->ticks_setup = arch_ticks();
-	data->phase = THUMP_PHASE_THREADS;
-	if (!start_threads(data))
+	if (!wait_for_count(&data->started, 1))
 		return false;
-	start_helpers(data);
 	data->ticks_threads = arch_ticks();
 	data->phase = THUMP_PHASE_MEMORY;
 	if (!fill_memory(data))

@@ -318,6 +318,59 @@ static void test_jobs_are_shared(void **state)
 	rig_destroy(rig);
 }
 
+/* The first thread makes the others while the leader maps: who reads must not be ahead of it. */
+static void test_threads_wait_for_mappings(void **state)
+{
+	const uint64_t at = 0x300000000000;
+	struct rig *rig = rig_create();
+	auto_close int fd = pattern_file(4096);
+
+	(void)state;
+	for (uint32_t i = 0; i < 32; i++)
+		add_step(rig, i, (struct thump_step){ .nr = SYS_sched_yield });
+	add_step(rig, 32,
+		 (struct thump_step){ .nr = SYS_mmap,
+				      .args = { at, 4096, PROT_READ | PROT_WRITE,
+						MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+						(uint64_t)-1, 0 },
+				      .expect = THUMP_EXPECT_VALUE,
+				      .value = at });
+	rig->data.nr_setup_steps = 33;
+	add_job(rig, fd, 0, (void *)at, 4096, 0);
+	rig->data.nr_threads = rig->data.nr_readers = 3;
+	run_blob(rig);
+	assert_ready(rig);
+	assert_int_equal(rig->data.done_jobs, 1);
+	rig_destroy(rig);
+}
+
+static void test_threads_inherit_what_early_steps_do(void **state)
+{
+	static const char name[] = "early";
+	struct rig *rig = rig_create();
+
+	(void)state;
+	memcpy(rig->output, name, sizeof(name));
+	add_step(rig, 0,
+		 (struct thump_step){ .nr = SYS_prctl,
+				      .args = { PR_SET_NAME, (uintptr_t)rig->output } });
+	rig->data.nr_early_steps = 1;
+	rig->data.nr_threads = 2;
+	for (uint32_t i = 0; i < 2; i++) {
+		add_step(rig, 1 + i,
+			 (struct thump_step){
+				 .nr = SYS_prctl,
+				 .args = { PR_GET_NAME, (uintptr_t)&rig->scratch[i * 2] } });
+		rig->threads[i].first_step = 1 + i;
+		rig->threads[i].nr_steps = 1;
+	}
+	run_blob(rig);
+	assert_ready(rig);
+	assert_string_equal((const char *)&rig->scratch[0], name);
+	assert_string_equal((const char *)&rig->scratch[2], name);
+	rig_destroy(rig);
+}
+
 static void test_job_of_many_ranges(void **state)
 {
 	struct rig *rig = rig_create();
@@ -680,6 +733,8 @@ int main(void)
 		cmocka_unit_test(test_fd_slots),
 		cmocka_unit_test(test_jobs_are_shared),
 		cmocka_unit_test(test_job_of_many_ranges),
+		cmocka_unit_test(test_threads_wait_for_mappings),
+		cmocka_unit_test(test_threads_inherit_what_early_steps_do),
 		cmocka_unit_test(test_huge_pages),
 		cmocka_unit_test(test_short_file_fails),
 		cmocka_unit_test(test_no_job_after_a_failure),
