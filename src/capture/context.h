@@ -111,9 +111,12 @@ THUMP_MUST_CHECK int thump_capture_flags_of_copy(struct thump_capture *cap, stru
 /* Who remembers tids, where a program stands others: begins to search. tids.c */
 THUMP_MUST_CHECK int thump_capture_tid_words(struct thump_capture *cap, struct thump_err *err);
 
-/* One thread's share of thump_capture_remote_tasks. modes.c */
-THUMP_MUST_CHECK int thump_capture_thread_modes(struct thump_capture *cap, size_t index,
-						struct thump_err *err);
+/* Of thump_capture_remote_tasks: the call by which each thread answers one of cap->questions, with
+ * an answer in memory at this offset of the area; and one thread's answer. modes.c */
+void thump_capture_question(const struct thump_capture *cap, size_t which, size_t offset,
+			    struct thump_remote_call *call_ret);
+void thump_capture_check_mode(struct thump_capture *cap, size_t index, size_t which, long result,
+			      uint64_t value);
 /* One thread's share of thump_capture_relations: speculation control. */
 void thump_capture_refuse_speculation(struct thump_capture *cap, const struct thump_status *status);
 
@@ -152,7 +155,6 @@ int32_t thump_capture_tid(const struct thump_capture *cap, int32_t tid_host);
 /* One remote call whose arguments are numbers, or the address of the remote area where the
  * argument is THUMP_AREA. result_ret is the raw result. `thread` is an index into threads, or
  * THUMP_ANY_THREAD. */
-#define THUMP_AREA	 UINT64_C(0xa4ea0000a4ea0000)
 #define THUMP_ANY_THREAD SIZE_MAX
 THUMP_MUST_CHECK int thump_capture_call(struct thump_capture *cap, size_t thread, long nr,
 					const uint64_t args[6], long *result_ret,

@@ -307,20 +307,26 @@ static bool same_answer(const struct thump_mode *mode, const struct thump_mode_a
 	return a->result == b->result && (!in_memory || (uint32_t)a->value == (uint32_t)b->value);
 }
 
-int thump_capture_thread_modes(struct thump_capture *cap, size_t index, struct thump_err *err)
+void thump_capture_question(const struct thump_capture *cap, size_t which, size_t offset,
+			    struct thump_remote_call *call_ret)
 {
-	for (size_t i = 0; i < cap->nr_questions; i++) {
-		const struct thump_mode_question *question = &cap->questions[i];
-		struct thump_mode_answer answer;
+	const struct thump_mode *mode = cap->questions[which].mode;
 
-		if (ask_one(cap, index, question->mode, &answer, err) < 0)
-			return -1;
-		if (!same_answer(question->mode, &answer, &question->answer))
-			thump_capture_refuse(cap, "thread-mode",
-					     "thread %d: differs from others in a mode of its own "
-					     "(%s), which cannot be saved",
-					     cap->target->threads[index].tid,
-					     question->mode->setter);
-	}
-	return 0;
+	call_ret->nr = mode->nr;
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(call_ret->args); i++)
+		call_ret->args[i] =
+			mode->args[i] == THUMP_AREA ? THUMP_AREA + offset : mode->args[i];
+}
+
+void thump_capture_check_mode(struct thump_capture *cap, size_t index, size_t which, long result,
+			      uint64_t value)
+{
+	const struct thump_mode_question *question = &cap->questions[which];
+	const struct thump_mode_answer answer = { .result = result, .value = value };
+
+	if (!same_answer(question->mode, &answer, &question->answer))
+		thump_capture_refuse(cap, "thread-mode",
+				     "thread %d: differs from others in a mode of its own "
+				     "(%s), which cannot be saved",
+				     cap->target->threads[index].tid, question->mode->setter);
 }

@@ -328,12 +328,8 @@ int thump_capture_call(struct thump_capture *cap, size_t thread, long nr, const 
 
 	if (thump_remote_area(cap->target, &area, err) < 0)
 		return -1;
-	for (size_t i = 0; i < 6; i++) {
-		/* An offset into the area is a small number added to THUMP_AREA. */
-		uint64_t offset = args[i] - THUMP_AREA;
-
-		real_args[i] = offset < THUMP_REMOTE_AREA_SIZE ? area.addr + offset : args[i];
-	}
+	for (size_t i = 0; i < 6; i++)
+		real_args[i] = thump_remote_arg(args[i], area.addr);
 	if (thread == THUMP_ANY_THREAD)
 		return thump_remote_syscall(cap->target, nr, real_args, result_ret, err);
 	return thump_remote_syscall_in(cap->target, thread, nr, real_args, result_ret, err);

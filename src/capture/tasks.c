@@ -240,7 +240,7 @@ int thump_capture_tasks(struct thump_capture *cap, struct thump_err *err)
 
 /* ---- from inside: remote calls in every thread -------------------------------------------- */
 
-/* What remote calls write into the area, in this order. */
+/* What remote calls write into the area of each thread; then come the answers about modes. */
 struct task_answers {
 	uint64_t altstack_sp;
 	uint32_t altstack_flags, pad;
@@ -249,80 +249,92 @@ struct task_answers {
 	int32_t pdeathsig;
 	uint32_t pad2;
 };
+#define IN_AREA(member) (THUMP_AREA + offsetof(struct task_answers, member))
 
-static int expect_ok(const char *what, long result, struct thump_err *err)
+static const struct {
+	const char *what;
+	struct thump_remote_call call;
+} own_calls[] = {
+	{ "sigaltstack", { SYS_sigaltstack, { 0, IN_AREA(altstack_sp) } } },
+	{ "prctl(PR_GET_TID_ADDRESS)",
+	  { SYS_prctl, { PR_GET_TID_ADDRESS, IN_AREA(clear_child_tid) } } },
+	{ "prctl(PR_GET_PDEATHSIG)", { SYS_prctl, { PR_GET_PDEATHSIG, IN_AREA(pdeathsig) } } },
+	/* Only root reads it in /proc (proc(5), timerslack_ns). */
+	{ "prctl(PR_GET_TIMERSLACK)", { SYS_prctl, { PR_GET_TIMERSLACK } } },
+};
+#define NR_OWN_CALLS	THUMP_ARRAY_SIZE(own_calls)
+#define TIMERSLACK_CALL (NR_OWN_CALLS - 1)
+
+static size_t offset_of_question(size_t which)
 {
-	if (result < 0)
-		return thump_fail(err, "%s in the target: %s", what, strerrordesc_np((int)-result));
-	return 0;
+	return sizeof(struct task_answers) + which * sizeof(uint64_t);
 }
 
-/* Root reads it from /proc; everybody else may only ask the thread (proc(5), timerslack_ns). */
-static int read_timer_slack(struct thump_capture *cap, size_t index, struct thump_err *err)
+static int take_task(struct thump_capture *cap, size_t index,
+		     const struct thump_remote_calls *calls, struct thump_err *err)
 {
-	const uint64_t args[6] = { PR_GET_TIMERSLACK };
 	struct thump_task *task = &cap->model.tasks[index];
-	auto_free char *text = NULL;
-	char path[48];
-	long result;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/timerslack_ns",
-		       cap->target->threads[index].tid);
-	if (thump_slurp(AT_FDCWD, path, &text, NULL) == 0) {
-		task->timer_slack_ns = strtoull(text, NULL, 10);
-		return 0;
-	}
-	if (thump_capture_call(cap, index, SYS_prctl, args, &result, err) < 0 ||
-	    expect_ok("prctl(PR_GET_TIMERSLACK)", result, err) < 0)
-		return -1;
-	task->timer_slack_ns = (uint64_t)result;
-	return 0;
-}
-
-static int ask_task(struct thump_capture *cap, size_t index, struct thump_err *err)
-{
-	static const struct {
-		const char *what;
-		long nr;
-		uint64_t args[6];
-	} calls[] = {
-		{ "sigaltstack",
-		  SYS_sigaltstack,
-		  { 0, THUMP_AREA + offsetof(struct task_answers, altstack_sp) } },
-		{ "prctl(PR_GET_TID_ADDRESS)",
-		  SYS_prctl,
-		  { PR_GET_TID_ADDRESS,
-		    THUMP_AREA + offsetof(struct task_answers, clear_child_tid) } },
-		{ "prctl(PR_GET_PDEATHSIG)",
-		  SYS_prctl,
-		  { PR_GET_PDEATHSIG, THUMP_AREA + offsetof(struct task_answers, pdeathsig) } },
-	};
-	struct thump_task *task = &cap->model.tasks[index];
+	const long *results = &calls->results[index * calls->count];
+	const unsigned char *area =
+		(const unsigned char *)calls->answers + index * calls->answer_bytes;
 	struct task_answers answers;
-	long result;
 
-	for (size_t i = 0; i < THUMP_ARRAY_SIZE(calls); i++) {
-		if (thump_capture_call(cap, index, calls[i].nr, calls[i].args, &result, err) < 0 ||
-		    expect_ok(calls[i].what, result, err) < 0)
-			return -1;
+	for (size_t i = 0; i < NR_OWN_CALLS; i++) {
+		if (results[i] < 0)
+			return thump_fail(err, "%s in the target: %s", own_calls[i].what,
+					  strerrordesc_np((int)-results[i]));
 	}
-	if (thump_capture_area(cap, &answers, sizeof(answers), err) < 0)
-		return -1;
+	memcpy(&answers, area, sizeof(answers));
 	task->altstack_sp = answers.altstack_sp;
 	task->altstack_size = answers.altstack_size;
 	/* SS_ONSTACK is a fact about the stack pointer; sigaltstack(2) takes it for nothing. */
 	task->altstack_flags = answers.altstack_flags & ~(uint32_t)SS_ONSTACK;
 	task->clear_child_tid = answers.clear_child_tid;
 	task->pdeathsig = answers.pdeathsig;
-	if (read_timer_slack(cap, index, err) < 0)
-		return -1;
-	return thump_capture_thread_modes(cap, index, err);
+	task->timer_slack_ns = (uint64_t)results[TIMERSLACK_CALL];
+	for (size_t i = 0; i < cap->nr_questions; i++) {
+		uint64_t value;
+
+		memcpy(&value, area + offset_of_question(i), sizeof(value));
+		thump_capture_check_mode(cap, index, i, results[NR_OWN_CALLS + i], value);
+	}
+	return 0;
+}
+
+static int list_calls(struct thump_capture *cap, struct thump_remote_calls *calls_ret,
+		      struct thump_err *err)
+{
+	const size_t nr_tasks = cap->model.nr_tasks, count = NR_OWN_CALLS + cap->nr_questions;
+	const size_t answer_bytes = offset_of_question(cap->nr_questions);
+	struct thump_remote_call *list = thump_arena_alloc(&cap->scratch, count, sizeof(*list));
+	long *results = thump_arena_alloc(&cap->scratch, nr_tasks * count, sizeof(*results));
+	void *answers = thump_arena_alloc(&cap->scratch, nr_tasks, answer_bytes);
+
+	if (!list || !results || !answers)
+		return thump_out_of_memory(err);
+	for (size_t i = 0; i < NR_OWN_CALLS; i++)
+		list[i] = own_calls[i].call;
+	for (size_t i = 0; i < cap->nr_questions; i++)
+		thump_capture_question(cap, i, offset_of_question(i), &list[NR_OWN_CALLS + i]);
+	*calls_ret = (struct thump_remote_calls){
+		.list = list,
+		.count = count,
+		.answer_bytes = answer_bytes,
+		.results = results,
+		.answers = answers,
+	};
+	return 0;
 }
 
 int thump_capture_remote_tasks(struct thump_capture *cap, struct thump_err *err)
 {
+	struct thump_remote_calls calls;
+
+	if (list_calls(cap, &calls, err) < 0 ||
+	    thump_remote_calls_in_all(cap->target, &calls, err) < 0)
+		return -1;
 	for (size_t i = 0; i < cap->model.nr_tasks; i++) {
-		if (ask_task(cap, i, err) < 0)
+		if (take_task(cap, i, &calls, err) < 0)
 			return thump_add_context(err, "thread %d", cap->target->threads[i].tid);
 	}
 	return 0;

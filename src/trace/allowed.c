@@ -137,6 +137,8 @@ static int find_obstacles(struct thump_target *target, struct obstacle_list *fou
 		return -1;
 	}
 	target->calls_refused |= found.count > 0;
+	target->filtered = found.filtered;
+	target->filters_known = true;
 	*found_ret = found;
 	return 0;
 }
@@ -158,6 +160,11 @@ int thump_check_calls_allowed(struct thump_target *target, bool *filtered_ret,
 {
 	struct obstacle_list found;
 
+	/* Of threads that have stood still since. */
+	if (target->filters_known && !target->calls_refused) {
+		*filtered_ret = target->filtered;
+		return 0;
+	}
 	if (find_obstacles(target, &found, err) != 0)
 		return -1;
 	if (found.count != 0)

@@ -19,7 +19,7 @@
 
 #include "base/fd.h"
 #include "proc/maps.h"
-#include "trace/internal.h"
+#include "trace/inject.h"
 
 /* A call that does not end in this time is given up; none that thump makes waits for anything. */
 #define CALL_PATIENCE_NS ((uint64_t)10 * 1000 * 1000 * 1000)
@@ -27,15 +27,6 @@
 /* A main stack this large has dead pages at its low end. */
 #define ROOMY_STACK_BYTES ((uint64_t)64 << 10)
 #define STACK_DISTANCE	  ((uint64_t)16 << 10)
-
-/* A thread that is in use for calls. */
-struct slot {
-	bool active;
-	size_t index;
-	struct thump_chain chain; /* bytes freed once written */
-	unsigned char *saved;	  /* what the chain overwrote */
-	uint32_t saved_tail;
-};
 
 struct thump_inject {
 	struct thump_arena arena;
@@ -46,8 +37,8 @@ struct thump_inject {
 	uint64_t spare_top[2]; /* dead room at the low end of the main stack, one per slot; or 0 */
 	size_t best;
 	uint64_t best_top;
-	struct slot slots[2]; /* [0] the best thread, [1] any other */
-	uint64_t area;	      /* 0 = not handed out */
+	struct thump_slot slots[2]; /* [0] the best thread, [1] any other */
+	uint64_t area;		    /* 0 = not handed out */
 	unsigned char area_saved[THUMP_REMOTE_AREA_SIZE];
 	pid_t born; /* the process that a call has made, as the tracer sees it; 0: none */
 };
@@ -198,7 +189,7 @@ static int init_inject(struct thump_target *target, struct thump_inject *inject,
 	return 0;
 }
 
-static int need_inject(struct thump_target *target, struct thump_err *err)
+int thump_inject_need(struct thump_target *target, struct thump_err *err)
 {
 	struct thump_inject *inject;
 
@@ -244,7 +235,7 @@ void thump_inject_destroy(struct thump_inject *inject)
 /* ---- entering and leaving a thread ----------------------------------------------------------- */
 
 /* Saves what is there, then writes the chain: dead bytes, so far. */
-static int write_chain(struct thump_target *target, struct slot *slot, struct thump_err *err)
+static int write_chain(struct thump_target *target, struct thump_slot *slot, struct thump_err *err)
 {
 	const struct thump_chain *chain = &slot->chain;
 	auto_free unsigned char *saved = malloc(chain->size_bytes);
@@ -266,14 +257,14 @@ static int write_chain(struct thump_target *target, struct slot *slot, struct th
 				  err);
 }
 
-static void forget_chain(struct slot *slot)
+static void forget_chain(struct thump_slot *slot)
 {
 	free(slot->saved);
 	free(slot->chain.bytes);
-	*slot = (struct slot){ 0 };
+	*slot = (struct thump_slot){ 0 };
 }
 
-static void unwrite_chain(struct thump_target *target, struct slot *slot)
+static void unwrite_chain(struct thump_target *target, struct thump_slot *slot)
 {
 	const struct thump_chain *chain = &slot->chain;
 	struct thump_err ignored; /* the process is gone, then nobody needs the bytes */
@@ -287,8 +278,8 @@ static void unwrite_chain(struct thump_target *target, struct slot *slot)
 	forget_chain(slot);
 }
 
-static int enter(struct thump_target *target, struct slot *slot, size_t index, uint64_t top,
-		 struct thump_err *err)
+int thump_slot_enter(struct thump_target *target, struct thump_slot *slot, size_t index,
+		     uint64_t top, struct thump_err *err)
 {
 	const struct thump_inject *inject = target->inject;
 	const struct thump_target_thread *thread = &target->threads[index];
@@ -316,21 +307,29 @@ static int enter(struct thump_target *target, struct slot *slot, size_t index, u
 	return 0;
 }
 
-static void leave(struct thump_target *target, struct slot *slot)
+/* The first half of leaving. The trap comes on the way out of the kernel, before any instruction.
+ */
+void thump_slot_tell_to_leave(const struct thump_target *target, const struct thump_slot *slot)
+{
+	const struct thump_target_thread *thread = &target->threads[slot->index];
+
+	if (!slot->active || thread->gone)
+		return;
+	(void)thump_ptrace(PTRACE_INTERRUPT, thread->tid, 0, 0);
+	(void)thump_ptrace(PTRACE_CONT, thread->tid, 0, 0);
+}
+
+void thump_slot_leave_when_told(struct thump_target *target, struct thump_slot *slot)
 {
 	struct thump_target_thread *thread = &target->threads[slot->index];
 	int signo;
 
 	if (!slot->active)
 		return;
-	if (!thread->gone) {
-		/* The trap comes on the way out of the kernel, before any instruction. */
-		(void)thump_ptrace(PTRACE_INTERRUPT, thread->tid, 0, 0);
-		(void)thump_ptrace(PTRACE_CONT, thread->tid, 0, 0);
-		if (thump_run_to_event_stop(target, thread->tid, thump_now_ns() + CALL_PATIENCE_NS,
-					    &signo) != 1)
-			thread->gone = true;
-	}
+	if (!thread->gone &&
+	    thump_run_to_event_stop(target, thread->tid, thump_now_ns() + CALL_PATIENCE_NS,
+				    &signo) != 1)
+		thread->gone = true;
 	if (!thread->gone && (thump_ptrace_set_sigmask(thread->tid, thread->sigmask) != 0 ||
 			      thump_ptrace_set_regs(thread->tid, &thread->regs) != 0))
 		thread->gone = true;
@@ -339,6 +338,12 @@ static void leave(struct thump_target *target, struct slot *slot)
 		forget_chain(slot);
 	else
 		unwrite_chain(target, slot);
+}
+
+static void leave(struct thump_target *target, struct thump_slot *slot)
+{
+	thump_slot_tell_to_leave(target, slot);
+	thump_slot_leave_when_told(target, slot);
 }
 
 void thump_remote_finish(struct thump_target *target)
@@ -356,20 +361,41 @@ void thump_remote_finish(struct thump_target *target)
 	inject->area = 0;
 }
 
+void thump_inject_leave_others(struct thump_target *target)
+{
+	leave(target, &target->inject->slots[1]);
+}
+
+bool thump_inject_are_near(uint64_t sp, uint64_t other_sp)
+{
+	return (sp > other_sp ? sp - other_sp : other_sp - sp) < ROOMY_STACK_BYTES;
+}
+
+bool thump_inject_has_own_room(const struct thump_target *target, size_t index)
+{
+	const struct thump_inject *inject = target->inject;
+	const struct thump_target_thread *thread = &target->threads[index];
+	const uint64_t sp = thump_arch_sp(&thread->regs);
+
+	return index != inject->best && !thread->gone && !thread->group_stopped &&
+	       rank_stack(inject, sp) >= RANK_GUARDED &&
+	       !thump_inject_are_near(sp, inject->best_top);
+}
+
 /* The slot in which this thread is ready for calls. */
-static int slot_for(struct thump_target *target, size_t index, struct slot **slot_ret,
+static int slot_for(struct thump_target *target, size_t index, struct thump_slot **slot_ret,
 		    struct thump_err *err)
 {
 	struct thump_inject *inject = target->inject;
 	const size_t which = index == inject->best ? 0 : 1;
-	struct slot *slot = &inject->slots[which];
+	struct thump_slot *slot = &inject->slots[which];
 	const uint64_t top = which == 0 ? inject->best_top : top_for(target, inject, index, which);
 
 	if (target->threads[index].gone)
 		return lost(target, index, err);
 	if (slot->active && slot->index != index)
 		leave(target, slot);
-	if (!slot->active && enter(target, slot, index, top, err) != 0)
+	if (!slot->active && thump_slot_enter(target, slot, index, top, err) != 0)
 		return -1;
 	*slot_ret = slot;
 	return 0;
@@ -387,19 +413,22 @@ static void note_born(struct thump_target *target, pid_t tid)
 	target->inject->born = (pid_t)message;
 }
 
-/* To the next stop at the entry or exit of a system call. */
-static int run_to_syscall_stop(struct thump_target *target, size_t index, struct thump_err *err)
+static int go_on(struct thump_target *target, size_t index, int signo, struct thump_err *err)
+{
+	if (thump_ptrace(PTRACE_SYSCALL, target->threads[index].tid, 0, (uintptr_t)signo) != 0)
+		return lost(target, index, err);
+	return 0;
+}
+
+/* Of a thread that goes on: the next stop at the entry or exit of a system call. */
+static int await_syscall_stop(struct thump_target *target, size_t index, struct thump_err *err)
 {
 	const pid_t tid = target->threads[index].tid;
 	const uint64_t deadline_ns = thump_now_ns() + CALL_PATIENCE_NS;
-	int signo = 0;
 
 	for (;;) {
-		int status, got;
+		int status, got = thump_wait_tid(target->waiter, tid, deadline_ns, &status);
 
-		if (thump_ptrace(PTRACE_SYSCALL, tid, 0, (uintptr_t)signo) != 0)
-			return lost(target, index, err);
-		got = thump_wait_tid(target->waiter, tid, deadline_ns, &status);
 		if (got == 0)
 			return thump_fail(err, "a system call in thread %d of process %d hangs",
 					  tid, target->pid);
@@ -411,31 +440,62 @@ static int run_to_syscall_stop(struct thump_target *target, size_t index, struct
 			note_born(target, tid);
 		/* With everything blocked only SIGSTOP gets through. Passed on, it makes a
 		 * group-stop, which is an event stop, and which comes back when we detach. */
-		signo = thump_stop_event(status) == 0 ? WSTOPSIG(status) : 0;
+		if (go_on(target, index, thump_stop_event(status) == 0 ? WSTOPSIG(status) : 0,
+			  err) != 0)
+			return -1;
 	}
 }
 
-static int call(struct thump_target *target, struct slot *slot, long nr, const uint64_t args[6],
-		long *result_ret, struct thump_err *err)
+/* On its way to the entry of a call. */
+int thump_slot_begin_call(struct thump_target *target, const struct thump_slot *slot, long nr,
+			  const uint64_t args[6], struct thump_err *err)
 {
-	const struct thump_gadgets *gadgets = &target->inject->gadgets;
-	const pid_t tid = target->threads[slot->index].tid;
 	struct user_regs_struct regs = target->threads[slot->index].regs;
 
-	thump_arch_set_syscall(&regs, gadgets->syscall_ret, slot->chain.call_sp, nr, args);
-	if (thump_ptrace_set_regs(tid, &regs) != 0)
+	thump_arch_set_syscall(&regs, target->inject->gadgets.syscall_ret, slot->chain.call_sp, nr,
+			       args);
+	if (thump_ptrace_set_regs(target->threads[slot->index].tid, &regs) != 0)
 		return lost(target, slot->index, err);
-	do {
-		/* Entry, then exit; a call that a group-stop cut short is restarted by the kernel
-		 * and passes both once more. */
-		if (run_to_syscall_stop(target, slot->index, err) != 0 ||
-		    run_to_syscall_stop(target, slot->index, err) != 0)
+	return go_on(target, slot->index, 0, err);
+}
+
+/* From there to its exit. */
+int thump_slot_pass_entry(struct thump_target *target, const struct thump_slot *slot,
+			  struct thump_err *err)
+{
+	if (await_syscall_stop(target, slot->index, err) != 0)
+		return -1;
+	return go_on(target, slot->index, 0, err);
+}
+
+/* Entry, then exit; a call that a group-stop cut short is restarted by the kernel and passes both
+ * once more. */
+int thump_slot_end_call(struct thump_target *target, const struct thump_slot *slot,
+			long *result_ret, struct thump_err *err)
+{
+	struct user_regs_struct regs;
+
+	for (;;) {
+		if (await_syscall_stop(target, slot->index, err) != 0)
 			return -1;
-		if (thump_ptrace_get_regs(tid, &regs) != 0)
+		if (thump_ptrace_get_regs(target->threads[slot->index].tid, &regs) != 0)
 			return lost(target, slot->index, err);
-	} while (thump_arch_is_restart_code(thump_arch_result(&regs)));
-	*result_ret = thump_arch_result(&regs);
-	return 0;
+		*result_ret = thump_arch_result(&regs);
+		if (!thump_arch_is_restart_code(*result_ret))
+			return 0;
+		if (go_on(target, slot->index, 0, err) != 0 ||
+		    thump_slot_pass_entry(target, slot, err) != 0)
+			return -1;
+	}
+}
+
+static int call(struct thump_target *target, const struct thump_slot *slot, long nr,
+		const uint64_t args[6], long *result_ret, struct thump_err *err)
+{
+	if (thump_slot_begin_call(target, slot, nr, args, err) != 0 ||
+	    thump_slot_pass_entry(target, slot, err) != 0)
+		return -1;
+	return thump_slot_end_call(target, slot, result_ret, err);
 }
 
 static int rehearse(struct thump_target *target, long nr, const uint64_t args[6],
@@ -453,9 +513,9 @@ static int rehearse(struct thump_target *target, long nr, const uint64_t args[6]
 int thump_remote_syscall_in(struct thump_target *target, size_t thread_index, long nr,
 			    const uint64_t args[6], long *result_ret, struct thump_err *err)
 {
-	struct slot *slot;
+	struct thump_slot *slot;
 
-	if (need_inject(target, err) != 0 || rehearse(target, nr, args, err) != 0 ||
+	if (thump_inject_need(target, err) != 0 || rehearse(target, nr, args, err) != 0 ||
 	    slot_for(target, thread_index, &slot, err) != 0)
 		return -1;
 	return call(target, slot, nr, args, result_ret, err);
@@ -464,10 +524,12 @@ int thump_remote_syscall_in(struct thump_target *target, size_t thread_index, lo
 int thump_remote_syscall(struct thump_target *target, long nr, const uint64_t args[6],
 			 long *result_ret, struct thump_err *err)
 {
-	if (need_inject(target, err) != 0)
+	if (thump_inject_need(target, err) != 0)
 		return -1;
 	return thump_remote_syscall_in(target, target->inject->best, nr, args, result_ret, err);
 }
+
+/* ---- copies ---------------------------------------------------------------------------------- */
 
 int thump_remote_clone(struct thump_target *target, uint64_t flags, pid_t *pid_ret,
 		       long *result_ret, struct thump_err *err)
@@ -477,13 +539,13 @@ int thump_remote_clone(struct thump_target *target, uint64_t flags, pid_t *pid_r
 	uint64_t args[6] = { flags };
 	struct thump_chain exit_chain;
 	struct remote_addr area;
-	struct slot *slot;
+	struct thump_slot *slot;
 	int result;
 
-	if (need_inject(target, err) != 0 || rehearse(target, SYS_clone, rehearsed, err) != 0)
+	if (thump_inject_need(target, err) != 0 || rehearse(target, SYS_clone, rehearsed, err) != 0)
 		return -1;
 	/* Its chain and registers would be in the copy, and only one thread's are put right. */
-	leave(target, &target->inject->slots[1]);
+	thump_inject_leave_others(target);
 	if (thump_remote_area(target, &area, err) != 0 ||
 	    slot_for(target, target->inject->best, &slot, err) != 0 ||
 	    thump_arch_build_exit_chain(&target->inject->gadgets,
@@ -509,7 +571,7 @@ int thump_inject_inherit(const struct thump_target *target, struct thump_target 
 			 struct thump_err *err)
 {
 	const struct thump_inject *from = target->inject;
-	const struct slot *slot = &from->slots[0];
+	const struct thump_slot *slot = &from->slots[0];
 	struct thump_inject *inject = calloc(1, sizeof(*inject));
 
 	if (!inject)
@@ -520,7 +582,7 @@ int thump_inject_inherit(const struct thump_target *target, struct thump_target 
 	inject->gadgets = from->gadgets;
 	inject->area = from->area;
 	memcpy(inject->area_saved, from->area_saved, sizeof(inject->area_saved));
-	inject->slots[0] = (struct slot){
+	inject->slots[0] = (struct thump_slot){
 		.active = true,
 		.chain = { .start = slot->chain.start,
 			   .size_bytes = slot->chain.size_bytes,
@@ -540,10 +602,10 @@ int thump_remote_area(struct thump_target *target, struct remote_addr *area_ret,
 		      struct thump_err *err)
 {
 	struct thump_inject *inject;
-	struct slot *slot;
+	struct thump_slot *slot;
 	uint64_t area;
 
-	if (need_inject(target, err) != 0)
+	if (thump_inject_need(target, err) != 0)
 		return -1;
 	inject = target->inject;
 	if (slot_for(target, inject->best, &slot, err) != 0)

@@ -57,6 +57,7 @@ struct thump_target {
 	size_t nr_kernel_workers;
 	struct thump_inject *inject;   /* remote call machinery, made on first use */
 	bool calls_refused;	       /* a remote call could be its end: none is made any more */
+	bool filters_known, filtered;  /* allowed.c: some thread has seccomp filters */
 	uint64_t vdso_start, vdso_end; /* both 0: there is none, or nobody had to look for it */
 	bool vdso_looked_for;
 	/* CLOCK_MONOTONIC: when the first thread was told to stop, and when all had stopped. */
@@ -124,6 +125,29 @@ THUMP_MUST_CHECK int thump_remote_syscall_in(struct thump_target *target, size_t
 #define THUMP_COPY_AREA_SIZE ((size_t)512)
 THUMP_MUST_CHECK int thump_remote_area(struct thump_target *target, struct remote_addr *area_ret,
 				       struct thump_err *err);
+
+/*
+ * Calls that every thread is to make. An argument that is an address in the area is THUMP_AREA and
+ * an offset below answer_bytes; each thread gets an area of its own.
+ */
+#define THUMP_AREA UINT64_C(0xa4ea0000a4ea0000)
+struct thump_remote_call {
+	long nr;
+	uint64_t args[6];
+};
+struct thump_remote_calls {
+	const struct thump_remote_call *list;
+	size_t count;
+	size_t answer_bytes; /* at most THUMP_REMOTE_AREA_SIZE */
+	long *results;	     /* [nr_threads][count], raw */
+	void *answers;	     /* [nr_threads][answer_bytes]: the area after the last call */
+};
+/* An argument, where the area is at this address. */
+uint64_t thump_remote_arg(uint64_t arg, uint64_t area);
+/* Many threads at once make them, which takes a third of the time. */
+THUMP_MUST_CHECK int thump_remote_calls_in_all(struct thump_target *target,
+					       const struct thump_remote_calls *calls,
+					       struct thump_err *err);
 
 /* Puts registers back where remote calls used a thread (also done by resume). */
 void thump_remote_finish(struct thump_target *target);
