@@ -6,6 +6,7 @@
  * usage: limits costs                 nanoseconds of single operations
  *        limits fork SIZE-MB          milliseconds that fork(2) takes with so much memory in
  *                                     pages of 4 KiB
+ *        limits hold SIZE-MB         has such memory, says "ready", and waits for its end
  *        limits huge SIZE-MB          milliseconds to fault SIZE-MB in as huge pages and copy into
  * them limits write FILE NEW-FILE   milliseconds to write the bytes of FILE to NEW-FILE, which is
  * removed
@@ -272,14 +273,35 @@ static double fork_ms(void)
 	return ms;
 }
 
+/* In pages of 4 KiB. */
+static void hold_memory(const char *size_mb, size_t *size_ret)
+{
+	char *memory;
+
+	*size_ret = strtoul(size_mb, NULL, 10) * MIB;
+	memory = map_anonymous(*size_ret);
+	(void)madvise(memory, *size_ret, MADV_NOHUGEPAGE);
+	touch(memory, *size_ret, PAGE);
+}
+
+static int hold(const char *size_mb)
+{
+	size_t size_bytes;
+
+	hold_memory(size_mb, &size_bytes);
+	printf("ready\n");
+	fflush(stdout);
+	for (;;)
+		(void)pause();
+	return 0;
+}
+
 static int print_fork(const char *size_mb)
 {
-	size_t size_bytes = strtoul(size_mb, NULL, 10) * MIB;
-	char *memory = map_anonymous(size_bytes);
+	size_t size_bytes;
 	double best = 0;
 
-	(void)madvise(memory, size_bytes, MADV_NOHUGEPAGE);
-	touch(memory, size_bytes, PAGE);
+	hold_memory(size_mb, &size_bytes);
 	for (int i = 0; i < 7; i++) {
 		double ms = fork_ms();
 
@@ -346,10 +368,13 @@ int main(int argc, char **argv)
 		return print_costs();
 	if (argc == 3 && strcmp(argv[1], "fork") == 0)
 		return print_fork(argv[2]);
+	if (argc == 3 && strcmp(argv[1], "hold") == 0)
+		return hold(argv[2]);
 	if (argc == 3 && strcmp(argv[1], "huge") == 0)
 		return print_huge(argv[2]);
 	if (argc == 4 && strcmp(argv[1], "write") == 0)
 		return print_write(argv[2], argv[3]);
-	fprintf(stderr, "usage: limits costs|fork SIZE-MB|huge SIZE-MB|write FILE NEW-FILE\n");
+	fprintf(stderr,
+		"usage: limits costs|fork SIZE-MB|hold SIZE-MB|huge SIZE-MB|write FILE NEW-FILE\n");
 	return 2;
 }
