@@ -106,7 +106,7 @@ static void *pause_thread(void *arg)
 	return NULL;
 }
 
-static void pause_in_three_threads(int fd)
+static void pause_in_threads(int fd, int count)
 {
 	pthread_t thread;
 	int quiet[2];
@@ -114,12 +114,23 @@ static void pause_in_three_threads(int fd)
 
 	if (pipe(quiet) != 0)
 		_exit(98);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 1; i < count; i++) {
 		if (pthread_create(&thread, NULL, pause_thread, &quiet[1]) != 0 ||
 		    read(quiet[0], &word, 1) != 1)
 			_exit(97);
 	}
 	pause_for_ever(fd);
+}
+
+static void pause_in_three_threads(int fd)
+{
+	pause_in_threads(fd, 3);
+}
+
+/* More than make a call at a time, twice. */
+static void pause_in_many_threads(int fd)
+{
+	pause_in_threads(fd, 40);
 }
 
 /* ---- tests --------------------------------------------------------------------------------- */
@@ -150,6 +161,47 @@ static void remote_calls_run_in_every_thread_and_leave_no_trace(void **state)
 		assert_int_equal(result, 0);
 		assert_int_equal(thump_target_read(target, area, name, sizeof(name), &err), 0);
 		assert_string_equal(name, "victim");
+	}
+	thump_target_resume(target);
+	thump_target_destroy(target);
+	end(&victim);
+}
+
+static void every_thread_makes_the_same_calls(void **state)
+{
+	enum { NR_THREADS = 40 };
+	static const struct thump_remote_call list[] = {
+		{ SYS_prctl, { PR_GET_TID_ADDRESS, THUMP_AREA + 8 } },
+		{ SYS_gettid, { 0 } },
+		{ SYS_sched_getaffinity, { 0, 0, THUMP_AREA } }, /* EINVAL */
+	};
+	struct victim victim = start(pause_in_many_threads);
+	struct thump_target *target = stopped(victim.pid);
+	struct thump_err err = THUMP_ERR_INIT;
+	long results[NR_THREADS][3];
+	uint64_t answers[NR_THREADS][2];
+	const struct thump_remote_calls calls = { .list = list,
+						  .count = 3,
+						  .answer_bytes = sizeof(answers[0]),
+						  .results = results[0],
+						  .answers = answers };
+
+	(void)state;
+	assert_int_equal(target->nr_threads, NR_THREADS);
+	if (thump_remote_calls_in_all(target, &calls, &err) != 0)
+		fail_msg("%s", err.text);
+	for (size_t i = 0; i < NR_THREADS; i++) {
+		pid_t tid;
+
+		assert_int_equal(results[i][0], 0);
+		assert_int_equal(results[i][1], target->threads[i].tid);
+		assert_int_equal(results[i][2], -EINVAL);
+		/* Where the kernel clears the tid, glibc has it. */
+		assert_int_equal(
+			thump_target_read(target, REMOTE(answers[i][1]), &tid, sizeof(tid), &err),
+			0);
+		if (i > 0) /* the first one was forked, by a process with another pid */
+			assert_int_equal(tid, target->threads[i].tid);
 	}
 	thump_target_resume(target);
 	thump_target_destroy(target);
@@ -600,6 +652,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(remote_calls_run_in_every_thread_and_leave_no_trace),
+		cmocka_unit_test(every_thread_makes_the_same_calls),
 		cmocka_unit_test(a_blocked_call_starts_over_with_what_is_left),
 		cmocka_unit_test(a_sleep_stopped_twice_is_still_known_as_one),
 		cmocka_unit_test(a_handler_that_is_due_still_makes_eintr),
