@@ -21,10 +21,15 @@ void times_asked(struct agent *agent)
 	agent->says_times = asked && strcmp(asked, "yes") == 0;
 }
 
+static double between_ms(const struct agent *agent, enum moment from, enum moment to)
+{
+	return (double)(agent->moments_ns[to] - agent->moments_ns[from]) / 1e6;
+}
+
 /* From the moment before it. */
 static double ms(const struct agent *agent, enum moment moment)
 {
-	return (double)(agent->moments_ns[moment] - agent->moments_ns[moment - 1]) / 1e6;
+	return between_ms(agent, moment - 1, moment);
 }
 
 void times_say(const struct agent *agent)
@@ -32,14 +37,13 @@ void times_say(const struct agent *agent)
 	if (!agent->says_times)
 		return;
 	(void)fprintf(stderr,
-		      "thump: restored: the JVM's own fixes took %.3f ms (safepoint %.3f, "
-		      "randomness %.3f, environment and process %.3f, ports %.3f, properties "
-		      "%.3f), single-threaded hooks %.3f, threads %.3f, other hooks %.3f\n",
-		      (double)(agent->moments_ns[MOMENT_PROPERTIES] -
-			       agent->moments_ns[MOMENT_RESTORED]) /
-			      1e6,
-		      ms(agent, MOMENT_OUTSIDE), ms(agent, MOMENT_RANDOM),
-		      ms(agent, MOMENT_CHANGES), ms(agent, MOMENT_PORTS),
+		      "thump: restored: the JVM left its safepoint in %.3f ms, its own fixes took "
+		      "%.3f (randomness %.3f, environment and process %.3f, ports %.3f, "
+		      "properties %.3f), single-threaded hooks %.3f, threads %.3f, other hooks "
+		      "%.3f\n",
+		      ms(agent, MOMENT_OUTSIDE),
+		      between_ms(agent, MOMENT_OUTSIDE, MOMENT_PROPERTIES),
+		      ms(agent, MOMENT_RANDOM), ms(agent, MOMENT_CHANGES), ms(agent, MOMENT_PORTS),
 		      ms(agent, MOMENT_PROPERTIES), ms(agent, MOMENT_SINGLE),
 		      ms(agent, MOMENT_RESUMED), ms(agent, MOMENT_HOOKS));
 }
