@@ -37,6 +37,9 @@ void thump_coord_fail(struct thump_coord_page *page, const char *what, const cha
 {
 	uint32_t waiting = THUMP_COORD_WAITING;
 
+	/* What an engine wrote that has ended since is all there, its reasons in `text`, too. */
+	if (thump_coord_state(page) != THUMP_COORD_WAITING)
+		return;
 	page->code = 1;
 	(void)snprintf(page->text, sizeof(page->text), "%s: %s", what, why);
 	(void)__atomic_compare_exchange_n(&page->state, &waiting, THUMP_COORD_FAILED, false,
