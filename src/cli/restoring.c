@@ -2,6 +2,7 @@
 #include "cli/restoring.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -96,7 +97,7 @@ static bool wants_session(const struct thump_process *process, bool detach)
 }
 
 /* What is secret in keys is there for no longer than it takes. */
-static int open_image(struct thump_restoring *restoring,
+static int read_image(struct thump_restoring *restoring,
 		      const struct thump_rebuild_options *rebuild, struct thump_err *err)
 {
 	static const struct thump_key_words none;
@@ -118,6 +119,33 @@ static int open_image(struct thump_restoring *restoring,
 	options.store = restoring->key_words ? restoring->key_words->store : NULL;
 	failed = thump_open(restoring->path, &options, &restoring->image, NULL, err);
 	thump_keys_destroy(keys);
+	return failed;
+}
+
+/*
+ * Who writes an image, or a passphrase, into a pipe may take his time, or never go on. There is
+ * nothing yet that needs us, so a signal that asks us to end does it as it ends any program. But as
+ * pid 1, for whom the kernel would drop it (pid_namespaces(7)): it is for the program, too.
+ */
+static int read_ending(struct thump_restoring *restoring,
+		       const struct thump_rebuild_options *rebuild, struct thump_err *err)
+{
+	sigset_t before;
+	int failed;
+
+	if (getpid() == 1)
+		return read_image(restoring, rebuild, err);
+	(void)sigprocmask(SIG_UNBLOCK, &rebuild->give_up_on, &before);
+	failed = read_image(restoring, rebuild, err);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	return failed;
+}
+
+static int open_image(struct thump_restoring *restoring,
+		      const struct thump_rebuild_options *rebuild, struct thump_err *err)
+{
+	int failed = read_ending(restoring, rebuild, err);
+
 	if (!failed && !rebuild->train) {
 		(void)thump_image_load_hot(restoring->image);
 		restoring->prefetch = thump_prefetch_start(restoring->image);

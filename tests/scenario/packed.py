@@ -6,12 +6,15 @@ import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
+import array
+import fcntl
 import os
 import signal
 import subprocess
+import termios
 
 from thumptest import scenario
-from thumptest.events import Failure
+from thumptest.events import Failure, poll_until
 
 FAILED, REFUSED, DAMAGED = 121, 123, 124
 E_PHOFF = 32  # elf(5)
@@ -109,6 +112,48 @@ def refuse_endless(world, raw):
         expect_nothing(world, "huge", FAILED, "are available", ["-"], stdin=file)
 
 
+def await_read(world, reading, process):
+    """All that was written is taken: it waits for more, or is about to."""
+    def attempt():
+        left = array.array("i", [0])
+        fcntl.ioctl(reading, termios.FIONREAD, left)
+        return True if left[0] == 0 or process.has_ended() else None
+    poll_until(world.deadline, "somebody to read the pipe", attempt)
+
+
+def ends_while_a_pipe_stalls(world, packed):
+    """Who writes an image into a pipe may stop for good. thump is ended meanwhile as any program, wherever that is,
+    and has started nothing."""
+    data = packed.read_bytes()
+    for size in (1, 100, len(data) // 2, len(data) - 10):
+        reading, writing = os.pipe()
+        restored = world.start([world.thump_path, "restore", "-"], f"stalled-at-{size}", stdin=reading)
+        with os.fdopen(writing, "wb", buffering=0) as pipe:
+            pipe.write(data[:size])
+            await_read(world, reading, restored)
+            restored.popen.send_signal(signal.SIGTERM)
+            status = restored.status()
+        os.close(reading)
+        if status not in (-signal.SIGTERM, 128 + signal.SIGTERM) or world.descendants():
+            raise Failure(f"stalled at {size}: {status}, {world.descendants()} are left")
+
+
+def ends_while_a_passphrase_stalls(world, packed):
+    reading, writing = os.pipe()
+    if world.changes_user():
+        os.fchown(reading, 12345, 12345)
+    os.write(writing, b"half of ")
+    restored = world.start([world.thump_path, "restore", packed, "--passphrase-fd", reading],
+                           "half-a-passphrase", stdin=subprocess.DEVNULL, pass_fds=[reading])
+    await_read(world, reading, restored)
+    restored.popen.send_signal(signal.SIGTERM)
+    status = restored.status()
+    os.close(reading)
+    os.close(writing)
+    if status != -signal.SIGTERM:
+        raise Failure(f"half of a passphrase: {status}: {restored.stderr_text()}")
+
+
 def test(world, _options):
     image = saved(world)
     raw = image.read_bytes()
@@ -131,6 +176,8 @@ def test(world, _options):
     refuse_damaged(world, world.path("packed-zstd"))
     refuse_strangers(world, world.path("packed-lz4"))
     refuse_endless(world, raw)
+    ends_while_a_pipe_stalls(world, world.path("packed-lz4"))
+    ends_while_a_passphrase_stalls(world, world.path("packed-lz4"))
 
 
 if __name__ == "__main__":
