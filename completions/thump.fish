@@ -81,6 +81,7 @@ complete -c thump -n '__fish_seen_subcommand_from restore' -F
 complete -c thump -n __fish_use_subcommand -a template -d 'keep a process of an image, to be cloned'
 complete -c thump -n '__fish_seen_subcommand_from template' -l name -x -d 'Call it NAME'
 complete -c thump -n '__fish_seen_subcommand_from template' -l foreground -d 'Do not go into the background'
+complete -c thump -n '__fish_seen_subcommand_from template' -l spares -x -d 'Keep K spares, at most 128'
 complete -c thump -n '__fish_seen_subcommand_from template' -l memory -x -a 'auto eager lazy-unsafe' -d 'How memory comes into the template'
 complete -c thump -n '__fish_seen_subcommand_from template' -l verify -d 'Check the checksum of all memory, also when an earlier restore has found the image good'
 complete -c thump -n '__fish_seen_subcommand_from template' -l trust-any-owner -d 'Use an image that somebody other than root or the caller owns or may write'

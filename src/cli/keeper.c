@@ -16,14 +16,10 @@
 #include "base/fd.h"
 #include "base/send_fds.h"
 #include "cli/running.h"
+#include "cli/spare.h"
+#include "cli/spares.h"
 
 #define BACKLOG 128
-
-/* Whoever has connected, and the clone that was made for it. */
-struct thump_client {
-	int fd;	     /* -1: it has gone */
-	pid_t clone; /* 0: none */
-};
 
 void thump_keeper_init(struct thump_keeper *keeper, const char *name)
 {
@@ -51,6 +47,7 @@ static void stop(struct thump_keeper *keeper)
 	thump_close_fd(&keeper->control_fd);
 	thump_close_fd(&keeper->watch_fd);
 	keeper->stopping = true;
+	thump_spares_end(keeper->spares);
 	if (keeper->hello.template_pid > 0)
 		while (waitpid(keeper->hello.template_pid, NULL, 0) < 0 && errno == EINTR)
 			continue;
@@ -65,6 +62,8 @@ void thump_keeper_deinit(struct thump_keeper *keeper)
 		thump_close_fd(&keeper->clients[i].fd);
 	thump_close_fd(&keeper->signal_fd);
 	thump_free_ptr(&keeper->clients);
+	thump_spares_destroy(keeper->spares);
+	keeper->spares = NULL;
 }
 
 /* ---- the name -------------------------------------------------------------------------------- */
@@ -161,15 +160,19 @@ static void leave(struct thump_keeper *keeper, size_t index)
 		forget(keeper, index);
 }
 
-static void add_client(struct thump_keeper *keeper, int *fd)
+int thump_keeper_add_client(struct thump_keeper *keeper, int *fd, bool is_spare)
 {
 	struct thump_client *grown =
 		reallocarray(keeper->clients, keeper->nr_clients + 1, sizeof(*keeper->clients));
 
 	if (!grown)
-		return;
+		return -1;
 	keeper->clients = grown;
-	keeper->clients[keeper->nr_clients++] = (struct thump_client){ .fd = thump_take_fd(fd) };
+	keeper->clients[keeper->nr_clients++] = (struct thump_client){
+		.fd = thump_take_fd(fd),
+		.is_spare = is_spare,
+	};
+	return 0;
 }
 
 static void accept_client(struct thump_keeper *keeper)
@@ -183,9 +186,10 @@ static void accept_client(struct thump_keeper *keeper)
 		stop(keeper);
 		return;
 	}
+	thump_spares_describe(keeper->spares, keeper, &keeper->hello);
 	if (send(fd, &keeper->hello, sizeof(keeper->hello), MSG_NOSIGNAL | MSG_DONTWAIT) ==
 	    (ssize_t)sizeof(keeper->hello))
-		add_client(keeper, &fd);
+		(void)!thump_keeper_add_client(keeper, &fd, false);
 }
 
 static bool reply(int fd, const struct thump_clone_reply *answer)
@@ -206,9 +210,25 @@ static void make_clone(struct thump_keeper *keeper, size_t index,
 		stop(keeper);
 	if (!answer.error) {
 		client->clone = answer.pid;
-		keeper->hello.nr_clones++;
+		keeper->hello.nr_clones += !client->is_spare;
 	}
 	if (!reply(client->fd, &answer))
+		leave(keeper, index);
+}
+
+/* Of none the client may still become that of a clone. */
+static void give_spare(struct thump_keeper *keeper, size_t index, const int *fds, size_t nr_fds)
+{
+	struct thump_clone_reply answer = { .error = ENOENT };
+
+	answer.pid = nr_fds == THUMP_NR_TAKING_FDS && !keeper->stopping
+			     ? thump_spares_take(keeper->spares, keeper, fds)
+			     : 0;
+	if (answer.pid > 0) {
+		answer.error = 0;
+		keeper->hello.nr_clones++;
+	}
+	if (!reply(keeper->clients[index].fd, &answer))
 		leave(keeper, index);
 }
 
@@ -218,7 +238,7 @@ static void serve_client(struct thump_keeper *keeper, size_t index)
 	const int fd = keeper->clients[index].fd;
 	const struct thump_clone_reply stopped = { .error = 0 };
 	struct thump_template_ask ask = { 0 };
-	int fds[THUMP_NR_CLONE_FDS];
+	int fds[THUMP_NR_TAKING_FDS];
 	size_t nr_fds = 0;
 	const ssize_t got =
 		thump_receive_fds(fd, &ask, sizeof(ask), fds, THUMP_ARRAY_SIZE(fds), &nr_fds);
@@ -226,6 +246,8 @@ static void serve_client(struct thump_keeper *keeper, size_t index)
 	if (got == (ssize_t)sizeof(ask) && ask.what == THUMP_TEMPLATE_CLONE &&
 	    !keeper->clients[index].clone) {
 		make_clone(keeper, index, &ask, fds, nr_fds);
+	} else if (got == (ssize_t)sizeof(ask) && ask.what == THUMP_TEMPLATE_SPARE) {
+		give_spare(keeper, index, fds, nr_fds);
 	} else if (got == (ssize_t)sizeof(ask) && ask.what == THUMP_TEMPLATE_STOP) {
 		stop(keeper);
 		(void)reply(fd, &stopped);
@@ -267,7 +289,7 @@ static void reap(struct thump_keeper *keeper)
 			thump_running_forget(&keeper->record, pid);
 			keeper->hello.template_pid = 0;
 			stop(keeper);
-		} else {
+		} else if (!thump_spares_reap(keeper->spares, pid)) {
 			clone_ended(keeper, pid, status);
 		}
 	}
@@ -331,19 +353,25 @@ static void serve_all(struct thump_keeper *keeper, const struct pollfd *fds, siz
 
 static int serve_once(struct thump_keeper *keeper, struct thump_err *err)
 {
-	const size_t nr_clients = keeper->nr_clients;
-	auto_free struct pollfd *fds = calloc(NR_OWN_POLLS + nr_clients, sizeof(*fds));
+	const size_t nr_clients = keeper->nr_clients,
+		     nr_spares = thump_spares_count(keeper->spares);
+	auto_free struct pollfd *fds = calloc(NR_OWN_POLLS + nr_clients + nr_spares, sizeof(*fds));
 
 	if (!fds)
 		return thump_fail_errno(err, "memory for %zu clients", nr_clients);
+	thump_spares_poll(keeper->spares, fds + NR_OWN_POLLS + nr_clients);
 	fds[POLL_SIGNALS] = (struct pollfd){ keeper->signal_fd, POLLIN, 0 };
 	fds[POLL_LISTEN] = (struct pollfd){ keeper->listen_fd, POLLIN, 0 };
 	fds[POLL_WATCH] = (struct pollfd){ keeper->watch_fd, POLLIN, 0 };
 	for (size_t i = 0; i < nr_clients; i++)
 		fds[NR_OWN_POLLS + i] = (struct pollfd){ keeper->clients[i].fd, POLLIN, 0 };
 	/* EINTR and ENOMEM pass. */
-	if (poll(fds, NR_OWN_POLLS + nr_clients, -1) > 0)
+	if (poll(fds, NR_OWN_POLLS + nr_clients + nr_spares,
+		 thump_spares_timeout_ms(keeper->spares)) > 0) {
+		thump_spares_hear(keeper->spares, fds + NR_OWN_POLLS + nr_clients, nr_spares);
 		serve_all(keeper, fds, nr_clients);
+	}
+	thump_spares_tend(keeper->spares, keeper);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,8 +17,11 @@
 #include "cli/levels.h"
 #include "cli/report.h"
 #include "cli/restoring.h"
+#include "cli/spare.h"
+#include "cli/spares.h"
 #include "cli/spawn.h"
 #include "cli/supervise.h"
+#include "rebuild/spare.h"
 
 static const char usage[] =
 	"usage: thump restore FILE [OPTION...] [-- ARG...]\n"
@@ -140,6 +144,8 @@ struct restore {
 	struct thump_key_words key_words;
 	struct thump_learn learn;
 	struct thump_supervise sup;
+	int argc;
+	char **argv; /* as the verb got them */
 	/* The pid file under a temporary name, made before anything is started. */
 	char *pid_tmp_path;
 	int pid_fd;
@@ -436,7 +442,9 @@ static void say(const struct restore *restore, const struct thump_restoring *res
 			"thump %s: running as pid %d after %.1f ms (pids: %s, memory: %s%s)\n",
 			restore->common.verb, (int)report->pid_host, (double)report->total_ns / 1e6,
 			thump_way_name(report->way), thump_memory_mode_name(report->memory),
-			restoring->cloned ? ", of a template" : "");
+			report->spare	    ? ", a spare of a template"
+			: restoring->cloned ? ", of a template"
+					    : "");
 }
 
 /* ---- doing it ----------------------------------------------------------------------------- */
@@ -540,6 +548,191 @@ static int find_template(struct restore *restore, struct thump_err *err)
 	return 0;
 }
 
+/* ---- spares: whoever takes one ------------------------------------------------------------------
+ */
+
+/* What a spare was made without cannot be asked of it. */
+static bool spare_will_do(const struct restore *restore)
+{
+	const struct thump_rebuild_options *options = &restore->options;
+
+	if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO))
+		return false;
+	return restore->source.nr_spares > 0 && !options->keep_stdio && !options->real_clock &&
+	       !options->allow_clock_jump && !options->trust_any_owner && !options->cpu_level &&
+	       !restore->policy && restore->rules.count == 0;
+}
+
+/* 1: it runs; 0: none was to be had. */
+static int take_spare(struct restore *restore, int *line_fd_ret, pid_t *maker_ret,
+		      struct thump_err *err)
+{
+	struct thump_spare_said said = { 0 };
+	int status;
+
+	if (!spare_will_do(restore))
+		return 0;
+	if (open_pid_file(restore, err) < 0)
+		return -1;
+	status = thump_spare_take(restore->source.keeper_fd, restore->argc, restore->argv,
+				  line_fd_ret, maker_ret, &said, err);
+	if (status == 1 && write_pid_file(restore, said.pid, err) < 0) {
+		(void)kill(said.pid, SIGKILL);
+		return -1;
+	}
+	if (said.failed && restore->common.verbose)
+		fprintf(stderr, "thump spawn: a spare failed (%s): making a clone\n",
+			said.err.text);
+	close_pid_file(restore);
+	return status;
+}
+
+/* Its maker speaks for it, and ends with its status. */
+static int supervise_spare(struct restore *restore, int *line_fd, pid_t maker)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_outcome outcome;
+
+	restore->sup.keeper_fd = thump_take_fd(line_fd);
+	if (thump_supervise(&restore->sup, 0, maker, -1, &outcome, &err) == 0)
+		return outcome.status;
+	thump_print_error(&restore->common, &err);
+	return own_status(restore, err.code);
+}
+
+/* ---- spares: their maker ------------------------------------------------------------------------
+ */
+
+struct spare_maker {
+	struct restore *restore;
+	struct thump_restoring *restoring;
+	struct thump_spare_maker maker;
+	struct thump_taker_words words;
+	struct thump_spare_owner owner;
+};
+
+static int spare_is_ready(void *ctx, struct thump_err *err)
+{
+	struct spare_maker *making = ctx;
+
+	return thump_spare_tell(&making->maker, NULL, err);
+}
+
+/* The taker has parsed the same words. */
+static int parse_taker(struct spare_maker *making, struct thump_err *err)
+{
+	struct restore *restore = making->restore;
+
+	optind = 0;
+	environ = making->words.environ;
+	restore->options.nr_ports = 0;
+	if (parse(restore, making->words.argc, making->words.argv) >= 0)
+		return thump_fail(err, "the options of whoever takes the spare are wrong");
+	restore->pid_path = NULL; /* the taker writes it */
+	making->restoring->words = restore->words;
+	return 0;
+}
+
+static int spare_is_taken(void *ctx, struct thump_taker *taker_ret, struct thump_err *err)
+{
+	struct spare_maker *making = ctx;
+	struct thump_restoring *restoring = making->restoring;
+	struct thump_rebuild_options *options = &making->restore->options;
+	struct thump_taker taker = { .ports = making->restore->ports };
+
+	if (thump_spare_receive(&making->maker, &making->words, err) < 0 ||
+	    parse_taker(making, err) < 0 ||
+	    thump_parameters(
+		    &restoring->arena, &thump_image_model(restoring->image)->process.runtime,
+		    &restoring->words, options, &taker.parameters, &taker.nr_parameters, err) < 0)
+		return -1;
+	taker.nr_ports = options->nr_ports;
+	memcpy(taker.stdio, making->maker.fds + THUMP_TAKING_STDIO, sizeof(taker.stdio));
+	*taker_ret = taker;
+	return 0;
+}
+
+/* From now on this is the taker's thump spawn. */
+static int serve_taker(struct spare_maker *making, const struct thump_err *err)
+{
+	struct restore *restore = making->restore;
+	const int line_fd = making->maker.fds[THUMP_TAKING_LINE];
+	const struct thump_spare_said said = {
+		.failed = err->code != THUMP_OK,
+		.pid = making->restoring->report.pid_host,
+		.err = *err,
+	};
+	struct thump_clone_end end;
+
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		(void)dup2(making->maker.fds[THUMP_TAKING_STDIO + fd], fd);
+	if (!said.failed)
+		say(restore, making->restoring, err);
+	(void)fflush(stdout);
+	(void)send(line_fd, &said, sizeof(said), MSG_NOSIGNAL);
+	if (said.failed || restore->options.detach)
+		return THUMP_OK;
+	for (int i = 0; i < 3; i++)
+		thump_close_fd(&making->maker.fds[THUMP_TAKING_STDIO + i]);
+	end.status = supervise(restore, making->restoring);
+	(void)send(line_fd, &end, sizeof(end), MSG_NOSIGNAL);
+	return THUMP_OK;
+}
+
+static int make_spare(struct spare_maker *making)
+{
+	struct restore *restore = making->restore;
+	struct thump_err err = THUMP_ERR_INIT, ignored = THUMP_ERR_INIT;
+	bool taken;
+
+	init_restoring(restore, making->restoring);
+	if (begin(restore, &err) == 0 && thump_spare_maker_open(&making->maker, &err) == 0)
+		(void)start(restore, making->restoring, &err);
+	taken = thump_spare_receive_relayed(&making->maker);
+	if (taken)
+		return serve_taker(making, &err);
+	return thump_spare_tell(&making->maker, &err, &ignored) < 0 ? ignored.code : err.code;
+}
+
+int thump_restore_as_spare(const struct thump_template_hello *hello, int keeper_fd, int order_fd)
+{
+	struct restore restore = {
+		.common = { .verb = "spawn", .usage = spawn_usage },
+		.path = hello->path,
+		.spawn = true,
+		.source.keeper_fd = keeper_fd,
+		.pid_fd = -1,
+		.options = {
+			.part = THUMP_PART_CLONE,
+			.keeper_fd = keeper_fd,
+			.detach = true, /* no session, group or terminal is shared with the keeper */
+			.allowed_ways = 1u << THUMP_WAY_NAMESPACE | 1u << THUMP_WAY_OTHER,
+		},
+	};
+	struct thump_restoring restoring;
+	struct spare_maker making = { .restore = &restore, .restoring = &restoring };
+	int status;
+
+	making.owner =
+		(struct thump_spare_owner){ &making, order_fd, spare_is_ready, spare_is_taken };
+	restore.options.spare = &making.owner;
+	restore.sup = (struct thump_supervise)THUMP_SUPERVISE_INIT;
+	memcpy(restore.source.name, hello->name, sizeof(restore.source.name));
+	thump_arena_init(&restore.arena);
+	thump_spare_maker_init(&making.maker, order_fd);
+	status = make_spare(&making);
+	thump_close_fd(&restore.source.keeper_fd);
+	thump_restoring_deinit(&restoring);
+	thump_supervisor_deinit(&restore.sup);
+	thump_spare_maker_deinit(&making.maker);
+	thump_taker_words_free(&making.words);
+	thump_arena_deinit(&restore.arena);
+	return status;
+}
+
+/* ---- the verb -----------------------------------------------------------------------------------
+ */
+
 /* Tried, and, where a template fails, once more without one. */
 static int start_somehow(struct restore *restore, struct thump_restoring *restoring,
 			 struct thump_err *err)
@@ -556,28 +749,43 @@ static int start_somehow(struct restore *restore, struct thump_restoring *restor
 	return start(restore, restoring, err);
 }
 
+static int end_verb(struct restore *restore, struct thump_restoring *restoring, int status)
+{
+	close_pid_file(restore);
+	thump_close_fd(&restore->source.keeper_fd);
+	thump_restoring_deinit(restoring);
+	thump_supervisor_deinit(&restore->sup);
+	return status;
+}
+
 static int do_restore(struct restore *restore)
 {
 	struct thump_restoring restoring;
 	struct thump_err err = THUMP_ERR_INIT;
+	auto_close int line_fd = -1;
+	pid_t maker;
 	int status;
 
 	if (restore->spawn)
 		(void)find_template(restore, &err);
 	init_restoring(restore, &restoring);
-	if (err.code == THUMP_OK && begin(restore, &err) == 0)
-		(void)start_somehow(restore, &restoring, &err);
+	if (err.code == THUMP_OK && begin(restore, &err) == 0) {
+		status = take_spare(restore, &line_fd, &maker, &err);
+		if (status == 1)
+			return end_verb(restore, &restoring,
+					restore->options.detach
+						? THUMP_OK
+						: supervise_spare(restore, &line_fd, maker));
+		if (status == 0)
+			(void)start_somehow(restore, &restoring, &err);
+	}
 	say(restore, &restoring, &err);
 	status = own_status(restore, err.code);
 	if (restoring.report.given_up_on)
 		status = 128 + restoring.report.given_up_on;
 	if (err.code == THUMP_OK && !restore->dry_run && !restore->options.detach)
 		status = supervise(restore, &restoring);
-	close_pid_file(restore);
-	thump_close_fd(&restore->source.keeper_fd);
-	thump_restoring_deinit(&restoring);
-	thump_supervisor_deinit(&restore->sup);
-	return status;
+	return end_verb(restore, &restoring, status);
 }
 
 static int run_restore(struct restore *restore, int argc, char **argv)
@@ -587,6 +795,8 @@ static int run_restore(struct restore *restore, int argc, char **argv)
 	restore->sup = (struct thump_supervise)THUMP_SUPERVISE_INIT;
 	restore->source.keeper_fd = -1;
 	restore->pid_fd = -1;
+	restore->argc = argc;
+	restore->argv = argv;
 	thump_arena_init(&restore->arena);
 	status = parse(restore, argc, argv);
 	status = status >= 0 ? own_status(restore, status) : do_restore(restore);

@@ -226,9 +226,11 @@ int thump_restoring_start(struct thump_restoring *restoring, struct thump_err *e
 
 	if (thump_rebuild_start(restoring->plan, report, &restoring->child, err) < 0)
 		return -1;
-	report->open_ns = restoring->open_ns;
-	report->check_ns = restoring->check_ns;
-	report->total_ns += restoring->open_ns + restoring->check_ns;
+	if (!report->spare) {
+		report->open_ns = restoring->open_ns;
+		report->check_ns = restoring->check_ns;
+		report->total_ns += restoring->open_ns + restoring->check_ns;
+	}
 	restoring->terminals = thump_plan_terminals(restoring->plan);
 	note_training(restoring);
 	note_running(restoring);
@@ -316,12 +318,12 @@ json_t *thump_restoring_json(const struct thump_restoring *restoring, const stru
 		way = thump_plan_way(restoring->plan);
 	if (memory == THUMP_MEMORY_AUTO && restoring->plan)
 		memory = thump_plan_memory(restoring->plan);
-	return json_pack("{s:o, s:b, s:o, s:s, s:s, s:b, s:b, s:I, s:o, s:o, s:o}", "image",
-			 thump_json_text(restoring->path), "cloned", restoring->cloned, "pid",
-			 running ? json_integer(report->pid_host) : json_null(), "way",
-			 thump_way_name(way), "memory", thump_memory_mode_name(memory),
-			 "time_namespace", report->time_namespace, "own_proc", report->own_proc,
-			 "spins", (json_int_t)report->spins, "times_us", times_json(report),
-			 "problems", thump_json_problems(&restoring->problems), "error",
-			 thump_json_error(error));
+	return json_pack(
+		"{s:o, s:b, s:b, s:o, s:s, s:s, s:b, s:b, s:I, s:o, s:o, s:o}", "image",
+		thump_json_text(restoring->path), "cloned", restoring->cloned, "spare",
+		report->spare, "pid", running ? json_integer(report->pid_host) : json_null(), "way",
+		thump_way_name(way), "memory", thump_memory_mode_name(memory), "time_namespace",
+		report->time_namespace, "own_proc", report->own_proc, "spins",
+		(json_int_t)report->spins, "times_us", times_json(report), "problems",
+		thump_json_problems(&restoring->problems), "error", thump_json_error(error));
 }

@@ -84,5 +84,6 @@ int thump_spawn_find(const char *operand, struct thump_spawn_source *source, str
 		(void)snprintf(source->name, sizeof(source->name), "%s", hello.name);
 	if (found == 0 && check_kin(&hello, &source->why) == 0)
 		source->keeper_fd = thump_take_fd(&fd);
+	source->nr_spares = found == 0 ? hello.nr_spares : 0;
 	return 0;
 }

@@ -8,6 +8,7 @@
 struct thump_spawn_source {
 	char path[PATH_MAX];			/* of the image */
 	char name[THUMP_TEMPLATE_NAME_MAX + 1]; /* of the template, if there is one */
+	uint32_t nr_spares;
 	int keeper_fd; /* the template's keeper; -1: there is none that can be used */
 	/* Why not, where there is an image all the same. */
 	struct thump_err why;

@@ -16,6 +16,7 @@
 #include "cli/report.h"
 #include "cli/restoring.h"
 #include "cli/running.h"
+#include "cli/spares.h"
 
 static const char usage[] =
 	"usage: thump template start FILE [OPTION...]\n"
@@ -28,6 +29,9 @@ static const char usage[] =
 	"\n"
 	"      --name NAME          call it NAME (default: the name of FILE)\n"
 	"      --foreground         do not go into the background\n"
+	"      --spares K           keep K clones that only have to be let go: `thump spawn` "
+	"takes\n"
+	"                           one of them, and another one is made\n"
 	"      --memory MODE        auto (default), eager, or lazy-unsafe, as of thump restore\n"
 	"      --verify             check all memory, again if need be\n"
 	"      --trust-any-owner    use an image that somebody else may have written\n"
@@ -41,6 +45,7 @@ static const char usage[] =
 enum {
 	OPT_NAME = THUMP_OPT_VERB,
 	OPT_FOREGROUND,
+	OPT_SPARES,
 	OPT_MEMORY,
 	OPT_VERIFY,
 	OPT_ANY_OWNER,
@@ -53,11 +58,25 @@ struct template
 	const char *name;
 	char *own_name; /* made of FILE's */
 	bool foreground;
+	unsigned nr_spares;
 	struct thump_rebuild_options options;
 	json_t *problems; /* warnings of the start among them */
 };
 
 /* ---- options --------------------------------------------------------------------------------- */
+
+static int parse_spares(struct template *template, const char *text)
+{
+	uint64_t count;
+
+	if (thump_parse_number(text, THUMP_MAX_SPARES, &count) < 0)
+		return thump_usage_error(&template->common,
+					 "--spares takes a number from 0 to %d, not %s",
+					 THUMP_MAX_SPARES, text);
+	template->nr_spares = (unsigned)count;
+	template->options.with_spares = count > 0;
+	return -1;
+}
 
 static int take_option(void *ctx, int opt)
 {
@@ -70,6 +89,8 @@ static int take_option(void *ctx, int opt)
 	case OPT_FOREGROUND:
 		template->foreground = true;
 		return -1;
+	case OPT_SPARES:
+		return parse_spares(template, optarg);
 	case OPT_MEMORY:
 		return thump_memory_option(&template->common, optarg, &template->options.memory);
 	case OPT_VERIFY:
@@ -121,6 +142,7 @@ static int parse(struct template *template, int argc, char **argv)
 	static const struct option options[] = {
 		{ "name", required_argument, NULL, OPT_NAME },
 		{ "foreground", no_argument, NULL, OPT_FOREGROUND },
+		{ "spares", required_argument, NULL, OPT_SPARES },
 		{ "memory", required_argument, NULL, OPT_MEMORY },
 		{ "verify", no_argument, NULL, OPT_VERIFY },
 		{ "trust-any-owner", no_argument, NULL, OPT_ANY_OWNER },
@@ -170,6 +192,8 @@ static int make_template(struct template *template, struct thump_keeper *keeper,
 	if (result == 0)
 		thump_running_note(keeper->hello.template_pid, restoring.how, keeper->name,
 				   keeper->hello.path, &keeper->record);
+	if (result == 0 && template->nr_spares > 0)
+		result = thump_spares_create(template->nr_spares, &keeper->spares, err);
 	if (template->common.json) {
 		json_decref(template->problems);
 		template->problems = thump_json_problems(&restoring.problems);
@@ -305,23 +329,59 @@ static int stop(struct template *template)
 
 /* ---- list ------------------------------------------------------------------------------------ */
 
+/* What a spare has of its own, in KiB; 0 where it has ended meanwhile. */
+static uint64_t private_kb(int32_t pid)
+{
+	auto_free char *text = NULL;
+	uint64_t sum = 0;
+	char path[48];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	if (thump_slurp(AT_FDCWD, path, &text, NULL) < 0)
+		return 0;
+	for (const char *at = text; (at = strstr(at, "\nPrivate_")); at++)
+		sum += strtoull(at + strcspn(at, "0123456789"), NULL, 10);
+	return sum;
+}
+
+static uint64_t spares_kb(const struct thump_template_hello *hello)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < hello->nr_spares && i < THUMP_MAX_SPARES; i++)
+		sum += private_kb(hello->spares[i]);
+	return sum;
+}
+
 static json_t *template_json(const char *name, const struct thump_template_hello *hello)
 {
-	return json_pack("{s:s, s:o, s:i, s:i, s:I, s:f}", "name", name, "image",
-			 thump_json_text(hello->path), "pid", (int)hello->template_pid, "keeper",
-			 (int)hello->keeper_pid, "clones", (json_int_t)hello->nr_clones, "since",
-			 (double)hello->started_ns / 1e9);
+	json_t *pids = json_array();
+
+	for (uint32_t i = 0; i < hello->nr_spares && i < THUMP_MAX_SPARES; i++)
+		json_array_append_new(pids, json_integer(hello->spares[i]));
+	return json_pack("{s:s, s:o, s:i, s:i, s:I, s:f, s:o, s:I, s:I, s:o}", "name", name,
+			 "image", thump_json_text(hello->path), "pid", (int)hello->template_pid,
+			 "keeper", (int)hello->keeper_pid, "clones", (json_int_t)hello->nr_clones,
+			 "since", (double)hello->started_ns / 1e9, "spares", pids, "wanted_spares",
+			 (json_int_t)hello->wanted_spares, "spares_kb",
+			 (json_int_t)spares_kb(hello), "spare_trouble",
+			 hello->spare_trouble[0] ? thump_json_text(hello->spare_trouble)
+						 : json_null());
 }
 
 static void print_template(const char *name, const struct thump_template_hello *hello)
 {
-	char since[THUMP_TIME_SIZE];
+	char since[THUMP_TIME_SIZE], spares[24];
 
 	thump_format_time(hello->started_ns, since);
-	printf("%-20s %7d %7llu  %s  ", name, (int)hello->template_pid,
-	       (unsigned long long)hello->nr_clones, since);
+	(void)snprintf(spares, sizeof(spares), "%u/%u", hello->nr_spares, hello->wanted_spares);
+	printf("%-20s %7d %7llu %7s %6.1fM  %s  ", name, (int)hello->template_pid,
+	       (unsigned long long)hello->nr_clones, spares, (double)spares_kb(hello) / 1024,
+	       since);
 	thump_put_text(hello->path);
 	putchar('\n');
+	if (hello->spare_trouble[0])
+		printf("%-20s no more spares: %s\n", "", hello->spare_trouble);
 }
 
 /* Those that do not answer are left out: their keepers were killed. */
@@ -336,7 +396,8 @@ static int list(struct template *template)
 		return fail(template, &err);
 	}
 	if (!template->common.json)
-		printf("%-20s %7s %7s  %-19s  %s\n", "NAME", "PID", "CLONES", "SINCE", "IMAGE");
+		printf("%-20s %7s %7s %7s %7s  %-19s  %s\n", "NAME", "PID", "CLONES", "SPARES",
+		       "MEMORY", "SINCE", "IMAGE");
 	for (size_t i = 0; names[i]; i++) {
 		struct thump_template_hello hello;
 		struct thump_err ignored = THUMP_ERR_INIT;

@@ -89,7 +89,8 @@ static int hear_hello(int fd, const char *name, struct thump_template_hello *hel
 		return thump_fail(err, "template %s is ending", name);
 	if (got != (ssize_t)sizeof(*hello) || hello->size_bytes != sizeof(*hello) ||
 	    !memchr(hello->name, '\0', sizeof(hello->name)) ||
-	    !memchr(hello->path, '\0', sizeof(hello->path)))
+	    !memchr(hello->path, '\0', sizeof(hello->path)) ||
+	    !memchr(hello->spare_trouble, '\0', sizeof(hello->spare_trouble)))
 		return thump_refuse(err, "template %s is of another version of thump", name);
 	return 0;
 }

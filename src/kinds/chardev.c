@@ -147,6 +147,7 @@ const struct thump_kind thump_kind_chardev = {
 	.name = "chardev",
 	.kind_id = 3,
 	.version = 1,
+	.can_wait = thump_can_always_wait,
 	.matches = chardev_matches,
 	.capture = chardev_capture,
 	.decode = chardev_decode,

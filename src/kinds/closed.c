@@ -13,6 +13,7 @@
 #include "kinds/capture.h"
 #include "kinds/closed.h"
 #include "kinds/registry.h"
+#include "kinds/restore.h"
 
 enum closed_form {
 	CLOSED_DEAD = 0,       /* O_PATH: EBADF for all but close(2); not for epoll(7) */
@@ -105,6 +106,7 @@ const struct thump_kind thump_kind_closed = {
 	.name = "closed",
 	.kind_id = 30,
 	.version = 1,
+	.can_wait = thump_can_always_wait,
 	.matches = closed_matches,
 	.capture = closed_capture,
 	.decode = closed_decode,

@@ -103,6 +103,7 @@ const struct thump_kind thump_kind_directory = {
 	.name = "directory",
 	.kind_id = 2,
 	.version = 1,
+	.can_wait = thump_can_always_wait,
 	.matches = directory_matches,
 	.capture = directory_capture,
 	.decode = directory_decode,

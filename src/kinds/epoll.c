@@ -156,6 +156,17 @@ static int epoll_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *objec
 	return 0;
 }
 
+static bool epoll_can_wait(const struct thump_fd_rebuild *rb, uint32_t ofd_id, const void *object)
+{
+	const struct epoll *epoll = object;
+
+	(void)ofd_id;
+	for (uint32_t i = 0; i < epoll->count; i++)
+		if (thump_ofd_is_callers(rb, ofd_of(rb->model, epoll->items[i].fd)))
+			return false;
+	return true;
+}
+
 static int epoll_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object, int *fd_ret,
 			 struct thump_err *err)
 {
@@ -236,6 +247,7 @@ const struct thump_kind thump_kind_epoll = {
 	.name = "epoll",
 	.kind_id = 7,
 	.version = 1,
+	.can_wait = epoll_can_wait,
 	.matches = epoll_matches,
 	.capture = epoll_capture,
 	.decode = epoll_decode,

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "kinds/capture.h"
 #include "kinds/registry.h"
+#include "kinds/restore.h"
 #include "proc/text.h"
 
 struct eventfd {
@@ -121,6 +122,7 @@ const struct thump_kind thump_kind_eventfd = {
 	.name = "eventfd",
 	.kind_id = 6,
 	.version = 1,
+	.can_wait = thump_can_always_wait,
 	.matches = eventfd_matches,
 	.capture = eventfd_capture,
 	.decode = eventfd_decode,

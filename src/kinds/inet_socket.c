@@ -388,9 +388,9 @@ static int bind_connected(int fd, const union thump_inet_address *local, socklen
 	return errno == EADDRINUSE && is_ephemeral(thump_inet_port(local)) ? 0 : -1;
 }
 
-/* Up to bind(2) of TCP; of UDP there is no more. */
-static int make_socket(const struct inet *inet, const union thump_inet_address *local, int *fd_ret,
-		       const char **failed_ret)
+/* Up to bind(2) of TCP; of UDP there is no more. A later step may bind it. */
+static int make_socket(const struct inet *inet, const union thump_inet_address *local,
+		       bool bound_late, int *fd_ret, const char **failed_ret)
 {
 	auto_close int fd =
 		socket(inet->v6 ? AF_INET6 : AF_INET, inet->type | SOCK_CLOEXEC, inet->protocol);
@@ -402,7 +402,7 @@ static int make_socket(const struct inet *inet, const union thump_inet_address *
 		return -1;
 	*failed_ret = "bind";
 	if (connected ? bind_connected(fd, local, len) < 0
-		      : inet->state != INET_FRESH && bind(fd, &local->any, len) < 0)
+		      : inet->state != INET_FRESH && !bound_late && bind(fd, &local->any, len) < 0)
 		return -1;
 	if (thump_multicast_join(fd, &inet->memberships, failed_ret) < 0)
 		return -1;
@@ -481,7 +481,7 @@ static int inet_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object
 			thump_misfit(rb, ofd_id, problems, "socket", "%s", why.text);
 		return 0;
 	}
-	if (make_socket(inet, &local, &fd, &failed) < 0) {
+	if (make_socket(inet, &local, rb->bound_late, &fd, &failed) < 0) {
 		int saved_errno = errno;
 
 		thump_misfit(rb, ofd_id, problems, saved_errno == EADDRINUSE ? "port" : "socket",
@@ -493,7 +493,7 @@ static int inet_check(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *object
 	warn_about_new_port(rb, ofd_id, inet, fd, problems);
 	thump_warn_about_buffer(rb, ofd_id, &inet->options, fd, problems);
 	warn_about_datagrams(rb, ofd_id, inet, fd, problems);
-	if (inet->state != INET_FRESH && thump_inet_port(&local) &&
+	if (inet->state != INET_FRESH && !rb->bound_late && thump_inet_port(&local) &&
 	    thump_inet_port(&local) < FIRST_FREE_PORT)
 		rb->kept_fds[ofd_id] = thump_take_fd(&fd);
 	return 0;
@@ -509,10 +509,10 @@ static int inet_rebuild(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obje
 
 	if (inet->state == INET_ENDED)
 		return make_ended(inet, fd_ret, err);
-	if (fd < 0 && make_socket(inet, &local, &fd, &failed) < 0)
+	if (fd < 0 && make_socket(inet, &local, rb->bound_late, &fd, &failed) < 0)
 		return thump_fail_errno(err, "%s %s: %s", protocol_word(inet->type, inet->protocol),
 					thump_inet_show(&local).text, failed);
-	if (inet->state == INET_LISTENING && listen(fd, (int)inet->backlog) < 0)
+	if (inet->state == INET_LISTENING && !rb->bound_late && listen(fd, (int)inet->backlog) < 0)
 		return thump_fail_errno(err, "%s %s: listen",
 					protocol_word(inet->type, inet->protocol),
 					thump_inet_show(&local).text);
@@ -529,6 +529,33 @@ static int inet_connect(struct thump_fd_rebuild *rb, uint32_t ofd_id, void *obje
 	(void)err;
 	thump_datagrams_send(rb, &inet->datagrams, fd);
 	return 0;
+}
+
+/* What is sent to it, or comes from it, does so from the moment that it has its name. */
+static bool inet_can_wait(const struct thump_fd_rebuild *rb, uint32_t ofd_id, const void *object)
+{
+	const struct inet *inet = object;
+
+	(void)rb;
+	(void)ofd_id;
+	return inet->state != INET_CONNECTED && inet->memberships.count == 0 &&
+	       inet->datagrams.count == 0;
+}
+
+bool thump_inet_late_bind(const struct thump_fd_rebuild *rb, const void *object,
+			  struct thump_late_bind *bind_ret)
+{
+	const struct inet *inet = object;
+	const union thump_inet_address local = local_address(rb, inet);
+
+	if (inet->state != INET_BOUND && inet->state != INET_LISTENING)
+		return false;
+	*bind_ret = (struct thump_late_bind){
+		.backlog = inet->state == INET_LISTENING ? (int)inet->backlog : -1,
+		.len = inet->v6 ? sizeof(local.v6) : sizeof(local.v4),
+	};
+	memcpy(bind_ret->address, &local, bind_ret->len);
+	return true;
 }
 
 static bool sends_from(const struct inet *inet, const union thump_inet_address *address)
@@ -579,6 +606,7 @@ const struct thump_kind thump_kind_inet_socket = {
 	.name = "inet socket",
 	.kind_id = 12,
 	.version = 4,
+	.can_wait = inet_can_wait,
 	.matches = inet_matches,
 	.capture = inet_capture,
 	.decode = inet_decode,

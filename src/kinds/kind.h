@@ -49,6 +49,9 @@ struct thump_kind {
 	/* It belongs to the process that makes it, and would mean something else in another one
 	 * that it is handed to: no clone of a template gets one. Pure. May be NULL: it does not. */
 	bool (*stays)(const void *object);
+	/* Made long before its program runs (a spare of a template), it is as good as one that is
+	 * made right then. Pure, after check. May be NULL: it is not. */
+	bool (*can_wait)(const struct thump_fd_rebuild *rb, uint32_t ofd_id, const void *object);
 	/* Pure: looks only at facts. The first match in registry order wins. */
 	bool (*matches)(const struct thump_fd_facts *facts);
 	/*
@@ -172,6 +175,7 @@ struct thump_fd_rebuild {
 	size_t nr_ports;
 	bool only_backings;		    /* of a template: no descriptor will be made */
 	bool handed_over;		    /* another process gets them from the child */
+	bool bound_late;		    /* and gives sockets their names: thump_late_binds() */
 	bool keep_stdio;		    /* --keep-stdio: do not take the caller's 0, 1, 2 */
 	const struct thump_fd_rules *rules; /* asked before anything else; or NULL */
 	int64_t monotonic_shift_ns; /* clock here minus clock at the capture; 0 in a time namespace
@@ -254,6 +258,23 @@ void thump_terminals_put_back(const struct thump_terminals *terminals);
 THUMP_MUST_CHECK int thump_rebuild_backings(struct thump_fd_rebuild *rb, struct thump_err *err);
 /* Adds a problem for each description of a kind that `stays`; after thump_check_fds(). */
 void thump_check_clonable(const struct thump_fd_rebuild *rb, struct thump_problems *problems);
+
+/* What a spare gets only when somebody takes it, as others may have it until then: names of
+ * sockets, with rb->ports as they are now. */
+struct thump_late_bind {
+	int fd;
+	int backlog; /* of listen(2); -1: it does not listen */
+	uint32_t len;
+	unsigned char address[28]; /* struct sockaddr_in or sockaddr_in6 */
+};
+/* At most model->nr_ofds; returns how many there are. */
+size_t thump_late_binds(const struct thump_fd_rebuild *rb, struct thump_late_bind *list);
+/* Which of the caller's descriptors 0 to 2 takes the place of this one; -1: none. */
+int thump_callers_number(const struct thump_fd_rebuild *rb, const struct thump_fd *place);
+/* Fails when the path of a file leads to another one than was opened. */
+THUMP_MUST_CHECK int thump_check_still(const struct thump_fd_rebuild *rb, struct thump_err *err);
+/* Adds a problem for each description that cannot wait in a spare; after thump_check_fds(). */
+void thump_check_waiting(const struct thump_fd_rebuild *rb, struct thump_problems *problems);
 
 /* In thump, when no more children will be made: closes what thump_check_fds opened. */
 void thump_close_fds(struct thump_fd_rebuild *rb);

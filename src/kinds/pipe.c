@@ -245,6 +245,7 @@ const struct thump_kind thump_kind_pipe = {
 	.name = "pipe",
 	.kind_id = 5,
 	.version = 1,
+	.can_wait = thump_can_always_wait,
 	.matches = pipe_matches,
 	.capture = pipe_capture,
 	.decode = pipe_decode,

@@ -94,12 +94,23 @@ static int move_ours(struct thump_fd_rebuild *rb, int *keep, size_t nr_keep, str
 	return 0;
 }
 
+static int launcher_number(const struct thump_fd_rebuild *rb, uint32_t ofd_id, int number)
+{
+	return number <= 2 ? number : thump_ofd_kind(rb, ofd_id)->launcher_fd(rb->objects[ofd_id]);
+}
+
+int thump_callers_number(const struct thump_fd_rebuild *rb, const struct thump_fd *place)
+{
+	return thump_ofd_is_callers(rb, place->ofd_id)
+		       ? launcher_number(rb, place->ofd_id, place->fd)
+		       : -1;
+}
+
 /* The caller's descriptor that takes the place of descriptor `number`; /dev/null where the caller
  * has none. */
 static int callers_fd(struct thump_fd_rebuild *rb, uint32_t ofd_id, int number, bool *borrowed_ret)
 {
-	const struct thump_kind *kind = thump_ofd_kind(rb, ofd_id);
-	int launcher_fd = number <= 2 ? number : kind->launcher_fd(rb->objects[ofd_id]);
+	const int launcher_fd = launcher_number(rb, ofd_id, number);
 
 	*borrowed_ret = rb->caller_stdio[launcher_fd] >= 0;
 	if (*borrowed_ret)

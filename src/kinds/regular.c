@@ -214,10 +214,21 @@ static const char *regular_path(const struct thump_fd_rebuild *rb, uint32_t ofd_
 	return id < rb->model->nr_backings ? rb->model->backings[id].path : NULL;
 }
 
+/* Whether it is still the file at its path is looked at when the spare is taken. */
+static bool regular_can_wait(const struct thump_fd_rebuild *rb, uint32_t ofd_id, const void *object)
+{
+	const struct regular *regular = object;
+
+	(void)rb;
+	(void)ofd_id;
+	return regular->locks.count == 0;
+}
+
 const struct thump_kind thump_kind_regular = {
 	.name = "file",
 	.kind_id = 1,
 	.version = 1,
+	.can_wait = regular_can_wait,
 	.matches = regular_matches,
 	.capture = regular_capture,
 	.decode = regular_decode,

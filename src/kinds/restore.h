@@ -19,6 +19,9 @@ bool thump_ofd_is_callers(const struct thump_fd_rebuild *rb, uint32_t ofd_id);
 /* The kind that makes it: its own, or `closed` where a rule says so. */
 const struct thump_kind *thump_ofd_kind(const struct thump_fd_rebuild *rb, uint32_t ofd_id);
 
+/* For can_wait of kinds that nobody outside sees. */
+bool thump_can_always_wait(const struct thump_fd_rebuild *rb, uint32_t ofd_id, const void *object);
+
 /* Finds the rule for each description and notes in rb what it says (restore_rules.c). */
 THUMP_MUST_CHECK int thump_apply_restore_rules(struct thump_fd_rebuild *rb,
 					       struct thump_problems *problems,

@@ -96,6 +96,13 @@ union thump_inet_address;
 uint32_t thump_inet_find_udp(const struct thump_fd_rebuild *rb,
 			     const union thump_inet_address *address, bool *v6_ret);
 
+/* ---- for spares ---------------------------------------------------------------------------- */
+
+/* What its name will be, when rb->bound_late; false: it gets none. */
+struct thump_late_bind;
+bool thump_inet_late_bind(const struct thump_fd_rebuild *rb, const void *object,
+			  struct thump_late_bind *bind_ret);
+
 /* ---- for --port ---------------------------------------------------------------------------- */
 
 /* Is this inet socket one that listens on TCP port `port` in the image? */

@@ -567,11 +567,23 @@ static bool unix_stays(const void *object)
 	return false;
 }
 
+/* Without a name, or with all that knows its name in the process. */
+static bool unix_can_wait(const struct thump_fd_rebuild *rb, uint32_t ofd_id, const void *object)
+{
+	const struct thump_unix_socket *sock = object;
+
+	(void)rb;
+	(void)ofd_id;
+	return sock->name.len == 0 && sock->peer_name.len == 0 &&
+	       (sock->state == THUMP_UNIX_FRESH || sock->state == THUMP_UNIX_PAIR);
+}
+
 const struct thump_kind thump_kind_unix_socket = {
 	.name = "unix socket",
 	.stays = unix_stays,
 	.kind_id = 13,
 	.version = 3,
+	.can_wait = unix_can_wait,
 	.matches = unix_matches,
 	.capture = unix_capture,
 	.decode = unix_decode,

@@ -44,7 +44,8 @@ struct thump_attempt {
 	struct thump_verifier verifier;
 	struct thump_filler *filler; /* instead of the verifier; or NULL */
 	struct thump_newborn *newborn;
-	bool first; /* it becomes pid 1 of fresh namespaces */
+	bool first;   /* it becomes pid 1 of fresh namespaces */
+	int clone_fd; /* our socket to a clone, or -1; owned */
 	uint64_t start_ns, start_ticks, forked_ticks;
 };
 

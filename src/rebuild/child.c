@@ -283,6 +283,7 @@ static int hand_over(struct thump_plan *plan, struct thump_region *region, int s
 
 	if (!numbers)
 		return thump_fail_errno(err, "memory for numbers of descriptors");
+	region->fds[thump_slot_maker(plan->model)] = -1; /* the clone's, noted by itself */
 	reset_dispositions();
 	if (raise_limits(plan, err) < 0 || change_directory(plan, err) < 0 ||
 	    thump_act_as_program(plan, err) < 0 ||

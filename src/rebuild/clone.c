@@ -183,17 +183,17 @@ static int lead(struct thump_attempt *attempt, int socket_fd, struct thump_err *
 int thump_attempt_clone(struct thump_attempt *attempt, enum thump_pid_way tid_way,
 			const struct thump_caps *caps, struct thump_err *err)
 {
-	auto_close int own_fd = -1, clone_fd = -1;
+	auto_close int clone_fd = -1;
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return thump_fail_errno(err, "make a socket to the clone");
-	own_fd = ends[0];
+	attempt->clone_fd = ends[0];
 	clone_fd = ends[1];
-	if (make_descriptors(attempt, tid_way, caps, own_fd, err) < 0 ||
+	if (make_descriptors(attempt, tid_way, caps, attempt->clone_fd, err) < 0 ||
 	    ask_keeper(attempt, tid_way, clone_fd, err) < 0)
 		return -1;
 	/* From now on its end is the end of file. */
 	thump_close_fd(&clone_fd);
-	return lead(attempt, own_fd, err);
+	return lead(attempt, attempt->clone_fd, err);
 }

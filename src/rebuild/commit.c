@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "proc/status.h"
 #include "rebuild/arch/arch.h"
+#include "rebuild/spare.h"
 
 #define GATHER_TIMEOUT_MS 10000
 
@@ -167,27 +168,35 @@ static const struct thump_task *task_of(const struct caller *caller, size_t inde
 	return NULL;
 }
 
-static int set_threads(const struct caller *caller, struct thump_err *err)
+static int set_thread(const struct caller *caller, size_t index, struct thump_err *err)
 {
-	struct thump_newborn *newborn = caller->newborn;
+	const struct thump_newborn *newborn = caller->newborn;
+	const struct thump_task *task = task_of(caller, index);
+
+	if (!task)
+		return thump_fail(err, "thread %d is none of the image", newborn->tids[index]);
+	if (thump_newborn_set_thread(caller->newborn, newborn->tids[index], &task->regs,
+				     task->xstate, task->xstate_size, task->sigmask, err) < 0)
+		return thump_add_context(err, "registers of thread %d", task->tid);
+	return 0;
+}
+
+/* All but the leader, which is still called. */
+static int set_followers(const struct caller *caller, struct thump_err *err)
+{
+	const struct thump_newborn *newborn = caller->newborn;
 
 	if (newborn->nr_tids != caller->model->nr_tasks)
 		return thump_fail(err, "%zu threads were made instead of %u", newborn->nr_tids,
 				  caller->model->nr_tasks);
-	for (size_t i = 0; i < newborn->nr_tids; i++) {
-		const struct thump_task *task = task_of(caller, i);
-
-		if (!task)
-			return thump_fail(err, "thread %d is none of the image", newborn->tids[i]);
-		if (thump_newborn_set_thread(newborn, newborn->tids[i], &task->regs, task->xstate,
-					     task->xstate_size, task->sigmask, err) < 0)
-			return thump_add_context(err, "registers of thread %d", task->tid);
-	}
+	for (size_t i = 1; i < newborn->nr_tids; i++)
+		if (set_thread(caller, i, err) < 0)
+			return -1;
 	return 0;
 }
 
-int thump_commit(const struct thump_plan *plan, struct thump_region *region,
-		 struct thump_newborn *newborn, struct thump_err *err)
+int thump_commit(struct thump_plan *plan, struct thump_region *region,
+		 struct thump_newborn *newborn, int clone_fd, struct thump_err *err)
 {
 	uint64_t region_end = region->addr + thump_page_up(region->used);
 	struct caller caller = { .model = plan->model, .region = region, .newborn = newborn };
@@ -195,11 +204,15 @@ int thump_commit(const struct thump_plan *plan, struct thump_region *region,
 
 	if (plan->model->nr_tasks > 1 && thump_newborn_gather(newborn, GATHER_TIMEOUT_MS, err) < 0)
 		return thump_add_context(err, "stop the new threads");
-	if (find_insn(&caller, err) < 0 || set_trap_action(&caller, err) < 0 ||
-	    queue_traps(&caller, err) < 0 || thump_shift_deadlines(plan, newborn, err) < 0 ||
-	    thump_write_tids(plan, region, newborn, err) < 0 ||
+	if (find_insn(&caller, err) < 0 || thump_write_tids(plan, region, newborn, err) < 0 ||
+	    set_followers(&caller, err) < 0)
+		return -1;
+	if (plan->options.spare && thump_spare_wait(plan, region, newborn, clone_fd, err) < 0)
+		return -1;
+	if (set_trap_action(&caller, err) < 0 || queue_traps(&caller, err) < 0 ||
+	    thump_shift_deadlines(plan, newborn, err) < 0 ||
 	    thump_write_parameters(plan, newborn, err) < 0 || set_dumpable(&caller, err) < 0 ||
-	    unmap_region(&caller, plan, region_end, err) < 0 || set_threads(&caller, err) < 0)
+	    unmap_region(&caller, plan, region_end, err) < 0 || set_thread(&caller, 0, err) < 0)
 		return -1;
 	if (!plan->options.detach)
 		thump_terminals_adopt(&plan->rb.terminals);

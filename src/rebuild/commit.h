@@ -10,8 +10,10 @@
 #include "rebuild/plan.h"
 #include "trace/newborn.h"
 
-THUMP_MUST_CHECK int thump_commit(const struct thump_plan *plan, struct thump_region *region,
-				  struct thump_newborn *newborn, struct thump_err *err);
+/* clone_fd: our socket to it, of a clone; a spare waits in here until it is taken. */
+THUMP_MUST_CHECK int thump_commit(struct thump_plan *plan, struct thump_region *region,
+				  struct thump_newborn *newborn, int clone_fd,
+				  struct thump_err *err);
 
 /* Moves absolute times that threads wait for by what the clocks differ from the image's. */
 THUMP_MUST_CHECK int thump_shift_deadlines(const struct thump_plan *plan,

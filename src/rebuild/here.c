@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/note.h"
 #include "rebuild/arch/arch.h"
@@ -32,6 +33,7 @@ void thump_attempt_deinit(struct thump_attempt *attempt)
 	thump_verifier_deinit(&attempt->verifier);
 	thump_jobs_deinit(&attempt->jobs);
 	thump_region_destroy(&attempt->region);
+	thump_close_fd(&attempt->clone_fd);
 }
 
 static uint64_t clock_ns(clockid_t clock)
@@ -349,6 +351,7 @@ int thump_attempt_init(struct thump_attempt *attempt, struct thump_plan *plan,
 		.plan = plan,
 		.report = report,
 		.region = { .fd = -1 },
+		.clone_fd = -1,
 		.start_ns = clock_ns(CLOCK_MONOTONIC),
 		.start_ticks = thump_ticks(),
 	};
@@ -394,7 +397,8 @@ static int attempt_run(struct thump_attempt *attempt, enum thump_pid_way tid_way
 	if (fill(attempt, tid_way, &caps, err) < 0 ||
 	    thump_verifier_wait(&attempt->verifier, attempt->newborn, err) < 0)
 		return -1;
-	return thump_commit(attempt->plan, &attempt->region, attempt->newborn, err);
+	return thump_commit(attempt->plan, &attempt->region, attempt->newborn, attempt->clone_fd,
+			    err);
 }
 
 /* The child may be ahead of us: it can come to its mark before fork(2) has returned here. */
@@ -431,6 +435,16 @@ static void report_times(const struct thump_attempt *attempt)
 	report->total_ns = total_ns;
 }
 
+/* All else was done long before. */
+static void report_taken(const struct thump_attempt *attempt)
+{
+	struct thump_rebuild_report *report = attempt->report;
+
+	report->spare = true;
+	report->memory = attempt->plan->memory;
+	report->commit_ns = report->total_ns = thump_now_ns() - attempt->plan->taken_ns;
+}
+
 int thump_rebuild_here(struct thump_plan *plan, enum thump_pid_way tid_way,
 		       struct thump_rebuild_report *report, pid_t *pid_ret, struct thump_err *err)
 {
@@ -448,7 +462,10 @@ int thump_rebuild_here(struct thump_plan *plan, enum thump_pid_way tid_way,
 	if (result < 0 && attempt.newborn && thump_newborn_given_up_on(attempt.newborn))
 		result = given_up(&attempt, err);
 	if (result == 0) {
-		report_times(&attempt);
+		if (plan->taken_ns)
+			report_taken(&attempt);
+		else
+			report_times(&attempt);
 		*pid_ret = attempt.newborn->pid;
 	} else if (attempt.region.blob) {
 		/* Helpers are processes of their own: they would read on after the leader's end. */

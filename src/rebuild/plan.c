@@ -93,6 +93,7 @@ int thump_plan_create(struct thump_image *image, const struct thump_rebuild_opti
 		.keep_stdio = options->keep_stdio,
 		.only_backings = options->part == THUMP_PART_TEMPLATE,
 		.handed_over = options->part == THUMP_PART_CLONE,
+		.bound_late = options->spare,
 		.rules = options->rules,
 	};
 	if (check_all(plan, problems, err) < 0) {

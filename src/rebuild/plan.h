@@ -71,8 +71,9 @@ struct thump_plan {
 	bool affinity_matters;
 	struct thump_inherited inherited;
 	struct thump_kernel_mappings kernel;
-	bool set_caps; /* the process may have capabilities after its exec */
-	int park_fd;   /* THUMP_PART_TEMPLATE: its end of the socket to its keeper */
+	bool set_caps;	   /* the process may have capabilities after its exec */
+	uint64_t taken_ns; /* a spare: when; else 0 */
+	int park_fd;	   /* THUMP_PART_TEMPLATE: its end of the socket to its keeper */
 };
 
 #define THUMP_MADV_GUARD_INSTALL 102 /* Linux 6.13 */
@@ -100,9 +101,15 @@ static inline uint32_t thump_slot_own(const struct thump_model *model)
 	return 2 + model->nr_backings;
 }
 
-static inline uint32_t thump_nr_slots(const struct thump_model *model)
+/* Of a clone: its socket to its maker. */
+static inline uint32_t thump_slot_maker(const struct thump_model *model)
 {
 	return 3 + model->nr_backings;
+}
+
+static inline uint32_t thump_nr_slots(const struct thump_model *model)
+{
+	return 4 + model->nr_backings;
 }
 
 #define THUMP_DEFAULT_SPIN_LIMIT 2000

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "rebuild/plan.h"
+#include "rebuild/spare.h"
 
 #ifndef PR_SET_THP_DISABLE
 #define PR_SET_THP_DISABLE 41
@@ -103,19 +104,38 @@ void thump_process_setup(const struct thump_plan *plan, struct thump_region *reg
 
 /* ---- finish: descriptors and signals --------------------------------------------------------- */
 
-/* Whatever is not the image's goes: not only what we know of. */
-static void step_close_others(const struct thump_model *model, struct thump_region *region)
+/* In a spare: to its place, which is that of something that is not needed any more. */
+static void step_keep_socket(const struct thump_model *model, struct thump_region *region)
 {
+	struct thump_step *step =
+		THUMP_STEP(region, THUMP_WHAT_KEEP_SOCKET, SYS_dup3, thump_slot_maker(model),
+			   (uint64_t)thump_spare_fd(model), O_CLOEXEC);
+
+	step->fd_arg = 1;
+}
+
+/* Whatever is not the image's goes, and not only what we know of; but for a spare's socket. */
+static void step_close_others(const struct thump_plan *plan, struct thump_region *region)
+{
+	const struct thump_model *model = plan->model;
 	uint32_t next = 0;
 
-	for (uint32_t i = 0; i <= model->nr_fds; i++) {
-		uint32_t fd = i < model->nr_fds ? (uint32_t)model->fds[i].fd : UINT32_MAX;
+	if (plan->options.spare)
+		step_keep_socket(model, region);
+	for (uint32_t i = 0; i < model->nr_fds; i++) {
+		uint32_t fd = (uint32_t)model->fds[i].fd;
 
-		if (i == model->nr_fds || fd > next)
+		if (fd > next)
 			(void)THUMP_STEP(region, THUMP_WHAT_CLOSE_FDS, SYS_close_range, next,
-					 i == model->nr_fds ? UINT32_MAX : fd - 1, 0);
+					 fd - 1, 0);
 		next = fd + 1;
 	}
+	if (plan->options.spare && (uint32_t)thump_spare_fd(model) > next)
+		(void)THUMP_STEP(region, THUMP_WHAT_CLOSE_FDS, SYS_close_range, next,
+				 (uint64_t)thump_spare_fd(model) - 1, 0);
+	if (plan->options.spare)
+		next = (uint32_t)thump_spare_fd(model) + 1;
+	(void)THUMP_STEP(region, THUMP_WHAT_CLOSE_FDS, SYS_close_range, next, UINT32_MAX, 0);
 }
 
 /* One call for each run of descriptors; what is not open does not count. */
@@ -212,7 +232,7 @@ void thump_process_finish(const struct thump_plan *plan, struct thump_region *re
 {
 	const struct thump_process *process = &plan->model->process;
 
-	step_close_others(plan->model, region);
+	step_close_others(plan, region);
 	step_late_opens(plan, region);
 	step_cloexec(plan->model, region);
 	step_late_locks(&plan->rb, region);
@@ -324,6 +344,7 @@ void thump_clone_setup(const struct thump_plan *plan, const struct thump_caps *c
 	step->fd_arg = 1;
 	unused = thump_region_alloc(region, thump_max_handed_over(plan->model) * sizeof(*unused),
 				    &region->blob->fd_numbers);
+	region->blob->maker_slot = thump_slot_maker(plan->model);
 	region->blob->max_fds = unused ? thump_max_handed_over(plan->model) : 0;
 	/* Without CAP_SETPCAP the set cannot be reduced: then it is what the caller's is, too. */
 	for (unsigned cap = 0; plan->set_caps && cap <= CAP_LAST_CAP; cap++)

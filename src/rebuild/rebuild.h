@@ -33,10 +33,14 @@ enum thump_part {
 };
 
 struct thump_head_start;
+struct thump_spare_owner;
 
 struct thump_rebuild_options {
 	enum thump_part part;
 	int keeper_fd; /* THUMP_PART_CLONE: the connection to the template's keeper */
+	/* THUMP_PART_CLONE: it waits until it is taken (spare.h); or NULL. */
+	const struct thump_spare_owner *spare;
+	bool with_spares; /* THUMP_PART_TEMPLATE: its clones may be spares */
 	enum thump_memory_mode memory;
 	bool keep_stdio;
 	bool allow_clock_jump;
@@ -89,6 +93,7 @@ struct thump_rebuild_report {
 	/* Way 2: where our init sends struct thump_init_event (SOCK_SEQPACKET), owned by the
 	 * caller; its end of file is the init's end. Else -1. */
 	int control_fd;
+	bool spare;	 /* times are those since it was taken */
 	int given_up_on; /* after a failure: the signal that was its cause, or 0 */
 	pid_t pid_host;	 /* of the restored process, as the caller sees it */
 	uint64_t spins;

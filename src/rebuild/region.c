@@ -92,6 +92,26 @@ void thump_region_close(struct thump_region *region)
 	region->room_steps = nr_steps;
 }
 
+void thump_region_reserve(struct thump_region *region, size_t size_bytes)
+{
+	uint64_t addr;
+
+	if (!thump_region_alloc(region, size_bytes, &addr))
+		return;
+	region->reserve_at = addr - region->addr;
+}
+
+void thump_region_begin_again(struct thump_region *region, size_t nr_steps)
+{
+	struct thump_step *steps;
+
+	region->used = region->reserve_at;
+	steps = thump_region_alloc(region, nr_steps * sizeof(*steps), &region->blob->steps);
+	region->steps = steps;
+	region->nr_steps = 0;
+	region->room_steps = steps ? (uint32_t)nr_steps : 0;
+}
+
 void thump_region_destroy(struct thump_region *region)
 {
 	if (region->bytes)

@@ -33,6 +33,7 @@ struct thump_region {
 	struct thump_step *steps;   /* = written, until thump_region_close() */
 	struct thump_step *written; /* heap */
 	uint32_t nr_steps, room_steps;
+	size_t reserve_at;	    /* of thump_region_reserve(); used again from there */
 	struct thump_step overflow; /* what step functions return when there is no more room */
 	bool failed;		    /* something did not fit; sticky */
 };
@@ -78,6 +79,11 @@ void thump_step_expect(struct thump_step *step, uint64_t value);
 /* Puts the steps behind the pool, so that what the new process maps is as small as can be; from
  * then on no step can be added but those about the layout. */
 void thump_region_close(struct thump_region *region);
+
+/* Before that: room for what is only known when the blob has run these steps. */
+void thump_region_reserve(struct thump_region *region, size_t size_bytes);
+/* What is put from now on goes there, first of all a list of at most nr_steps steps. */
+void thump_region_begin_again(struct thump_region *region, size_t nr_steps);
 
 /* 0 unless something did not fit. */
 THUMP_MUST_CHECK int thump_region_check(const struct thump_region *region, struct thump_err *err);

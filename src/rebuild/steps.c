@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "rebuild/jobs.h"
+#include "rebuild/spare.h"
 
 /* Fewer bytes than this for each helper are read before it has started. */
 #define HELPER_BYTES ((uint64_t)8 << 20)
@@ -71,6 +72,7 @@ struct thump_region_needs thump_region_needs(const struct thump_plan *plan)
 			   sizeof(uint64_t) * plan->rb.nr_late_owners +
 			   (size_t)(THUMP_OWN_PROC_MAX_BYTES + 32) * plan->rb.nr_late_opens +
 			   (size_t)model->process.nr_pending * sizeof(struct thump_siginfo) +
+			   (plan->options.spare ? thump_spare_bytes(model) : 0) +
 			   MAX_HELPERS * POOL_PER_THREAD;
 	for (uint32_t i = 0; i < model->nr_tasks; i++) {
 		needs.pool_bytes += pool_of_thread(&model->tasks[i]);
@@ -169,6 +171,8 @@ int thump_write_steps(struct thump_plan *plan, enum thump_pid_way tid_way,
 
 	if (thump_jobs_write(jobs, region, err) < 0)
 		return -1;
+	if (plan->options.spare)
+		thump_region_reserve(region, thump_spare_bytes(plan->model));
 	thump_region_close(region);
 	return thump_region_check(region, err);
 }

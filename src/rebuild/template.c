@@ -8,10 +8,13 @@
 #include "base/fd.h"
 #include "base/send_fds.h"
 #include "rebuild/attempt.h"
+#include "rebuild/spare.h"
 
 void thump_check_part(const struct thump_plan *plan, struct thump_problems *problems)
 {
 	thump_check_clonable(&plan->rb, problems);
+	if (plan->options.with_spares)
+		thump_check_spare(plan, problems);
 	if (plan->model->process.pid == 1)
 		thump_problem_add(problems, false, -1, "template",
 				  "the program was pid 1, which no clone can be");

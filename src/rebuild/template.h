@@ -43,6 +43,8 @@ THUMP_MUST_CHECK int thump_kin_of_us(struct thump_kin *kin, struct thump_err *er
 /* What is not the same ("the control group"); NULL when all is. */
 const char *thump_kin_difference(const struct thump_kin *a, const struct thump_kin *b);
 
+#define THUMP_MAX_SPARES 128
+
 struct thump_template_hello {
 	uint64_t size_bytes; /* of this: another thump may have another one */
 	struct thump_kin kin;
@@ -51,12 +53,16 @@ struct thump_template_hello {
 	uint64_t nr_clones;  /* so far */
 	int32_t template_pid, keeper_pid;
 	char name[THUMP_TEMPLATE_NAME_MAX + 1];
+	uint32_t nr_spares, wanted_spares; /* that can be taken, that there should be */
+	int32_t spares[THUMP_MAX_SPARES];  /* pids of the former */
+	char spare_trouble[256];	   /* why there are fewer, if something is in the way */
 	char path[PATH_MAX];
 };
 
 enum thump_template_what {
 	THUMP_TEMPLATE_CLONE = 1, /* with the descriptors of enum thump_clone_fd */
 	THUMP_TEMPLATE_STOP = 2,
+	THUMP_TEMPLATE_SPARE = 3, /* with descriptors: cli/spare.h */
 };
 
 struct thump_template_ask {

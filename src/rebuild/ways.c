@@ -415,6 +415,8 @@ int thump_rebuild_start(struct thump_plan *plan, struct thump_rebuild_report *re
 	}
 	if (result == 0)
 		*err = THUMP_ERR_INIT; /* what failed before does not matter any more */
+	if (report->spare)
+		return result;
 	/* What making the namespaces took is part of making the process. */
 	whole_ns = thump_now_ns() - start_ns;
 	report->fork_ns += whole_ns - report->total_ns;

@@ -109,6 +109,8 @@ struct thump_blob_thread {
 enum thump_blob_role {
 	THUMP_ROLE_LEADER = 0, /* struct thump_blob_data: bring up a process */
 	THUMP_ROLE_PARK = 1,   /* struct thump_blob_park: wait, and be cloned */
+	/* struct thump_blob_data: a leader that has trapped runs the late steps, and traps again */
+	THUMP_ROLE_LATE = 2,
 };
 
 struct thump_blob_data {
@@ -119,15 +121,17 @@ struct thump_blob_data {
 	uint32_t nr_threads; /* without the leader; in the order of creation */
 	uint32_t nr_helpers; /* in `threads` behind the threads; wanted_tid 0, no steps */
 	uint32_t nr_jobs;
-	uint32_t nr_fills;   /* of what has to be done besides the jobs, by rebuild: 0 or 1 */
-	uint32_t max_fds;    /* room in fd_numbers */
-	uint32_t nr_readers; /* of the threads, the first ones: these take jobs */
-	uint64_t steps;	     /* address of struct thump_step[] */
-	uint64_t threads;    /* address of struct thump_blob_thread[nr_threads + nr_helpers] */
-	uint64_t jobs;	     /* address of struct thump_read_job[] */
-	uint64_t fds;	     /* address of int32_t[]: fd numbers, by slot */
-	uint64_t fd_numbers; /* address of int32_t[max_fds], for what a clone receives */
-	uint64_t stack_top;  /* of the leader */
+	uint32_t nr_fills;	/* of what has to be done besides the jobs, by rebuild: 0 or 1 */
+	uint32_t max_fds;	/* room in fd_numbers */
+	uint32_t nr_readers;	/* of the threads, the first ones: these take jobs */
+	uint32_t maker_slot;	/* of the fd table: where a clone notes its socket to its maker */
+	uint32_t nr_late_steps; /* THUMP_ROLE_LATE: the steps from the first on */
+	uint64_t steps;		/* address of struct thump_step[] */
+	uint64_t threads;	/* address of struct thump_blob_thread[nr_threads + nr_helpers] */
+	uint64_t jobs;		/* address of struct thump_read_job[] */
+	uint64_t fds;		/* address of int32_t[]: fd numbers, by slot */
+	uint64_t fd_numbers;	/* address of int32_t[max_fds], for what a clone receives */
+	uint64_t stack_top;	/* of the leader */
 	uint64_t spinner_stack_top;
 	uint32_t first_early_step, nr_early_steps;   /* before threads exist */
 	uint32_t first_setup_step, nr_setup_steps;   /* before memory is filled */

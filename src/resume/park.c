@@ -201,6 +201,7 @@ static void __attribute__((noreturn)) be_clone(struct park_order *order)
 	hello.pid = (int32_t)arch_syscall2(__NR_getpid, 0, 0);
 	tell(socket_fd, &hello, sizeof(hello));
 	socket_fd = receive_fds(order, socket_fd, data);
+	((int32_t *)data->fds)[data->maker_slot] = socket_fd;
 	hear(socket_fd, &go, sizeof(go), &order->rights, 0);
 	thump_blob_leader(data);
 }

@@ -557,6 +557,10 @@ void thump_blob_leader(struct thump_blob_data *data)
 {
 	if (data->role == THUMP_ROLE_PARK)
 		thump_blob_park((struct thump_blob_park *)data);
+	if (data->role == THUMP_ROLE_LATE) {
+		(void)run_steps(data, 0, data->nr_late_steps, 0);
+		trap_for_good();
+	}
 	if (bring_up(data)) {
 		data->ticks_finish = arch_ticks();
 		__atomic_store_n(&data->phase, THUMP_PHASE_READY, __ATOMIC_RELEASE);

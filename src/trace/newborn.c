@@ -403,6 +403,20 @@ int thump_newborn_gather(struct thump_newborn *newborn, unsigned timeout_ms, str
 	return 0;
 }
 
+/* Stops of what is traced are told whether asked for or not: wait_task_stopped(), kernel/exit.c. */
+bool thump_newborn_lost_thread(const struct thump_newborn *newborn)
+{
+	for (size_t i = 0; i < newborn->nr_tids; i++) {
+		siginfo_t info = { .si_pid = 0 };
+
+		if (waitid(P_PID, (id_t)newborn->tids[i], &info,
+			   WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 ||
+		    (info.si_pid && info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED))
+			return true;
+	}
+	return false;
+}
+
 /*
  * The kernel takes exactly its own size (xstateregs_set()): an image from a machine with less state
  * is filled up with zeros, features in their initial state. What this machine does not have is

@@ -116,6 +116,9 @@ THUMP_MUST_CHECK int thump_newborn_run(struct thump_newborn *newborn, struct rem
 THUMP_MUST_CHECK int thump_newborn_gather(struct thump_newborn *newborn, unsigned timeout_ms,
 					  struct thump_err *err);
 
+/* Whether a thread of a gathered one has ended: somebody kills it. */
+bool thump_newborn_lost_thread(const struct thump_newborn *newborn);
+
 /* The state that the thread is released with. xstate is NT_X86_XSTATE (may be NULL: as it is). */
 THUMP_MUST_CHECK int thump_newborn_set_thread(struct thump_newborn *newborn, pid_t tid,
 					      const struct user_regs_struct *regs,
