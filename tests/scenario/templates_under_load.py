@@ -103,7 +103,7 @@ class Round:
             process.status()
 
         def attempt():
-            left = [each["pid"] for each in self.world.thump_json("ps")[1]["processes"]
+            left = [each["pid"] for each in self.world.thump_json("ps", self.image)[1]["processes"]
                     if each["how"] != "template"]
             for pid in left:
                 try:
