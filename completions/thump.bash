@@ -75,10 +75,11 @@ _thump()
 	template)
 		case $previous in
 		--name) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+		--count) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--spares) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--memory) COMPREPLY=($(compgen -W "auto eager lazy-unsafe" -- "$current")); return ;;
 		esac
-		options="--name --foreground --spares --memory --verify --trust-any-owner --json -v --verbose -h --help --version"
+		options="--name --count --foreground --spares --memory --verify --trust-any-owner --json -v --verbose -h --help --version"
 		positional=file
 		((COMP_CWORD == 2)) && positional=words words="start stop list"
 		;;

@@ -80,6 +80,7 @@ complete -c thump -n '__fish_seen_subcommand_from restore' -l version -d 'Print 
 complete -c thump -n '__fish_seen_subcommand_from restore' -F
 complete -c thump -n __fish_use_subcommand -a template -d 'keep a process of an image, to be cloned'
 complete -c thump -n '__fish_seen_subcommand_from template' -l name -x -d 'Call it NAME'
+complete -c thump -n '__fish_seen_subcommand_from template' -l count -x -d 'Start N templates, at most 64, which share the clones'
 complete -c thump -n '__fish_seen_subcommand_from template' -l foreground -d 'Do not go into the background'
 complete -c thump -n '__fish_seen_subcommand_from template' -l spares -x -d 'Keep K spares, at most 128'
 complete -c thump -n '__fish_seen_subcommand_from template' -l memory -x -a 'auto eager lazy-unsafe' -d 'How memory comes into the template'

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
@@ -26,6 +27,48 @@ static int try_template(const char *name, const struct stat *image,
 		return thump_fail(err, "template %s is of another image", name);
 	*fd_ret = thump_take_fd(&fd);
 	return 0;
+}
+
+/* One of a group by chance, as nobody counts; that one has ended: the one that was found. */
+static void spread(const struct stat *image, struct thump_template_hello *hello, int *fd)
+{
+	struct thump_err ignored = THUMP_ERR_INIT;
+	struct thump_template_hello other;
+	char name[THUMP_TEMPLATE_NAME_MAX + 1];
+	auto_close int other_fd = -1;
+	uint32_t chance;
+
+	if (hello->group_size <= 1 ||
+	    getrandom(&chance, sizeof(chance), GRND_NONBLOCK) != (ssize_t)sizeof(chance))
+		return;
+	thump_template_member(hello->group, chance % hello->group_size + 1, name);
+	if (strcmp(name, hello->name) == 0 ||
+	    try_template(name, image, &other, &other_fd, &ignored) < 0 ||
+	    strcmp(other.group, hello->group) != 0)
+		return;
+	thump_close_fd(fd);
+	*fd = thump_take_fd(&other_fd);
+	*hello = other;
+}
+
+/* By its name; when the first of a group has ended, another one of it. */
+static int find_by_name(const char *name, struct thump_template_hello *hello, int *fd_ret,
+			struct thump_err *err)
+{
+	struct thump_err ignored = THUMP_ERR_INIT;
+	char member[THUMP_TEMPLATE_NAME_MAX + 1];
+
+	if (try_template(name, NULL, hello, fd_ret, err) == 0)
+		return 0;
+	for (unsigned number = 2; number <= THUMP_TEMPLATE_COUNT_MAX; number++) {
+		thump_template_member(name, number, member);
+		if (try_template(member, NULL, hello, fd_ret, &ignored) < 0)
+			continue;
+		if (strcmp(hello->group, name) == 0)
+			return 0;
+		thump_close_fd(fd_ret);
+	}
+	return -1;
 }
 
 /* Whatever name the image's template has; the usual one first. */
@@ -72,7 +115,7 @@ int thump_spawn_find(const char *operand, struct thump_spawn_source *source, str
 	if (is_file)
 		found = find_by_image(operand, &st, &hello, &fd, &source->why);
 	else if (thump_template_name_fits(operand))
-		found = try_template(operand, NULL, &hello, &fd, &source->why);
+		found = find_by_name(operand, &hello, &fd, &source->why);
 	else
 		found = thump_fail(&source->why, "there is no file %s", operand);
 	if (found < 0 && !is_file) {
@@ -80,6 +123,9 @@ int thump_spawn_find(const char *operand, struct thump_spawn_source *source, str
 		return -1;
 	}
 	(void)snprintf(source->path, sizeof(source->path), "%s", found < 0 ? operand : hello.path);
+	/* Who names a member means it. */
+	if (found == 0 && (is_file || strcmp(hello.group, operand) == 0))
+		spread(is_file ? &st : NULL, &hello, &fd);
 	if (found == 0)
 		(void)snprintf(source->name, sizeof(source->name), "%s", hello.name);
 	if (found == 0 && check_kin(&hello, &source->why) == 0)

@@ -28,6 +28,7 @@ static const char usage[] =
 	"when FILE changes or is removed; its clones run on.\n"
 	"\n"
 	"      --name NAME          call it NAME (default: the name of FILE)\n"
+	"      --count N            start N templates that share the clones (default 1)\n"
 	"      --foreground         do not go into the background\n"
 	"      --spares K           keep K clones that only have to be let go: `thump spawn` "
 	"takes\n"
@@ -44,6 +45,7 @@ static const char usage[] =
 
 enum {
 	OPT_NAME = THUMP_OPT_VERB,
+	OPT_COUNT,
 	OPT_FOREGROUND,
 	OPT_SPARES,
 	OPT_MEMORY,
@@ -56,7 +58,9 @@ struct template
 	struct thump_common common;
 	const char *action, *operand;
 	const char *name;
-	char *own_name; /* made of FILE's */
+	char *own_name;	   /* made of FILE's */
+	const char *group; /* the first one's */
+	uint32_t count;
 	bool foreground;
 	unsigned nr_spares;
 	struct thump_rebuild_options options;
@@ -78,6 +82,18 @@ static int parse_spares(struct template *template, const char *text)
 	return -1;
 }
 
+static int parse_count(struct template *template, const char *text)
+{
+	uint64_t count;
+
+	if (thump_parse_number(text, THUMP_TEMPLATE_COUNT_MAX, &count) < 0 || count == 0)
+		return thump_usage_error(&template->common,
+					 "--count takes a number from 1 to %d, not %s",
+					 THUMP_TEMPLATE_COUNT_MAX, text);
+	template->count = (uint32_t)count;
+	return -1;
+}
+
 static int take_option(void *ctx, int opt)
 {
 	struct template *template = ctx;
@@ -86,6 +102,8 @@ static int take_option(void *ctx, int opt)
 	case OPT_NAME:
 		template->name = optarg;
 		return -1;
+	case OPT_COUNT:
+		return parse_count(template, optarg);
 	case OPT_FOREGROUND:
 		template->foreground = true;
 		return -1;
@@ -112,7 +130,10 @@ static int choose_name(struct template *template)
 			return THUMP_FAILED;
 		template->name = basename(template->own_name);
 	}
-	if (thump_template_name_fits(template->name))
+	template->group = template->name;
+	/* The others have ".NN" behind it. */
+	if (thump_template_name_fits(template->name) &&
+	    (template->count == 1 || strlen(template->name) <= THUMP_TEMPLATE_NAME_MAX - 3))
 		return -1;
 	return thump_usage_error(&template->common,
 				 "a name has at most %d letters, digits and ._-+, a letter or "
@@ -134,6 +155,9 @@ static int parse_operands(struct template *template, int argc, char **argv)
 					 : is_start ? "exactly one FILE"
 						    : "exactly one NAME");
 	template->operand = argv[optind + !is_list];
+	if (template->count > 1 && template->foreground)
+		return thump_usage_error(&template->common,
+					 "--foreground keeps one template, not --count");
 	return is_start ? choose_name(template) : -1;
 }
 
@@ -141,6 +165,7 @@ static int parse(struct template *template, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "name", required_argument, NULL, OPT_NAME },
+		{ "count", required_argument, NULL, OPT_COUNT },
 		{ "foreground", no_argument, NULL, OPT_FOREGROUND },
 		{ "spares", required_argument, NULL, OPT_SPARES },
 		{ "memory", required_argument, NULL, OPT_MEMORY },
@@ -157,8 +182,8 @@ static int parse(struct template *template, int argc, char **argv)
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
-static int describe_image(struct thump_keeper *keeper, const struct thump_restoring *restoring,
-			  struct thump_err *err)
+static int describe(const struct template *template, struct thump_keeper *keeper,
+		    const struct thump_restoring *restoring, struct thump_err *err)
 {
 	struct thump_template_hello *hello = &keeper->hello;
 	struct timespec now;
@@ -172,6 +197,8 @@ static int describe_image(struct thump_keeper *keeper, const struct thump_restor
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	hello->started_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	hello->keeper_pid = getpid();
+	(void)snprintf(hello->group, sizeof(hello->group), "%s", template->group);
+	hello->group_size = template->count;
 	return 0;
 }
 
@@ -186,7 +213,8 @@ static int make_template(struct template *template, struct thump_keeper *keeper,
 	/* Before limits are raised. */
 	if (thump_kin_of_us(&keeper->hello.kin, err) == 0 &&
 	    thump_restoring_prepare(&restoring, &template->options, err) == 0 &&
-	    describe_image(keeper, &restoring, err) == 0 && thump_keeper_listen(keeper, err) == 0)
+	    describe(template, keeper, &restoring, err) == 0 &&
+	    thump_keeper_listen(keeper, err) == 0)
 		result = thump_template_start(restoring.plan, &keeper->control_fd,
 					      &keeper->hello.template_pid, err);
 	if (result == 0)
@@ -310,21 +338,57 @@ static int keep_in_background(struct template *template)
 
 /* ---- stop ------------------------------------------------------------------------------------ */
 
-static int stop(struct template *template)
+static int stop_one(const char *name, struct thump_err *err, struct thump_template_hello *hello)
 {
 	const struct thump_template_ask ask = { .what = THUMP_TEMPLATE_STOP };
-	struct thump_template_hello hello;
-	struct thump_err err = THUMP_ERR_INIT;
 	struct thump_clone_reply reply;
 	auto_close int fd = -1;
 
-	if (!thump_template_name_fits(template->operand))
+	if (thump_template_connect(name, &fd, hello, err) < 0)
+		return -1;
+	if (send(fd, &ask, sizeof(ask), MSG_NOSIGNAL) < 0 ||
+	    recv(fd, &reply, sizeof(reply), 0) != (ssize_t)sizeof(reply))
+		return thump_fail_errno(err, "stop template %s", name);
+	return 0;
+}
+
+/* The others of a group, if `name` is that of its first one, which may have ended. */
+static int stop_others(const char *name, struct thump_err *err)
+{
+	int stopped = 0;
+
+	for (unsigned number = 2; number <= THUMP_TEMPLATE_COUNT_MAX; number++) {
+		struct thump_err absent = THUMP_ERR_INIT;
+		struct thump_template_hello hello;
+		char member[THUMP_TEMPLATE_NAME_MAX + 1];
+		auto_close int fd = -1;
+
+		thump_template_member(name, number, member);
+		if (thump_template_connect(member, &fd, &hello, &absent) < 0 ||
+		    strcmp(hello.group, name) != 0)
+			continue;
+		if (stop_one(member, err, &hello) < 0)
+			return -1;
+		stopped++;
+	}
+	return stopped;
+}
+
+static int stop(struct template *template)
+{
+	struct thump_err err = THUMP_ERR_INIT, of_others = THUMP_ERR_INIT;
+	struct thump_template_hello hello;
+	int others;
+
+	if (!thump_template_name_fits(template->operand)) {
 		(void)thump_fail(&err, "there is no template %s", template->operand);
-	else if (thump_template_connect(template->operand, &fd, &hello, &err) == 0 &&
-		 (send(fd, &ask, sizeof(ask), MSG_NOSIGNAL) < 0 ||
-		  recv(fd, &reply, sizeof(reply), 0) != (ssize_t)sizeof(reply)))
-		(void)thump_fail_errno(&err, "stop template %s", template->operand);
-	return err.code ? fail(template, &err) : THUMP_OK;
+		return fail(template, &err);
+	}
+	(void)!stop_one(template->operand, &err, &hello);
+	others = stop_others(template->operand, &of_others);
+	if (others < 0)
+		return fail(template, &of_others);
+	return err.code && others == 0 ? fail(template, &err) : THUMP_OK;
 }
 
 /* ---- list ------------------------------------------------------------------------------------ */
@@ -417,6 +481,68 @@ static int list(struct template *template)
 	return thump_end_of_output(THUMP_OK);
 }
 
+/* ---- several -----------------------------------------------------------------------------------
+ */
+
+/* What a caller of --count is told, once all are there. */
+static int say_group(const struct template *template)
+{
+	json_t *array = json_array();
+
+	for (unsigned number = 1; template->common.json && number <= template->count; number++) {
+		struct thump_err ignored = THUMP_ERR_INIT;
+		struct thump_template_hello hello;
+		char name[THUMP_TEMPLATE_NAME_MAX + 1];
+		auto_close int fd = -1;
+
+		thump_template_member(template->group, number, name);
+		if (thump_template_connect(name, &fd, &hello, &ignored) == 0)
+			json_array_append_new(array, template_json(name, &hello));
+	}
+	if (template->common.json)
+		return thump_print_json(json_pack("{s:o, s:n}", "templates", array, "error"),
+					THUMP_OK);
+	json_decref(array);
+	return THUMP_OK;
+}
+
+static int group_fails(struct template *template, int status)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+
+	if (!template->common.json)
+		return status;
+	thump_err_set(&err, status, 0, "not all of %s could be started: see standard error",
+		      template->group);
+	return fail(template, &err);
+}
+
+/* All or none; what is in the way of one is said by it, for people. */
+static int start_group(struct template *template)
+{
+	struct template one = *template;
+	struct thump_err ignored = THUMP_ERR_INIT;
+	struct thump_template_hello hello;
+	char name[THUMP_TEMPLATE_NAME_MAX + 1];
+
+	one.common.json = false;
+	one.name = name;
+	for (unsigned number = 1; number <= template->count; number++) {
+		int status;
+
+		thump_template_member(template->group, number, name);
+		status = keep_in_background(&one);
+		if (status == THUMP_OK)
+			continue;
+		while (--number > 0) {
+			thump_template_member(template->group, number, name);
+			(void)!stop_one(name, &ignored, &hello);
+		}
+		return group_fails(template, status);
+	}
+	return say_group(template);
+}
+
 /* ---- the verb -------------------------------------------------------------------------------- */
 
 static int do_template(struct template *template)
@@ -427,12 +553,17 @@ static int do_template(struct template *template)
 		return list(template);
 	if (strcmp(template->action, "stop") == 0)
 		return stop(template);
+	if (template->count > 1)
+		return start_group(template);
 	return template->foreground ? keep(template, &nobody) : keep_in_background(template);
 }
 
 static int verb_template(int argc, char **argv)
 {
-	struct template template = { .common = { .verb = "template", .usage = usage } };
+	struct template template = {
+		.common = { .verb = "template", .usage = usage },
+		.count = 1,
+	};
 	int status = parse(&template, argc, argv);
 
 	template.problems = json_array();

@@ -13,6 +13,17 @@
 
 #define ANSWER_TIMEOUT_S 10
 
+void thump_template_member(const char *group, unsigned number,
+			   char name[THUMP_TEMPLATE_NAME_MAX + 1])
+{
+	const int size = THUMP_TEMPLATE_NAME_MAX + 1;
+
+	if (number == 1)
+		(void)snprintf(name, (size_t)size, "%s", group);
+	else
+		(void)snprintf(name, (size_t)size, "%.*s.%u", size - 4, group, number);
+}
+
 bool thump_template_name_fits(const char *name)
 {
 	if (!isalnum((unsigned char)name[0]) || strlen(name) > THUMP_TEMPLATE_NAME_MAX)
@@ -89,6 +100,7 @@ static int hear_hello(int fd, const char *name, struct thump_template_hello *hel
 		return thump_fail(err, "template %s is ending", name);
 	if (got != (ssize_t)sizeof(*hello) || hello->size_bytes != sizeof(*hello) ||
 	    !memchr(hello->name, '\0', sizeof(hello->name)) ||
+	    !memchr(hello->group, '\0', sizeof(hello->group)) ||
 	    !memchr(hello->path, '\0', sizeof(hello->path)) ||
 	    !memchr(hello->spare_trouble, '\0', sizeof(hello->spare_trouble)))
 		return thump_refuse(err, "template %s is of another version of thump", name);

@@ -13,6 +13,16 @@
 #include "base/err.h"
 #include "rebuild/template.h"
 
+/*
+ * Templates that were started together share the clones: the first has the name that was given,
+ * NAME, the others are NAME.2, NAME.3 and so on.
+ */
+#define THUMP_TEMPLATE_COUNT_MAX 64
+
+/* The name of member `number` of a group, from 1 on. */
+void thump_template_member(const char *group, unsigned number,
+			   char name[THUMP_TEMPLATE_NAME_MAX + 1]);
+
 /* A name that can be one. */
 bool thump_template_name_fits(const char *name);
 

@@ -56,6 +56,9 @@ struct thump_template_hello {
 	uint32_t nr_spares, wanted_spares; /* that can be taken, that there should be */
 	int32_t spares[THUMP_MAX_SPARES];  /* pids of the former */
 	char spare_trouble[256];	   /* why there are fewer, if something is in the way */
+	char group[THUMP_TEMPLATE_NAME_MAX +
+		   1]; /* the name of its first one, see cli/templates.h */
+	uint32_t group_size;
 	char path[PATH_MAX];
 };
 
