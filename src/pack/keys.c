@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "image/tempfile.h"
+#include "pack/key_socket.h"
 
 #define KEY_FILE_MAX ((size_t)64 << 10)
 #define TEXT_VARIANT sodium_base64_VARIANT_URLSAFE_NO_PADDING
@@ -91,8 +92,11 @@ static int read_secret(int fd, const char *name, char **text_ret, struct thump_e
 
 static int open_key_file(const char *path, int *fd_ret, struct thump_err *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd;
 
+	if (thump_is_key_socket(path))
+		return thump_key_socket_open(path, fd_ret, err);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return thump_fail_errno(err, "%s", path);
 	*fd_ret = fd;
@@ -191,7 +195,8 @@ static int classify_word(enum thump_key_kind kind, const char *word, struct thum
 			continue;
 		/* Arguments are for everybody to see: /proc/PID/cmdline. */
 		if (kinds[other].secret)
-			return thump_fail(err, "a secret key must be in a file");
+			return thump_fail(err,
+					  "a secret key must be in a file, or come from a socket");
 		if (strcmp(kinds[other].prefix, kinds[kind].prefix) != 0)
 			return thump_fail(err, "the %s is wanted, not the %s", kinds[kind].name,
 					  kinds[other].name);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Keys of users: whom an image is encrypted to, what it is decrypted with, who signs, and whose
- * signature is asked for. They come from files and descriptors; those that are public may also come
- * as a word. What is secret is in memory that is locked, left out of core dumps and wiped.
+ * signature is asked for. They come from files, descriptors and the sockets of agents
+ * (key_socket.h); those that are public may also come as a word. What is secret is in memory that
+ * is locked, left out of core dumps and wiped.
  */
 #ifndef THUMP_PACK_KEYS_H
 #define THUMP_PACK_KEYS_H

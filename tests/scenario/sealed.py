@@ -6,14 +6,18 @@ import sys
 import pathlib
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
+import threading
 
 from thumptest import scenario
 from thumptest.events import Failure
 
-REFUSED, DAMAGED = 123, 124
+FAILED, REFUSED, DAMAGED = 121, 123, 124
+STRANGER = 54321
 # What an image must not show is in no argument, so that only memory has it.
 PROGRAM = ["/usr/bin/python3", "-c",
            "import signal\n"
@@ -73,6 +77,48 @@ def test_raw_from_stdin(world, image):
                            "only packed images", "-", option, signer, verb=verb, stdin=stdin)
 
 
+def serve(listener, content):
+    with contextlib.suppress(OSError):  # the end of listening
+        while True:
+            peer, _ = listener.accept()
+            with peer:
+                peer.sendall(content)
+
+
+@contextlib.contextmanager
+def key_agent(path, content, uid=None):
+    """Whoever connects gets the content. `uid`: as that user, whom SO_PEERCRED shows then."""
+    own = os.geteuid()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        path.chmod(0o666)
+        os.seteuid(own if uid is None else uid)
+        listener.listen()
+        os.seteuid(own)
+        thread = threading.Thread(target=serve, args=(listener, content))
+        thread.start()
+        try:
+            yield path
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_agent(world, packed, alice):
+    """Keys and passphrases from a socket; not from one of anybody."""
+    with key_agent(world.path("agent"), alice.read_bytes()) as agent:
+        go_on(world, "by-agent", packed, "--decrypt-with", agent)
+    expect_nothing(world, "by-ended-agent", FAILED, "connect to it", packed, "--decrypt-with", agent)
+    with key_agent(world.path("passphrase-agent"), b"a passphrase\n") as agent:
+        world.thump("verify", packed, "--passphrase-file", agent)
+        expect_nothing(world, "no-key", FAILED, "has no secret key for decryption", packed,
+                       "--decrypt-with", agent)
+    if os.geteuid() == 0:
+        with key_agent(world.path("other-agent"), alice.read_bytes(), uid=STRANGER) as agent:
+            expect_nothing(world, "by-other-agent", REFUSED, f"user {STRANGER} listens there", packed,
+                           "--decrypt-with", agent)
+
+
 def test_new_passphrase(world, packed, old):
     """Packed anew, an image need not keep the passphrase that it was opened with."""
     new, anew = world.path("new-passphrase"), world.path("anew")
@@ -109,6 +155,7 @@ def test_encrypted(world, image):
     os.close(reading)
     expect_nothing(world, "by-eve", REFUSED, "no key or passphrase fits", packed, "--decrypt-with", eve)
     expect_nothing(world, "by-nobody", REFUSED, "is encrypted", packed)
+    test_agent(world, packed, alice)
     world.thump("pack", packed, "-o", world.path("plain"), "--decrypt-with", alice, statuses=(3,))
     test_new_passphrase(world, packed, passphrase)
     return packed, alice
