@@ -11,21 +11,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 from thumptest import scenario
 from thumptest.events import Failure, poll_until
 from thumptest.java import children_of
-from thumptest.workload import verify_restored, wait_ready
+from thumptest.workload import saved, verify_restored
 
 # Most moments are early: a spawn takes 3 ms on a machine that has nothing else to do, and far more on
 # one that is busy with tests.
 LONGEST_S = 0.06
 AT_ONCE = 4
-
-
-def save(world, workload):
-    original = world.start([workload], "original")
-    wait_ready(original)
-    image = world.path("image")
-    world.checkpoint(original.pid, image)
-    original.status()
-    return image
 
 
 def kill_some(world, image, moments):
@@ -59,7 +50,7 @@ def expect_nothing_half(world, keeper):
 
 
 def test(world, options):
-    image = save(world, world.reachable(options.workload))
+    image = saved(world, world.reachable(options.workload))
     keeper = Keeper(world.template(image))
     killed = 0
     for first in range(0, options.spawns, AT_ONCE):

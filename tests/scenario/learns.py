@@ -15,7 +15,7 @@ import os
 import threading
 
 from thumptest import scenario, world as worlds
-from thumptest.arenas import expect_made, expect_restored, finish, is_made, save
+from thumptest.arenas import expect_made, expect_restored, is_made, save
 from thumptest.events import Failure, poll_until
 
 HEADER = 32  # magic, version, size and seal of the image

@@ -11,20 +11,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
 from thumptest import scenario
 from thumptest.events import Failure, poll_until
-from thumptest.workload import expect_pass, has_ended, wait_ready
+from thumptest.workload import expect_pass, has_ended, saved
 
 AT_ONCE = 4
 BUSY = 3
 KEEPER_GONE = 121
-
-
-def save(world, workload):
-    original = world.start([workload], "original")
-    wait_ready(original)
-    image = world.path("image")
-    world.checkpoint(original.pid, image)
-    original.status()
-    return image
 
 
 def kill(pid):
@@ -123,7 +114,7 @@ def expect_nothing_left(world, busy):
 
 
 def test(world, options):
-    image = save(world, world.reachable(options.workload))
+    image = saved(world, world.reachable(options.workload))
     busy = [world.start(["sh", "-c", "while :; do :; done"], f"busy-{index}")
             for index in range(BUSY)]
     world.template(image)

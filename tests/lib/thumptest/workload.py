@@ -36,6 +36,16 @@ def wait_ready(process):
     return told
 
 
+def saved(world, workload):
+    """The image of a workload, which has ended."""
+    original = world.start([workload], "original")
+    wait_ready(original)
+    image = world.path("image")
+    world.checkpoint(original.pid, image)
+    original.status()
+    return image
+
+
 def verify_original(process):
     os.kill(process.pid, signal.SIGUSR1)
     expect_pass(process, f"{process.name} verifies")
