@@ -474,8 +474,10 @@ static int begin(struct restore *restore, struct thump_err *err)
 
 static int start(struct restore *restore, struct thump_restoring *restoring, struct thump_err *err)
 {
+	if (thump_restoring_open(restoring, &restore->options, err) < 0)
+		return -1;
 	try_pid_file(restore, restoring);
-	if (thump_restoring_prepare(restoring, &restore->options, err) < 0)
+	if (thump_restoring_plan(restoring, &restore->options, err) < 0)
 		return -1;
 	if (restore->dry_run)
 		return restore->options.verify ? thump_restoring_verify(restoring, err) : 0;

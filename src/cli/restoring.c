@@ -76,6 +76,8 @@ void thump_restoring_deinit(struct thump_restoring *restoring)
 	thump_terminals_put_back(&restoring->terminals);
 	thump_close_fd(&restoring->report.control_fd);
 	thump_running_forget(&restoring->record, restoring->report.pid_host);
+	thump_head_start_destroy(restoring->head_start);
+	restoring->head_start = NULL;
 	forget_plan(restoring);
 	thump_problems_deinit(&restoring->problems);
 }
@@ -153,35 +155,51 @@ static int open_image(struct thump_restoring *restoring,
 	return failed;
 }
 
-int thump_restoring_prepare(struct thump_restoring *restoring,
-			    const struct thump_rebuild_options *options, struct thump_err *err)
+int thump_restoring_open(struct thump_restoring *restoring,
+			 const struct thump_rebuild_options *options, struct thump_err *err)
 {
-	struct thump_rebuild_options opts = *options;
 	uint64_t start_ns = thump_now_ns();
 
 	restoring->detached = options->detach;
-	opts.progress = show_progress;
-	opts.progress_ctx = &restoring->progress;
 	raise_nofile(restoring);
 	/* `run` comes here to see whether there is an image. */
 	if (access(restoring->path, R_OK) == 0)
-		opts.head_start = thump_head_start_begin(options);
-	if (open_image(restoring, options, err) < 0 ||
-	    thump_parameters(
-		    &restoring->arena, &thump_image_model(restoring->image)->process.runtime,
-		    &restoring->words, options, &opts.parameters, &opts.nr_parameters, err) < 0) {
-		thump_head_start_destroy(opts.head_start);
+		restoring->head_start = thump_head_start_begin(options);
+	if (open_image(restoring, options, err) < 0)
 		return -1;
-	}
 	restoring->open_ns = thump_now_ns() - start_ns;
+	return 0;
+}
+
+int thump_restoring_plan(struct thump_restoring *restoring,
+			 const struct thump_rebuild_options *options, struct thump_err *err)
+{
+	const struct thump_process *process = &thump_image_model(restoring->image)->process;
+	struct thump_rebuild_options opts = *options;
+	uint64_t start_ns = thump_now_ns();
+
+	if (thump_parameters(&restoring->arena, &process->runtime, &restoring->words, options,
+			     &opts.parameters, &opts.nr_parameters, err) < 0)
+		return -1;
+	opts.progress = show_progress;
+	opts.progress_ctx = &restoring->progress;
 	opts.prefetch = restoring->prefetch;
-	opts.new_session =
-		wants_session(&thump_image_model(restoring->image)->process, options->detach);
+	opts.new_session = wants_session(process, options->detach);
+	opts.head_start = restoring->head_start;
+	restoring->head_start = NULL;
 	if (thump_plan_create(restoring->image, &opts, &restoring->problems, &restoring->plan,
 			      err) < 0)
 		return -1;
-	restoring->check_ns = thump_now_ns() - start_ns - restoring->open_ns;
+	restoring->check_ns = thump_now_ns() - start_ns;
 	return thump_problems_check(&restoring->problems, restoring->path, err);
+}
+
+int thump_restoring_prepare(struct thump_restoring *restoring,
+			    const struct thump_rebuild_options *options, struct thump_err *err)
+{
+	return thump_restoring_open(restoring, options, err) < 0
+		       ? -1
+		       : thump_restoring_plan(restoring, options, err);
 }
 
 int thump_restoring_verify(struct thump_restoring *restoring, struct thump_err *err)

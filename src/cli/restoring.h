@@ -14,11 +14,12 @@
 
 struct thump_restoring {
 	const char *path;
-	const char *how;	   /* the verb, for the record of what runs */
-	const char *template_name; /* of a clone, or NULL; set by the caller */
-	char *record;		   /* of what runs, once it does */
-	struct thump_image *image; /* until it was started */
-	struct thump_plan *plan;   /* the same */
+	const char *how;		     /* the verb, for the record of what runs */
+	const char *template_name;	     /* of a clone, or NULL; set by the caller */
+	char *record;			     /* of what runs, once it does */
+	struct thump_image *image;	     /* until it was started */
+	struct thump_plan *plan;	     /* the same */
+	struct thump_head_start *head_start; /* from _open to _plan, or NULL */
 	struct thump_problems problems;
 	struct thump_restore_words words;	 /* set by the caller before _prepare */
 	struct thump_arena arena;		 /* of the parameters, until it was started */
@@ -42,7 +43,16 @@ struct thump_restoring {
 void thump_restoring_init(struct thump_restoring *restoring, const char *path, const char *how);
 void thump_restoring_deinit(struct thump_restoring *restoring);
 
-/* Opens the image and plans. -1 also when there are misfits (REFUSED; they are in ->problems). */
+/* Opens the image. Signals that ask thump to end end it meanwhile, unless it is pid 1: nothing that
+ * the caller has made by then may need to be cleaned up. */
+THUMP_MUST_CHECK int thump_restoring_open(struct thump_restoring *restoring,
+					  const struct thump_rebuild_options *options,
+					  struct thump_err *err);
+/* Then plans. -1 also when there are misfits (REFUSED; they are in ->problems). */
+THUMP_MUST_CHECK int thump_restoring_plan(struct thump_restoring *restoring,
+					  const struct thump_rebuild_options *options,
+					  struct thump_err *err);
+/* Both. */
 THUMP_MUST_CHECK int thump_restoring_prepare(struct thump_restoring *restoring,
 					     const struct thump_rebuild_options *options,
 					     struct thump_err *err);

@@ -78,7 +78,7 @@ def given_up(world, tmpdir, image):
     for name, words in (("restore", ["restore", image]),
                         ("run", ["run", "--image", image, "--", "echo", UNUSED])):
         _, output = world.run([world.thump_path, *words], f"given-up-{name}",
-                              statuses=(128 + signal.SIGTERM,), preexec_fn=pending)
+                              statuses=(-signal.SIGTERM,), preexec_fn=pending)
         left = files_of(world, tmpdir)
         if left or output:
             raise Failure(f"{name}, given up, left {left} and said {output}")

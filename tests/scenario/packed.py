@@ -123,11 +123,12 @@ def await_read(world, reading, process):
 
 def ends_while_a_pipe_stalls(world, packed):
     """Who writes an image into a pipe may stop for good. thump is ended meanwhile as any program, wherever that is,
-    and has started nothing."""
-    data = packed.read_bytes()
+    and has started nothing, and made no file."""
+    data, pid_file = packed.read_bytes(), world.path("stalled.pid")
     for size in (1, 100, len(data) // 2, len(data) - 10):
         reading, writing = os.pipe()
-        restored = world.start([world.thump_path, "restore", "-"], f"stalled-at-{size}", stdin=reading)
+        restored = world.start([world.thump_path, "restore", "-", "--pid-file", pid_file],
+                               f"stalled-at-{size}", stdin=reading)
         with os.fdopen(writing, "wb", buffering=0) as pipe:
             pipe.write(data[:size])
             await_read(world, reading, restored)
@@ -136,6 +137,8 @@ def ends_while_a_pipe_stalls(world, packed):
         os.close(reading)
         if status not in (-signal.SIGTERM, 128 + signal.SIGTERM) or world.descendants():
             raise Failure(f"stalled at {size}: {status}, {world.descendants()} are left")
+        if list(world.directory.glob("stalled.pid*")):
+            raise Failure(f"stalled at {size}: a pid file is left")
 
 
 def ends_while_a_passphrase_stalls(world, packed):
