@@ -19,13 +19,18 @@
 static void *locked_malloc(size_t size)
 {
 	unsigned char *piece;
+	size_t size_in_all;
 
 	if (size > SIZE_MAX - 2 * ALIGNMENT) {
 		errno = ENOMEM;
 		return NULL;
 	}
 	/* It ends at a guard page: only a round size is aligned. */
-	piece = sodium_malloc(ALIGNMENT + (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+	size_in_all = ALIGNMENT + (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+	piece = sodium_malloc(size_in_all);
+	/* No single failure counts: for good, the library's test of itself would have failed. */
+	if (!piece)
+		piece = sodium_malloc(size_in_all);
 	if (!piece)
 		return NULL;
 	memcpy(piece, &size, sizeof(size));
@@ -65,10 +70,20 @@ static int is_locked(const void *bytes)
  * asks whether the system is in FIPS mode, and ends the program when it gets no answer: for want of
  * a descriptor, say. thump has no such mode.
  */
+void *pack_aes_malloc(size_t size);
 FILE *pack_aes_no_file(const char *path, const char *mode);
 int pack_aes_no_access(const char *path, int mode);
 struct passwd *pack_aes_no_user(const char *name);
 struct passwd *pack_aes_no_uid(uid_t uid);
+
+/* A dozen constants, before it can be told of any other memory. Where it does not get them it ends
+ * the program, so there is room for them (make_room()), and no single failure counts. */
+void *pack_aes_malloc(size_t size)
+{
+	void *bytes = malloc(size);
+
+	return bytes ? bytes : malloc(size);
+}
 
 FILE *pack_aes_no_file(const char *path, const char *mode)
 {
@@ -111,10 +126,26 @@ bool pack_aes_is_fast(void)
 	return sodium_runtime_has_aesni();
 }
 
+/* Far more than its constants take; malloc(3) keeps it for the next who asks. */
+#define ROOM_BYTES ((size_t)16 << 10)
+
+static int make_room(struct thump_err *err)
+{
+	/* Or the compiler would leave both calls out. */
+	void *volatile room = malloc(ROOM_BYTES);
+
+	if (!room)
+		return thump_fail_errno(err, "memory for a cipher");
+	free(room);
+	return 0;
+}
+
 int pack_aes_prepare(struct thump_err *err)
 {
 	if (gcry_control(GCRYCTL_INITIALIZATION_FINISHED_P))
 		return 0;
+	if (make_room(err) < 0)
+		return -1;
 	gcry_set_allocation_handler(locked_malloc, locked_malloc, is_locked, locked_realloc,
 				    locked_free);
 	if (!gcry_check_version(GCRYPT_VERSION) ||
@@ -125,6 +156,9 @@ int pack_aes_prepare(struct thump_err *err)
 
 static int library_failed(gcry_error_t error, struct thump_err *err)
 {
+	/* Its test of itself takes memory, too, and does not say that there was none. */
+	if (gcry_err_code(error) == GPG_ERR_SELFTEST_FAILED && errno)
+		return thump_fail_errno(err, "memory for the test of AES-256-OCB");
 	return thump_fail(err, "AES-256-OCB of libgcrypt: %s", gcry_strerror(error));
 }
 
@@ -136,12 +170,14 @@ int pack_aes_create(const unsigned char key[PACK_AES_KEY_BYTES], struct pack_aes
 
 	if (!aes)
 		return thump_fail_errno(err, "memory for a cipher");
+	errno = 0;
 	error = gcry_cipher_open(&aes->handle, GCRY_CIPHER_AES256, GCRY_CIPHER_MODE_OCB, 0);
 	if (!error)
 		error = gcry_cipher_setkey(aes->handle, key, PACK_AES_KEY_BYTES);
 	if (error) {
+		(void)library_failed(error, err);
 		pack_aes_destroy(aes);
-		return library_failed(error, err);
+		return -1;
 	}
 	*aes_ret = aes;
 	return 0;
