@@ -30,7 +30,7 @@ static const struct {
 	{ { THUMP_COMPRESS_LZ4, 0 }, 1, false, THUMP_CIPHER_FASTER },
 	{ { THUMP_COMPRESS_ZSTD, 1 }, 1, false, THUMP_CIPHER_FASTER },
 	/* Every byte with one of the ciphers: only the library that finds it is another one. */
-	{ { THUMP_COMPRESS_ZSTD, 1 }, 7, true, THUMP_CIPHER_XCHACHA20_POLY1305 },
+	{ { THUMP_COMPRESS_ZSTD, 1 }, 31, true, THUMP_CIPHER_XCHACHA20_POLY1305 },
 	{ { THUMP_COMPRESS_ZSTD, 1 }, 1, true, THUMP_CIPHER_AES256_OCB },
 };
 #define PLAIN	  0
