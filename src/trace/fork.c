@@ -281,8 +281,12 @@ int thump_target_reap(struct thump_target *target, pid_t pid, struct thump_err *
 	const uint64_t args[6] = { (uint64_t)pid_inside(pid), 0, WNOHANG | (unsigned)__WALL };
 	long result;
 
-	/* As its tracer first: then it is the parent's to wait for, who stands still. */
-	(void)waitpid(pid, NULL, __WALL | WNOHANG);
+	/* As its tracer first: then it is the parent's to wait for, who stands still. A call that
+	 * is not let through (kill_surely()) would leave it a zombie of the target's. */
+	for (int i = 0;
+	     i < THUMP_TRIES_MAX && waitpid(pid, NULL, __WALL | WNOHANG) < 0 && errno != ECHILD;
+	     i++)
+		;
 	/* ECHILD: somebody else's by now. */
 	if (args[0] == 0)
 		return 0;
