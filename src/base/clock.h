@@ -7,13 +7,19 @@
 
 #define THUMP_NS_PER_S UINT64_C(1000000000)
 
+/* Of any clock that clock_gettime(2) knows. */
+static inline uint64_t thump_clock_ns(clockid_t clock)
+{
+	struct timespec now = { 0 };
+
+	(void)clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * THUMP_NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
 /* CLOCK_MONOTONIC. */
 static inline uint64_t thump_now_ns(void)
 {
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * THUMP_NS_PER_S + (uint64_t)now.tv_nsec;
+	return thump_clock_ns(CLOCK_MONOTONIC);
 }
 
 #endif

@@ -131,6 +131,8 @@ THUMP_MUST_CHECK int thump_capture_search_children(pid_t parent,
 
 /* By their starts. */
 void thump_capture_sort_ranges(struct thump_range *ranges, size_t count);
+/* Ascending, with neighbours and what overlaps as one: how many are left. */
+size_t thump_capture_merge_ranges(struct thump_range *list, size_t count);
 
 /* The process that memory is read from: the target, or its copy. */
 const struct thump_target *thump_capture_memory(const struct thump_capture *cap);

@@ -86,24 +86,6 @@ static int add_named(struct thump_capture *cap, const struct thump_scrub *scrub,
 	return 0;
 }
 
-/* What add_needed() in pages.c expects: ascending, without overlaps. */
-static void merge(struct thump_capture *cap)
-{
-	struct thump_range *list = cap->needless;
-	size_t kept = 0;
-
-	if (cap->nr_needless == 0)
-		return;
-	thump_capture_sort_ranges(list, cap->nr_needless);
-	for (size_t i = 1; i < cap->nr_needless; i++) {
-		if (list[i].start > list[kept].end)
-			list[++kept] = list[i];
-		else if (list[i].end > list[kept].end)
-			list[kept].end = list[i].end;
-	}
-	cap->nr_needless = kept + 1;
-}
-
 int thump_capture_needless(struct thump_capture *cap, struct thump_err *err)
 {
 	const struct thump_capture_options *options = &cap->options;
@@ -118,6 +100,7 @@ int thump_capture_needless(struct thump_capture *cap, struct thump_err *err)
 				: is_covered(cap, scrub) && add(cap, &scrub->range, err) < 0)
 			return -1;
 	}
-	merge(cap);
+	/* As add_needed() in pages.c expects them. */
+	cap->nr_needless = thump_capture_merge_ranges(cap->needless, cap->nr_needless);
 	return 0;
 }

@@ -76,22 +76,20 @@ void thump_capture_sort_ranges(struct thump_range *ranges, size_t count)
 		qsort(ranges, count, sizeof(*ranges), by_start);
 }
 
-/* Neighbours as one range: the kernel may have made one mapping of both. */
-static void merge(struct thump_model *model)
+size_t thump_capture_merge_ranges(struct thump_range *list, size_t count)
 {
-	struct thump_range *list = model->vouched;
-	uint32_t kept = 0;
+	size_t kept = 0;
 
-	if (model->nr_vouched == 0)
-		return;
-	thump_capture_sort_ranges(list, model->nr_vouched);
-	for (uint32_t i = 1; i < model->nr_vouched; i++) {
-		if (list[kept].end == list[i].start)
-			list[kept].end = list[i].end;
-		else
+	if (count == 0)
+		return 0;
+	thump_capture_sort_ranges(list, count);
+	for (size_t i = 1; i < count; i++) {
+		if (list[i].start > list[kept].end)
 			list[++kept] = list[i];
+		else if (list[i].end > list[kept].end)
+			list[kept].end = list[i].end;
 	}
-	model->nr_vouched = kept + 1;
+	return kept + 1;
 }
 
 static int add_range(struct thump_model *model, const struct thump_range *range,
@@ -141,6 +139,7 @@ int thump_capture_vouched(struct thump_capture *cap, struct thump_err *err)
 	}
 	if (options->vouches_arenas && add_arenas(cap, err) < 0)
 		return -1;
-	merge(model);
+	/* The kernel may have made one mapping of neighbours. */
+	model->nr_vouched = (uint32_t)thump_capture_merge_ranges(model->vouched, model->nr_vouched);
 	return 0;
 }

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -75,14 +74,6 @@ static int read_start(pid_t pid, uint64_t *ticks_ret)
 
 /* ---- making one ------------------------------------------------------------------------------ */
 
-static uint64_t real_time_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * THUMP_NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 /* What a link says must fit into a page: symlink(2). */
 static int describe(const struct here *here, const char *how, const char *template_name,
 		    const char *path, char target[PATH_MAX])
@@ -93,8 +84,8 @@ static int describe(const struct here *here, const char *how, const char *templa
 
 	for (int tries = 0; tries < 2; tries++, image = "") {
 		len = snprintf(target, PATH_MAX, VERSION " %s %s %s %" PRIu64 " %s", here->boot,
-			       how, template_name ? template_name : NO_TEMPLATE, real_time_ns(),
-			       image);
+			       how, template_name ? template_name : NO_TEMPLATE,
+			       thump_clock_ns(CLOCK_REALTIME), image);
 		if (len > 0 && len < PATH_MAX)
 			return 0;
 	}

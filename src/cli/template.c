@@ -7,9 +7,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "cli/cli.h"
 #include "cli/keeper.h"
@@ -186,7 +186,6 @@ static int describe(const struct template *template, struct thump_keeper *keeper
 		    const struct thump_restoring *restoring, struct thump_err *err)
 {
 	struct thump_template_hello *hello = &keeper->hello;
-	struct timespec now;
 	struct stat st;
 
 	if (!realpath(restoring->path, hello->path))
@@ -194,8 +193,7 @@ static int describe(const struct template *template, struct thump_keeper *keeper
 	if (fstat(thump_image_fd(restoring->image), &st) < 0)
 		return thump_fail_errno(err, "fstat %s", restoring->path);
 	hello->image = thump_file_state_of(&st);
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	hello->started_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	hello->started_ns = thump_clock_ns(CLOCK_REALTIME);
 	hello->keeper_pid = getpid();
 	(void)snprintf(hello->group, sizeof(hello->group), "%s", template->group);
 	hello->group_size = template->count;

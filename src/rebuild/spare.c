@@ -17,7 +17,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -108,19 +107,11 @@ static int wait_for_taker(const struct thump_spare_owner *owner, struct thump_ne
 /* ---- when it is taken --------------------------------------------------------------------------
  */
 
-static uint64_t boottime_ns(void)
-{
-	struct timespec now = { 0 };
-
-	(void)clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * THUMP_NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
 /* What the program waits for is as far away as it was: so long did it stand still. */
 static void shift_clocks(struct thump_plan *plan, uint64_t monotonic_ns, uint64_t boot_ns)
 {
 	plan->rb.monotonic_shift_ns += (int64_t)(thump_now_ns() - monotonic_ns);
-	plan->rb.boottime_shift_ns += (int64_t)(boottime_ns() - boot_ns);
+	plan->rb.boottime_shift_ns += (int64_t)(thump_clock_ns(CLOCK_BOOTTIME) - boot_ns);
 }
 
 /* Steps: the letter, closing what it was, and for each descriptor at most a place, or a name and
@@ -251,7 +242,7 @@ int thump_spare_wait(struct thump_plan *plan, struct thump_region *region,
 		     struct thump_newborn *newborn, int clone_fd, struct thump_err *err)
 {
 	const struct thump_spare_owner *owner = plan->options.spare;
-	const uint64_t monotonic_ns = thump_now_ns(), boot_ns = boottime_ns();
+	const uint64_t monotonic_ns = thump_now_ns(), boot_ns = thump_clock_ns(CLOCK_BOOTTIME);
 	struct thump_taker taker;
 
 	if (owner->ready(owner->ctx, err) < 0 || wait_for_taker(owner, newborn, err) < 0 ||

@@ -9,8 +9,7 @@
 #include "base/fd.h"
 #include "trace/inject.h"
 
-/* So many threads make a call while the first of them is waited for: most of the time of a call is
- * that of waking up, theirs and ours. */
+/* So many make a call while the first of them is waited for. */
 #define GROUP_MAX 16U
 
 struct member {

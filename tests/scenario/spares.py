@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
 from thumptest import scenario
 from thumptest.events import Failure, connect, free_port, poll_until
-from thumptest.workload import wait_ready
+from thumptest.workload import has_ended, saved
 
 REFUSED = 3
 SPARES = 2
@@ -47,12 +47,7 @@ def ask(world, port, word, process=None):
 def save(world, port):
     kept = world.path("kept")
     kept.write_text("content\n", encoding="ascii")
-    original = world.start(["/usr/bin/python3", "-c", SERVICE, str(port), kept], "original")
-    wait_ready(original)
-    image = world.path("image")
-    world.checkpoint(original.pid, image)
-    original.status()
-    return image
+    return saved(world, "/usr/bin/python3", "-c", SERVICE, str(port), kept)
 
 
 def listed(world):
@@ -67,17 +62,9 @@ def wait_for_spares(world, without=()):
     return poll_until(world.deadline, f"{SPARES} spares", attempt, pause=0.02)
 
 
-def is_gone(pid):
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] == b"Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
 def expect_gone(world, pids, what):
     poll_until(world.deadline, f"spares to end with {what}",
-               lambda: all(is_gone(pid) for pid in pids) or None)
+               lambda: all(has_ended(pid) for pid in pids) or None)
 
 
 def expect_unseen(port):
@@ -157,12 +144,7 @@ def expect_end(world, image, role):
 
 def expect_refused(world, workload):
     """A timer that runs would run while a spare waits."""
-    original = world.start([workload], "timers")
-    wait_ready(original)
-    image = world.path("timers-image")
-    world.checkpoint(original.pid, image)
-    original.status()
-    report = world.template(image, "--spares", 1, statuses=(REFUSED,))
+    report = world.template(saved(world, workload, name="timers-image"), "--spares", 1, statuses=(REFUSED,))
     if not any(problem["kind"] == "spare" for problem in report["problems"]):
         raise Failure(f"spares of a program with timers: {report}")
 

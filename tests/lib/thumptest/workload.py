@@ -36,11 +36,11 @@ def wait_ready(process):
     return told
 
 
-def saved(world, workload):
+def saved(world, *command, name="image"):
     """The image of a workload, which has ended."""
-    original = world.start([workload], "original")
+    original = world.start(command, f"original-of-{name}")
     wait_ready(original)
-    image = world.path("image")
+    image = world.path(name)
     world.checkpoint(original.pid, image)
     original.status()
     return image
