@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "version.h"
 
 int thump_common_option(void *ctx, int opt)
@@ -235,12 +236,27 @@ json_t *thump_json_error(const struct thump_err *err)
 			 "errno", err->sys_errno, "text", thump_json_text(err->text));
 }
 
+/*
+ * With one call: the program that runs by now may write to the same pipe, and what goes there at
+ * once stays together.
+ */
+static int write_json(const json_t *object)
+{
+	const size_t size = json_dumpb(object, NULL, 0, JSON_INDENT(2));
+	auto_free char *text = size ? malloc(size + 1) : NULL;
+
+	if (!text || json_dumpb(object, text, size, JSON_INDENT(2)) != size)
+		return -1;
+	text[size] = '\n';
+	return fflush(stdout) == 0 ? thump_write_full(STDOUT_FILENO, text, size + 1) : -1;
+}
+
 int thump_print_json(json_t *object, int status)
 {
-	int result = object ? json_dumpf(object, stdout, JSON_INDENT(2)) : -1;
+	const int result = object ? write_json(object) : -1;
 
 	json_decref(object);
-	if (result < 0 || putchar('\n') == EOF || fflush(stdout) != 0) {
+	if (result < 0) {
 		fprintf(stderr, "thump: the JSON object could not be written to stdout\n");
 		return THUMP_FAILED;
 	}
