@@ -73,6 +73,14 @@ class LineReader:
         self.seen.append(line.decode(errors="replace"))
         return self.seen[-1]
 
+    def block(self, pattern, deadline, what):
+        """What a compiled pattern matches, taken out of what was written; None at end of file."""
+        while not (found := pattern.search(self.pending)):
+            if not self._more(deadline, what):
+                return None
+        self.pending = self.pending[:found.start()] + self.pending[found.end():]
+        return found.group().decode()
+
     def rest(self, deadline, what):
         """Everything up to end of file."""
         while self._more(deadline, what):

@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ USER_ID = 12345
 AS_USER = ["setpriv", "--reuid", str(USER_ID), "--regid", str(USER_ID), "--clear-groups",
            "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
 PR_SET_CHILD_SUBREAPER = 36
+JSON_OBJECT = re.compile(rb'\{\n  ".*?\n\}\n', re.DOTALL)
 
 
 class Process:
@@ -56,24 +58,13 @@ class Process:
                           f"{self.status() if line is None else '-'}\n{self.stderr_text()}")
 
     def json(self):
-        """The one JSON object that thump says once the program runs; what that has said before it is
-        there to be read afterwards."""
-        text, early = "", []
-        while True:
-            line = self.line("JSON")
-            if line is None:
-                raise Failure(f"{self.name} ended with {self.status()} and no JSON: {text}\n"
-                              f"{self.stderr_text()}")
-            if not text and not line.startswith("{"):
-                early.append(line + "\n")
-                continue
-            text += line + "\n"
-            try:
-                report = json.loads(text)
-            except ValueError:
-                continue
-            self.out.pending = "".join(early).encode() + self.out.pending
-            return report
+        """The one JSON object that thump says, with one call, once the program runs; what that writes
+        before it, be it half a line, is there to be read afterwards."""
+        text = self.out.block(JSON_OBJECT, self.world.deadline, f"JSON of {self.name}")
+        if text is None:
+            raise Failure(f"{self.name} ended with {self.status()} and no JSON: "
+                          f"{self.out.pending.decode(errors='replace')}\n{self.stderr_text()}")
+        return json.loads(text)
 
     def close(self):
         if self.pidfd >= 0:
