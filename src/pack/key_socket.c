@@ -9,12 +9,29 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "pack/key_file.h"
 
 bool thump_is_key_socket(const char *path)
 {
 	struct stat st;
 
 	return stat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+/* An agent that accepts nobody: connect(2) waits as long as its backlog is full, unless
+ * SO_SNDTIMEO (socket(7)) says how long. */
+static int connect_to(int fd, const struct sockaddr_un *address, const char *path,
+		      struct thump_err *err)
+{
+	const struct timeval limit = { .tv_sec = THUMP_KEY_AGENT_SECONDS };
+
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
+		return thump_fail_errno(err, "%s: SO_SNDTIMEO", path);
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
+		return 0;
+	if (errno == EAGAIN)
+		return thump_fail(err, "%s: who listens there accepts nobody", path);
+	return thump_fail_errno(err, "%s: connect to it", path);
 }
 
 /* SO_PEERCRED (socket(7)): who called listen(2). */
@@ -44,9 +61,7 @@ int thump_key_socket_open(const char *path, int *fd_ret, struct thump_err *err)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return thump_fail_errno(err, "%s: socket", path);
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-		return thump_fail_errno(err, "%s: connect to it", path);
-	if (check_listener(fd, path, err) < 0)
+	if (connect_to(fd, &address, path, err) < 0 || check_listener(fd, path, err) < 0)
 		return -1;
 	*fd_ret = thump_take_fd(&fd);
 	return 0;

@@ -2,14 +2,13 @@
 #include "pack/keyring.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
 #include "image/tempfile.h"
-#include "pack/key_socket.h"
+#include "pack/key_file.h"
 
 #define KEY_FILE_MAX ((size_t)64 << 10)
 #define TEXT_VARIANT sodium_base64_VARIANT_URLSAFE_NO_PADDING
@@ -67,39 +66,36 @@ static void free_secret(char **text)
 
 #define auto_secret __attribute__((cleanup(free_secret)))
 
-/* Reads to the end of the file; the text ends with a NUL and is in locked memory. */
+/* Reads to the end of the file; the text ends with its only NUL and is in locked memory. */
 static int read_secret(int fd, const char *name, char **text_ret, struct thump_err *err)
 {
 	auto_secret char *text = sodium_malloc(KEY_FILE_MAX + 1);
-	size_t size = 0;
-	ssize_t got;
+	struct thump_key_file file;
+	size_t size = 0, got;
 
 	if (!text)
 		return thump_fail_errno(err, "memory for keys");
+	if (thump_key_file_of(fd, name, &file, err) < 0)
+		return -1;
 	do {
-		got = read(fd, text + size, KEY_FILE_MAX + 1 - size);
-		if (got < 0 && errno != EINTR)
-			return thump_fail_errno(err, "%s", name);
-		size += got < 0 ? 0 : (size_t)got;
+		if (thump_key_file_read(&file, text + size, KEY_FILE_MAX + 1 - size, &got, err) < 0)
+			return -1;
+		size += got;
 		if (size > KEY_FILE_MAX)
-			return thump_fail(err, "%s is no file of keys: it is too big", name);
+			return thump_fail(err,
+					  "%s is no file of keys or of a passphrase: it has more "
+					  "than %zu bytes",
+					  name, KEY_FILE_MAX);
 	} while (got != 0);
+	/* What is behind it would be left out without a word. */
+	if (memchr(text, '\0', size))
+		return thump_fail(err,
+				  "%s is no text of keys or of a passphrase: there is a zero byte "
+				  "in it",
+				  name);
 	text[size] = '\0';
 	*text_ret = text;
 	text = NULL;
-	return 0;
-}
-
-static int open_key_file(const char *path, int *fd_ret, struct thump_err *err)
-{
-	int fd;
-
-	if (thump_is_key_socket(path))
-		return thump_key_socket_open(path, fd_ret, err);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return thump_fail_errno(err, "%s", path);
-	*fd_ret = fd;
 	return 0;
 }
 
@@ -153,7 +149,8 @@ static int add_word(struct thump_keys *keys, enum thump_key_kind kind, const cha
 	size_t size = 0;
 
 	if (keys->count[kind] == THUMP_KEYS_MAX)
-		return thump_fail(err, "more than %u keys", THUMP_KEYS_MAX);
+		return thump_fail(err, "more than %u keys, each of them a %s, at once",
+				  THUMP_KEYS_MAX, kinds[kind].name);
 	if (sodium_base642bin(keys->keys[kind][keys->count[kind]], THUMP_KEY_BYTES, word + prefix,
 			      len - prefix, NULL, &size, NULL, TEXT_VARIANT) != 0 ||
 	    size != THUMP_KEY_BYTES)
@@ -226,7 +223,7 @@ int thump_keys_add(struct thump_keys *keys, enum thump_key_kind kind, const char
 	if (kind == THUMP_KEY_POLICY_SIGNER && path_or_word[0] != '/')
 		return thump_refuse(err, "%s is neither a %s nor an absolute path", path_or_word,
 				    kinds[kind].name);
-	if (open_key_file(path_or_word, &fd, err) < 0 ||
+	if (thump_key_file_open(path_or_word, &fd, err) < 0 ||
 	    check_key_file(fd, kind, path_or_word, err) < 0 ||
 	    read_secret(fd, path_or_word, &text, err) < 0)
 		return -1;
@@ -257,7 +254,7 @@ int thump_keys_passphrase_file(struct thump_keys *keys, const char *path, struct
 {
 	auto_close int fd = -1;
 
-	if (open_key_file(path, &fd, err) < 0 || check_secrecy(fd, path, err) < 0)
+	if (thump_key_file_open(path, &fd, err) < 0 || check_secrecy(fd, path, err) < 0)
 		return -1;
 	return take_passphrase(keys, fd, path, err);
 }
