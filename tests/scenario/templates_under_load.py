@@ -94,6 +94,7 @@ class Round:
             process.status()
 
         def attempt():
+            self.world.reap_orphans()
             left = [each["pid"] for each in self.world.thump_json("ps", self.image)[1]["processes"]
                     if each["how"] != "template"]
             for pid in left:
@@ -108,9 +109,11 @@ class Round:
 def expect_nothing_left(world, busy):
     """But those that keep the processors busy: no template, no keeper, no init, no program."""
     allowed = {process.pid for process in busy}
-    poll_until(world.deadline, "all else to end", lambda: True if not [
-        pid for pid in world.descendants() if pid not in allowed and not has_ended(pid)] else None,
-        pause=0.02)
+
+    def attempt():
+        world.reap_orphans()
+        return None if set(world.descendants()) - allowed else True
+    poll_until(world.deadline, "all else to end", attempt, pause=0.02)
 
 
 def test(world, options):

@@ -273,6 +273,17 @@ class World:
                     grown = True
         return found
 
+    def reap_orphans(self):
+        """As an init does: a pid namespace ends only when all that ran in it is reaped, and the parent
+        of a clone may have been killed."""
+        ours = {process.pid for process in self.processes}
+        for pid in self.descendants():
+            if pid not in ours:
+                try:
+                    os.waitpid(pid, os.WNOHANG)
+                except ChildProcessError:
+                    pass  # somebody else's
+
     def end_all(self):
         for process in self.processes:
             process.close()
