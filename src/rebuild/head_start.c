@@ -23,6 +23,7 @@
 #define STACK_BYTES	   ((size_t)512 << 10)
 #define THREAD_STACK_BYTES ((size_t)128 << 10)
 #define LOOK_MS		   100
+#define END_MS		   1000
 /* Either is ready at about the same time, and to be woken up takes long. */
 #define SPIN_NS ((uint64_t)100 * 1000)
 
@@ -255,28 +256,49 @@ int thump_head_start_go(struct thump_head_start *start, struct thump_plan *plan,
 	return 0;
 }
 
-static void end_init(struct thump_head_start *start)
+/* Its end is seen when it can be reaped; without a pidfd it is waited for as long as it takes. */
+static bool ends_soon(pid_t pid)
+{
+	auto_close int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd end = { .fd = fd, .events = POLLIN };
+
+	return fd < 0 || poll(&end, 1, END_MS) != 0;
+}
+
+/*
+ * False when it does not end: what ran in its pid namespace must all be reaped first, and for a
+ * clone whose keeper was killed that is up to the init of the machine or container, which may never
+ * do it. It is ours then until we end, and *start with it: its thread stands on that.
+ */
+static bool end_init(struct thump_head_start *start)
 {
 	while (!word_is_set(&start->begun))
 		continue;
 	if (start->pid <= 0 || start->clone_errno)
-		return;
+		return true;
 	(void)kill(start->pid, SIGKILL);
+	if (!ends_soon(start->pid))
+		return false;
 	while (waitpid(start->pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
+	return true;
 }
 
 void thump_head_start_destroy(struct thump_head_start *start)
 {
+	bool ended;
+
 	if (!start)
 		return;
-	if (start->threaded) {
-		end_init(start);
-		set_word(&start->ended);
-		(void)pthread_join(start->thread, NULL);
-	}
+	ended = !start->threaded || end_init(start);
 	thump_close_fd(&start->fds[0]);
 	thump_close_fd(&start->fds[1]);
 	thump_close_fd(&start->thump_fd);
+	if (!ended)
+		return;
+	if (start->threaded) {
+		set_word(&start->ended);
+		(void)pthread_join(start->thread, NULL);
+	}
 	free(start);
 }

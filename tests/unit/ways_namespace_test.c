@@ -451,6 +451,68 @@ static void an_init_that_is_not_needed_leaves_nothing(void **state)
 	}
 }
 
+static void only_wait(struct thump_namespace_setup *setup, struct thump_plan *plan,
+		      struct thump_rebuild_report *report, int control_fd)
+{
+	(void)setup;
+	(void)plan;
+	(void)report;
+	(void)control_fd;
+	for (;;)
+		(void)pause();
+}
+
+/* A process in the namespaces of `init` that is our child and has ended, as that of a keeper that
+ * was killed is the child of somebody who does not reap it. */
+static pid_t leave_a_zombie(pid_t init)
+{
+	const int flags = geteuid() == 0 ? CLONE_NEWPID : CLONE_NEWUSER | CLONE_NEWPID;
+	siginfo_t info;
+	pid_t zombie = -1;
+	int fds[2];
+	pid_t helper;
+
+	assert_int_equal(pipe(fds), 0);
+	helper = fork();
+	if (helper == 0) {
+		if (setns((int)syscall(SYS_pidfd_open, init, 0), flags) == 0)
+			zombie = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL,
+						NULL);
+		if (zombie != 0)
+			(void)!write(fds[1], &zombie, sizeof(zombie));
+		_exit(0);
+	}
+	assert_int_equal(read(fds[0], &zombie, sizeof(zombie)), sizeof(zombie));
+	assert_true(zombie > 0);
+	assert_int_equal(waitpid(helper, NULL, 0), helper);
+	assert_int_equal(waitid(P_PID, (id_t)zombie, &info, WEXITED | WNOWAIT), 0);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	return zombie;
+}
+
+/* zap_pid_ns_processes() in the kernel: nobody reaps what it waits for. */
+static void an_init_that_cannot_end_is_not_waited_for(void **state)
+{
+	struct thump_err err = THUMP_ERR_INIT;
+	struct thump_rebuild_report report = { 0 };
+	struct thump_plan plan = { 0 };
+	struct thump_head_start *start;
+	pid_t init, zombie;
+	int control_fd;
+
+	(void)state;
+	assert_int_equal(thump_head_start_create(only_wait, &start, &err), 0);
+	thump_head_start_set_clocks(start, NULL);
+	assert_int_equal(thump_head_start_go(start, &plan, &report, &control_fd, &init, &err), 0);
+	zombie = leave_a_zombie(init);
+	thump_head_start_destroy(start);
+	assert_int_equal(waitpid(init, NULL, WNOHANG), 0);
+	assert_int_equal(waitpid(zombie, NULL, 0), zombie);
+	assert_int_equal(waitpid(init, NULL, 0), init);
+	(void)close(control_fd);
+}
+
 /* The whole group again as somebody who may nothing at all. */
 static int as_ordinary_user(int (*group)(void))
 {
@@ -488,6 +550,7 @@ static int run_group(void)
 		cmocka_unit_test(an_id_taken_after_the_plan_leads_to_a_namespace),
 		cmocka_unit_test(a_failure_inside_leaves_nothing),
 		cmocka_unit_test(an_init_that_is_not_needed_leaves_nothing),
+		cmocka_unit_test(an_init_that_cannot_end_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
