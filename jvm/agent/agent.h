@@ -68,6 +68,7 @@ struct agent {
 	bool says_times;	/* who restored wants to know how long it took */
 	uint64_t moments_ns[NR_MOMENTS];
 	struct changes *changes; /* what a restore changes, found before the capture */
+	struct environment *environment; /* the same, of the environment */
 	struct port_move *ports; /* where sockets are bound instead; see ports.c */
 	size_t nr_ports;
 	struct image_parts *image_parts; /* of malloc's memory; see given_back.c; atomic */
@@ -300,6 +301,9 @@ jobjectArray parameters_arguments(const struct agent *agent, JNIEnv *jni);
  * restored one); see changes.c. */
 void changes_find(struct agent *agent, JNIEnv *jni);
 void changes_apply(struct agent *agent, JNIEnv *jni);
+/* Its part that is the environment; see environment.c. */
+void environment_find(struct agent *agent, JNIEnv *jni);
+void environment_apply(struct agent *agent, JNIEnv *jni);
 
 /* Natives: the map inside System.getProperties(), and whether the command line of the original had
  * -Duser.timezone; see properties.c. */

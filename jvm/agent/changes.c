@@ -1,41 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is different in a restored process: the environment, the time zone, who it is, and what
- * names resolve to. Objects are looked up before the capture and kept by global references; after
- * it only fields are written, and an unsynchronised HashMap: application threads are suspended, and
- * may be inside any lock. Names are the same on JDK 17, 21 and 25; one that is missing is skipped.
- * Classes that are not initialised yet are left alone: they will find what is right by themselves.
+ * What is different in a restored process: the environment (environment.c), the time zone, who it
+ * is, and what names resolve to. Objects are looked up before the capture and kept by global
+ * references; after it only fields are written: application threads are suspended, and may be
+ * inside any lock, and code of Java is what the first request is to bring into memory, not this.
+ * Names are the same on JDK 17, 21 and 25; one that is missing is skipped. Classes that are not
+ * initialised yet are left alone: they will find what is right by themselves.
  */
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "agent.h"
+#include "lookup.h"
 #include "vmstructs.h"
 
-extern char **environ;
-
-#define VARIABLE "java/lang/ProcessEnvironment$Variable"
-#define VALUE	 "java/lang/ProcessEnvironment$Value"
-
-enum { NR_MAP_FIELDS = 6 };
-
 struct changes {
-	/* environment */
-	jobject environment; /* global references; NULL: not initialised, or not there */
-	jclass variable, value;
-	jmethodID variable_of, value_of, put, remove;
-	/* time zone */
+	/* time zone; global references, NULL: not initialised, or not there */
 	jclass time_zone;
 	jfieldID default_zone;
 	/* process */
-	jclass process_handle;
 	jobject current;
 	jfieldID pid, start_time;
-	jmethodID start_time_of;
+	int64_t booted_ms; /* to which the JDK adds the age of a process; 0: not known */
 	int64_t *start_counter;
 	/* names */
 	jobject names;	/* ConcurrentHashMap */
@@ -46,152 +35,112 @@ struct changes {
 
 /* ---- finding ------------------------------------------------------------------------------- */
 
-static bool failed(JNIEnv *jni)
-{
-	if (!(*jni)->ExceptionCheck(jni))
-		return false;
-	(*jni)->ExceptionClear(jni);
-	return true;
-}
-
-/* A class that is initialised already, or NULL. FindClass does not initialise. */
-static jclass find_initialised(struct agent *agent, JNIEnv *jni, const char *name)
-{
-	jclass class = (*jni)->FindClass(jni, name);
-	jint status = 0;
-
-	if (failed(jni) ||
-	    (*agent->jvmti)->GetClassStatus(agent->jvmti, class, &status) != JVMTI_ERROR_NONE ||
-	    !(status & JVMTI_CLASS_STATUS_INITIALIZED))
-		return NULL;
-	return class;
-}
-
-static jobject static_object(JNIEnv *jni, jclass class, const char *name, const char *type)
-{
-	jfieldID field = (*jni)->GetStaticFieldID(jni, class, name, type);
-
-	if (failed(jni))
-		return NULL;
-	return (*jni)->GetStaticObjectField(jni, class, field);
-}
-
-static jobject keep(JNIEnv *jni, jobject object)
-{
-	return object ? (*jni)->NewGlobalRef(jni, object) : NULL;
-}
-
-static void find_environment(struct changes *changes, struct agent *agent, JNIEnv *jni)
-{
-	jclass class = find_initialised(agent, jni, "java/lang/ProcessEnvironment");
-	jobject map =
-		class ? static_object(jni, class, "theEnvironment", "Ljava/util/HashMap;") : NULL;
-	jclass variable = map ? (*jni)->FindClass(jni, VARIABLE) : NULL;
-	jclass value = variable ? (*jni)->FindClass(jni, VALUE) : NULL;
-	jclass hash_map = value ? (*jni)->FindClass(jni, "java/util/HashMap") : NULL;
-
-	if (failed(jni) || !hash_map)
-		return;
-	changes->variable_of =
-		(*jni)->GetStaticMethodID(jni, variable, "valueOf", "([B)L" VARIABLE ";");
-	if (!failed(jni))
-		changes->value_of =
-			(*jni)->GetStaticMethodID(jni, value, "valueOf", "([B)L" VALUE ";");
-	changes->put = (*jni)->GetMethodID(
-		jni, hash_map, "put", "(Ljava/lang/Object;Ljava/lang/Object;)Ljava/lang/Object;");
-	changes->remove = (*jni)->GetMethodID(jni, hash_map, "remove",
-					      "(Ljava/lang/Object;)Ljava/lang/Object;");
-	if (failed(jni) || !changes->variable_of || !changes->value_of)
-		return;
-	changes->variable = keep(jni, variable);
-	changes->value = keep(jni, value);
-	changes->environment = keep(jni, map);
-}
-
 static void find_time_zone(struct changes *changes, struct agent *agent, JNIEnv *jni)
 {
-	jclass class = find_initialised(agent, jni, "java/util/TimeZone");
+	jclass class = lookup_initialised(agent, jni, "java/util/TimeZone");
 
 	if (!class)
 		return;
 	changes->default_zone =
 		(*jni)->GetStaticFieldID(jni, class, "defaultTimeZone", "Ljava/util/TimeZone;");
-	if (!failed(jni))
-		changes->time_zone = keep(jni, class);
+	if (!lookup_failed(jni))
+		changes->time_zone = lookup_keep(jni, class);
+}
+
+/* Field 22 of /proc/PID/stat (proc(5)): how long after the boot this process was started; -1 where
+ * that cannot be read. */
+static int64_t started_ms(void)
+{
+	char text[1024], *at;
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	ssize_t size = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+
+	if (fd >= 0)
+		(void)close(fd);
+	text[size > 0 ? size : 0] = '\0';
+	at = strrchr(text, ')'); /* ends field 2, which may have spaces */
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	return at ? strtoll(at, NULL, 10) * 1000 / sysconf(_SC_CLK_TCK) : -1;
+}
+
+/* The JDK looks at the clock once to know when the machine was started. That is its own number: it
+ * compares what it makes of it with what it finds here (ProcessHandle.isAlive()). */
+static void find_boot(struct changes *changes, JNIEnv *jni, jclass class)
+{
+	jmethodID start_time_of = (*jni)->GetStaticMethodID(jni, class, "isAlive0", "(J)J");
+	jlong start = lookup_failed(jni) ? 0
+					 : (*jni)->CallStaticLongMethod(jni, class, start_time_of,
+									(jlong)getpid());
+	int64_t after_boot = started_ms();
+
+	if (!lookup_failed(jni) && start > 0 && after_boot >= 0)
+		changes->booted_ms = start - after_boot;
 }
 
 static void find_process(struct changes *changes, struct agent *agent, JNIEnv *jni)
 {
-	jclass class = find_initialised(agent, jni, "java/lang/ProcessHandleImpl");
+	jclass class = lookup_initialised(agent, jni, "java/lang/ProcessHandleImpl");
 	jobject current =
-		class ? static_object(jni, class, "current", "Ljava/lang/ProcessHandleImpl;")
+		class ? lookup_static(jni, class, "current", "Ljava/lang/ProcessHandleImpl;")
 		      : NULL;
+	const struct lookup_field fields[] = { { &changes->pid, "pid", "J" },
+					       { &changes->start_time, "startTime", "J" } };
 
-	if (!current)
+	if (!current || !lookup_fields(jni, class, fields, sizeof(fields) / sizeof(fields[0])))
 		return;
-	changes->pid = (*jni)->GetFieldID(jni, class, "pid", "J");
-	if (!failed(jni))
-		changes->start_time = (*jni)->GetFieldID(jni, class, "startTime", "J");
-	if (!failed(jni) && changes->start_time)
-		changes->start_time_of = (*jni)->GetStaticMethodID(jni, class, "isAlive0", "(J)J");
-	if (failed(jni) || !changes->start_time_of)
-		return;
-	changes->process_handle = keep(jni, class);
-	changes->current = keep(jni, current);
+	find_boot(changes, jni, class);
+	changes->current = lookup_keep(jni, current);
 }
 
-static bool find_fields(JNIEnv *jni, jobject object, jfieldID *const fields[],
-			const char *const names_and_types[][2], size_t count)
+static bool find_map_fields(struct changes *changes, JNIEnv *jni, jobject map)
 {
-	jclass class = (*jni)->GetObjectClass(jni, object);
+#define CELLS "[Ljava/util/concurrent/ConcurrentHashMap$CounterCell;"
+#define NODES "[Ljava/util/concurrent/ConcurrentHashMap$Node;"
+	const struct lookup_field fields[] = {
+		{ &changes->table, "table", NODES },
+		{ &changes->next_table, "nextTable", NODES },
+		{ &changes->size_ctl, "sizeCtl", "I" },
+		{ &changes->transfer_index, "transferIndex", "I" },
+		{ &changes->base_count, "baseCount", "J" },
+		{ &changes->counter_cells, "counterCells", CELLS },
+	};
 
-	for (size_t i = 0; i < count; i++) {
-		*fields[i] = (*jni)->GetFieldID(jni, class, names_and_types[i][0],
-						names_and_types[i][1]);
-		if (failed(jni))
-			return false;
-	}
-	return true;
+	return lookup_fields(jni, (*jni)->GetObjectClass(jni, map), fields,
+			     sizeof(fields) / sizeof(fields[0]));
+}
+
+static bool find_list_fields(struct changes *changes, JNIEnv *jni, jobject list)
+{
+	const struct lookup_field fields[] = {
+		{ &changes->head, "head", "Ljava/util/concurrent/ConcurrentSkipListMap$Index;" },
+		{ &changes->adder, "adder", "Ljava/util/concurrent/atomic/LongAdder;" },
+	};
+
+	return lookup_fields(jni, (*jni)->GetObjectClass(jni, list), fields,
+			     sizeof(fields) / sizeof(fields[0]));
 }
 
 static void find_names(struct changes *changes, struct agent *agent, JNIEnv *jni)
 {
-	static const char *const map_fields[NR_MAP_FIELDS][2] = {
-		{ "table", "[Ljava/util/concurrent/ConcurrentHashMap$Node;" },
-		{ "nextTable", "[Ljava/util/concurrent/ConcurrentHashMap$Node;" },
-		{ "sizeCtl", "I" },
-		{ "transferIndex", "I" },
-		{ "baseCount", "J" },
-		{ "counterCells", "[Ljava/util/concurrent/ConcurrentHashMap$CounterCell;" },
-	};
-	static const char *const list_fields[][2] = {
-		{ "head", "Ljava/util/concurrent/ConcurrentSkipListMap$Index;" },
-		{ "adder", "Ljava/util/concurrent/atomic/LongAdder;" },
-	};
-	static const char *const set_field[][2] = {
-		{ "m", "Ljava/util/concurrent/ConcurrentNavigableMap;" }
-	};
-	jfieldID inner, *const in_map[] = { &changes->table,	  &changes->next_table,
-					    &changes->size_ctl,	  &changes->transfer_index,
-					    &changes->base_count, &changes->counter_cells };
-	jfieldID *const in_list[] = { &changes->head, &changes->adder }, *const in_set[] = {
-		&inner
-	};
-	jclass class = find_initialised(agent, jni, "java/net/InetAddress");
+	jfieldID inner;
+	const struct lookup_field in_set = { &inner, "m",
+					     "Ljava/util/concurrent/ConcurrentNavigableMap;" };
+	jclass class = lookup_initialised(agent, jni, "java/net/InetAddress");
 	jobject map, set, list;
 
 	if (!class)
 		return;
-	map = static_object(jni, class, "cache", "Ljava/util/concurrent/ConcurrentMap;");
-	set = static_object(jni, class, "expirySet", "Ljava/util/NavigableSet;");
-	if (!map || !find_fields(jni, map, in_map, map_fields, NR_MAP_FIELDS))
+	map = lookup_static(jni, class, "cache", "Ljava/util/concurrent/ConcurrentMap;");
+	set = lookup_static(jni, class, "expirySet", "Ljava/util/NavigableSet;");
+	if (!map || !find_map_fields(changes, jni, map))
 		return;
-	changes->names = keep(jni, map);
-	if (!set || !find_fields(jni, set, in_set, set_field, 1))
+	changes->names = lookup_keep(jni, map);
+	if (!set || !lookup_fields(jni, (*jni)->GetObjectClass(jni, set), &in_set, 1))
 		return;
 	list = (*jni)->GetObjectField(jni, set, inner);
-	if (list && find_fields(jni, list, in_list, list_fields, 2))
-		changes->expiry = keep(jni, list);
+	if (list && find_list_fields(changes, jni, list))
+		changes->expiry = lookup_keep(jni, list);
 }
 
 /* In milliseconds. With -XX:-UsePerfData it is out of reach. */
@@ -235,9 +184,8 @@ static void find_start_counter(struct changes *changes, const struct agent *agen
 
 static void forget(struct changes *changes, JNIEnv *jni)
 {
-	jobject const all[] = { changes->environment, changes->variable,       changes->value,
-				changes->time_zone,   changes->process_handle, changes->current,
-				changes->names,	      changes->expiry };
+	jobject const all[] = { changes->time_zone, changes->current, changes->names,
+				changes->expiry };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		(*jni)->DeleteGlobalRef(jni, all[i]);
@@ -251,7 +199,7 @@ void changes_find(struct agent *agent, JNIEnv *jni)
 	if (!agent->changes || (*jni)->PushLocalFrame(jni, 64) != JNI_OK)
 		return;
 	forget(agent->changes, jni);
-	find_environment(agent->changes, agent, jni);
+	environment_find(agent, jni);
 	find_time_zone(agent->changes, agent, jni);
 	find_process(agent->changes, agent, jni);
 	find_names(agent->changes, agent, jni);
@@ -259,91 +207,7 @@ void changes_find(struct agent *agent, JNIEnv *jni)
 	(void)(*jni)->PopLocalFrame(jni, NULL);
 }
 
-/* ---- the environment ----------------------------------------------------------------------- */
-
-static jobject external(JNIEnv *jni, jclass class, jmethodID of, const char *bytes, size_t len)
-{
-	jbyteArray array = (*jni)->NewByteArray(jni, (jsize)len);
-
-	if (!array)
-		return NULL;
-	(*jni)->SetByteArrayRegion(jni, array, 0, (jsize)len, (const jbyte *)bytes);
-	return (*jni)->CallStaticObjectMethod(jni, class, of, array);
-}
-
-/* value NULL: the variable goes. */
-static void set_variable(const struct changes *changes, JNIEnv *jni, const char *name,
-			 const char *value)
-{
-	jobject key, object = NULL;
-
-	(void)(value ? setenv(name, value, 1) : unsetenv(name));
-	if (!changes->environment || (*jni)->PushLocalFrame(jni, 8) != JNI_OK)
-		return;
-	key = external(jni, changes->variable, changes->variable_of, name, strlen(name));
-	if (key && value)
-		object = external(jni, changes->value, changes->value_of, value, strlen(value));
-	if (object)
-		(void)(*jni)->CallObjectMethod(jni, changes->environment, changes->put, key,
-					       object);
-	else if (key && !value)
-		(void)(*jni)->CallObjectMethod(jni, changes->environment, changes->remove, key);
-	(void)failed(jni);
-	(void)(*jni)->PopLocalFrame(jni, NULL);
-}
-
-/* "NAME=VALUE", when that is not what it is already. */
-static void apply_variable(const struct changes *changes, JNIEnv *jni, char *text)
-{
-	char *equals = strchr(text, '=');
-	const char *now;
-
-	if (!equals || equals == text)
-		return;
-	*equals = '\0';
-	now = getenv(text);
-	if (!now || strcmp(now, equals + 1) != 0)
-		set_variable(changes, jni, text, equals + 1);
-	*equals = '=';
-}
-
-static bool is_given(const struct agent *agent, const char *name, size_t len)
-{
-	const char *at = NULL;
-
-	while ((at = parameters_next(agent, THUMP_COORD_SAY_ENVIRONMENT, at)))
-		if (strncmp(at, name, len) == 0 && at[len] == '=')
-			return true;
-	return false;
-}
-
-static void drop_others(const struct agent *agent, JNIEnv *jni)
-{
-	for (size_t i = 0; environ && environ[i];) {
-		size_t len = strcspn(environ[i], "=");
-		char *name;
-
-		if (is_given(agent, environ[i], len) || !(name = strndup(environ[i], len))) {
-			i++;
-			continue;
-		}
-		set_variable(agent->changes, jni, name, NULL);
-		free(name);
-	}
-}
-
-static void apply_environment(const struct agent *agent, JNIEnv *jni)
-{
-	const char *mode = parameters_next(agent, THUMP_COORD_SAY_OPTION "environment=", NULL);
-	char *at = NULL;
-
-	if (mode && strcmp(mode, "replace") == 0)
-		drop_others(agent, jni);
-	while ((at = parameters_next(agent, THUMP_COORD_SAY_ENVIRONMENT, at)))
-		apply_variable(agent->changes, jni, at);
-}
-
-/* ---- the rest ------------------------------------------------------------------------------ */
+/* ---- changing ------------------------------------------------------------------------------ */
 
 /* Read anew when it is asked for next; user.timezone is dealt with in Java (RestoreWords). */
 static void forget_time_zone(const struct changes *changes, JNIEnv *jni)
@@ -355,14 +219,15 @@ static void forget_time_zone(const struct changes *changes, JNIEnv *jni)
 
 static void apply_process(const struct changes *changes, JNIEnv *jni)
 {
-	jlong start;
+	int64_t after_boot;
 
 	if (!changes->current)
 		return;
-	start = (*jni)->CallStaticLongMethod(jni, changes->process_handle, changes->start_time_of,
-					     (jlong)getpid());
 	(*jni)->SetLongField(jni, changes->current, changes->pid, getpid());
-	(*jni)->SetLongField(jni, changes->current, changes->start_time, start);
+	after_boot = changes->booted_ms ? started_ms() : -1;
+	if (after_boot >= 0)
+		(*jni)->SetLongField(jni, changes->current, changes->start_time,
+				     changes->booted_ms + after_boot);
 }
 
 /* Nobody waits inside these two for anything; whoever was adding to them adds to what is dropped.
@@ -410,7 +275,7 @@ void changes_apply(struct agent *agent, JNIEnv *jni)
 		free(before);
 		return;
 	}
-	apply_environment(agent, jni);
+	environment_apply(agent, jni);
 	failure = parameters_next(agent, THUMP_COORD_SAY_OPTION "on-failure=", NULL);
 	agent->ends_on_failure = failure && strcmp(failure, "continue") != 0;
 	after = time_zone_now();

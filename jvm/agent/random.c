@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "agent.h"
 #include "coord/openssl.h"
+#include "lookup.h"
 
 enum write_kind {
 	WRITE_ZERO_INT,	    /* forget what is buffered, or which key is used */
@@ -80,15 +80,6 @@ struct random_targets {
 	size_t count, room;
 };
 
-/* A name that this JDK does not have is no failure. */
-static bool clear_exception(JNIEnv *jni)
-{
-	if (!(*jni)->ExceptionCheck(jni))
-		return false;
-	(*jni)->ExceptionClear(jni);
-	return true;
-}
-
 static void add_write(JNIEnv *jni, struct random_targets *targets, jobject object, jfieldID field,
 		      enum write_kind kind)
 {
@@ -152,22 +143,14 @@ static void add_atomic_long(struct agent *agent, JNIEnv *jni, jobject atomic)
 	jclass class = atomic ? (*jni)->GetObjectClass(jni, atomic) : NULL;
 	jfieldID value = class ? (*jni)->GetFieldID(jni, class, "value", "J") : NULL;
 
-	if (!clear_exception(jni) && value)
+	if (!lookup_failed(jni) && value)
 		add_write(jni, agent->random, atomic, value, WRITE_RANDOM_LONG);
 	(*jni)->DeleteLocalRef(jni, class);
 }
 
-static jobject static_object(JNIEnv *jni, jclass class, const char *name, const char *type)
-{
-	jfieldID field = (*jni)->GetStaticFieldID(jni, class, name, type);
-	jobject object = field ? (*jni)->GetStaticObjectField(jni, class, field) : NULL;
-
-	return clear_exception(jni) ? NULL : object;
-}
-
 static void add_seed_source(struct agent *agent, JNIEnv *jni, jclass class, const char *field)
 {
-	jobject atomic = static_object(jni, class, field, ATOMIC_LONG);
+	jobject atomic = lookup_static(jni, class, field, ATOMIC_LONG);
 
 	add_atomic_long(agent, jni, atomic);
 	(*jni)->DeleteLocalRef(jni, atomic);
@@ -175,11 +158,11 @@ static void add_seed_source(struct agent *agent, JNIEnv *jni, jclass class, cons
 
 static void add_math_random(struct agent *agent, JNIEnv *jni, jclass holder)
 {
-	jobject random = static_object(jni, holder, "randomNumberGenerator", "Ljava/util/Random;");
+	jobject random = lookup_static(jni, holder, "randomNumberGenerator", "Ljava/util/Random;");
 	jclass class = random ? (*jni)->GetObjectClass(jni, random) : NULL;
 	jfieldID seed = class ? (*jni)->GetFieldID(jni, class, "seed", ATOMIC_LONG) : NULL;
 
-	if (!clear_exception(jni) && seed)
+	if (!lookup_failed(jni) && seed)
 		add_atomic_long(agent, jni, (*jni)->GetObjectField(jni, random, seed));
 }
 
@@ -227,7 +210,7 @@ static void add_instance(JNIEnv *jni, struct random_targets *targets, jobject ob
 		if (strcmp(wanted->class, instance_fields[first].class) != 0)
 			break;
 		field = (*jni)->GetFieldID(jni, class, wanted->field, wanted->type);
-		if (!clear_exception(jni) && field)
+		if (!lookup_failed(jni) && field)
 			add_write(jni, targets, object, field, wanted->kind);
 	}
 	(*jni)->DeleteLocalRef(jni, class);
@@ -273,7 +256,7 @@ static void add_platform_threads(struct agent *agent, JNIEnv *jni)
 	jthread *threads = NULL;
 	jint count = 0;
 
-	if (clear_exception(jni) || !seed ||
+	if (lookup_failed(jni) || !seed ||
 	    (*agent->jvmti)->GetAllThreads(agent->jvmti, &count, &threads) != JVMTI_ERROR_NONE)
 		return;
 	for (jint i = 0; i < count; i++) {

@@ -27,6 +27,11 @@ HARMLESS = {"PATH": os.environ["PATH"], "COMPASS": "north", "KEYBOARD": "de", "P
             "PLAIN_URL": "jdbc:postgresql://me@db:5432/shop?user=me&password="}
 
 
+# More than the table that HashMap had made, so that some share a bucket.
+MANY = {f"MANY_{number}": str(number) for number in range(300)}
+FOREIGN = "gr\u00fcn"
+
+
 def environment(**variables):
     own = {name: value for name, value in os.environ.items() if name not in ("CHANGED", "KEPT")}
     return {**own, **variables}
@@ -86,13 +91,17 @@ def test(world, options):
 
     lines = restores.restore([], ["-Dchanged=new", "-Dempty", "-XX:HeapDumpPath=/new",
                                   "Changed$Other", "-a", "b c"],
-                             {"CHANGED": "new", "TZ": "Asia/Tokyo"})
+                             {"CHANGED": "new", "TZ": "Asia/Tokyo", "FOREIGN": FOREIGN})
     expect(lines, property="new old []", environment="new old new true", child="new old",
-           zone="Asia/Tokyo", flag="/new", main="main [-a, b c]")
+           foreign=FOREIGN.encode().hex(" "), zone="Asia/Tokyo", flag="/new",
+           main="main [-a, b c]")
     lines = restores.restore(["--env", "replace"], ["-Duser.timezone=Europe/Oslo"],
                              {"CHANGED": "new"})
     expect(lines, property="old old [null]", environment="new null new false", child="new",
-           zone="Europe/Oslo", main=None)
+           zone="Europe/Oslo", main=None, many=f"0 of {len(environment(CHANGED='new'))}")
+    lines = restores.restore(["--env", "replace"], [], {"CHANGED": "new", **MANY})
+    expect(lines, environment="new null new false", child="new",
+           many=f"{len(MANY)} of {len(environment(CHANGED='new', **MANY))}")
     lines = restores.restore(["--env", "keep"], ["Changed$Other", "throw"],
                              {"CHANGED": "new", "TZ": "Asia/Tokyo"})
     expect(lines, environment="old old old true", zone="Etc/UTC", main="main [throw]",

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.lang.reflect.Field;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.TimeZone;
 
@@ -53,6 +55,22 @@ public final class Changed implements Resource {
         }
     }
 
+    private static String child(String script) throws IOException {
+        return new String(new ProcessBuilder("sh", "-c", script).start().getInputStream().readAllBytes()).trim();
+    }
+
+    /** MANY_0=0, MANY_1=1, ... as a lookup finds them; a walk through the map has to find each, too, and in a copy. */
+    private static int many() {
+        Map<String, String> copy = new HashMap<>(System.getenv());
+        int count = 0;
+        while (String.valueOf(count).equals(System.getenv("MANY_" + count))) {
+            Expect.same(String.valueOf(count), copy.remove("MANY_" + count), "a variable in the copy");
+            count++;
+        }
+        Expect.that(copy.keySet().stream().noneMatch(name -> name.startsWith("MANY_")), "lookups do not find all");
+        return count;
+    }
+
     @Override
     public void beforeCheckpoint(Context<? extends Resource> context) {
     }
@@ -68,8 +86,9 @@ public final class Changed implements Resource {
                 + " [" + System.getProperty("empty") + "]");
         System.out.println("environment " + System.getenv("CHANGED") + " " + System.getenv("KEPT") + " "
                 + System.getenv().get("CHANGED") + " " + System.getenv().containsKey("KEPT"));
-        System.out.println("child " + new String(new ProcessBuilder("sh", "-c", "echo $CHANGED $KEPT").start()
-                .getInputStream().readAllBytes()).trim());
+        System.out.println("child " + child("echo $CHANGED $KEPT"));
+        System.out.println("foreign " + child("printf %s \"$FOREIGN\" | od -An -tx1"));
+        System.out.println("many " + many() + " of " + System.getenv().size());
         System.out.println("zone " + TimeZone.getDefault().getID());
         System.out.println("flag " + bean.getVMOption("HeapDumpPath").getValue());
         System.out.println("alive " + self.isAlive() + " " + self.equals(ProcessHandle.of(self.pid()).get()));
