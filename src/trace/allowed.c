@@ -95,6 +95,19 @@ static int look_at(const struct thump_target *target, pid_t tid, struct thump_ar
 	return 0;
 }
 
+/* Sent to the thread by itself, it does nothing: by default it is ignored, and the program has
+ * neither a handler for it nor keeps it back for sigwait(3) or signalfd(2). 0: none is. */
+static int quiet_signal(const struct thump_target_thread *thread, const struct thump_status *status)
+{
+	static const int ignored[] = { SIGURG, SIGWINCH };
+	const uint64_t wanted = status->sigcaught | status->sigblocked | thread->sigmask;
+
+	for (size_t i = 0; i < THUMP_ARRAY_SIZE(ignored); i++)
+		if (!(wanted >> (ignored[i] - 1) & 1))
+			return ignored[i];
+	return 0;
+}
+
 static int look_at_all(const struct thump_target *target, struct thump_arena *arena,
 		       struct obstacle_list *found, struct thump_err *err)
 {
@@ -105,10 +118,13 @@ static int look_at_all(const struct thump_target *target, struct thump_arena *ar
 		return -1;
 	facts.own_filters = own.seccomp_filters;
 	for (size_t i = 0; i < target->nr_threads; i++) {
-		const pid_t tid = target->threads[i].tid;
+		struct thump_target_thread *thread = &target->threads[i];
+		const pid_t tid = thread->tid;
 
 		if (look_at(target, tid, arena, &facts, err) != 0)
 			return -1;
+		thread->tid_inside = facts.status.ns_pid;
+		thread->quiet_signal = quiet_signal(thread, &facts.status);
 		found->filtered |= facts.status.seccomp != 0;
 		for (size_t k = 0; k < THUMP_ARRAY_SIZE(obstacles); k++)
 			if (obstacles[k].found(&facts) &&

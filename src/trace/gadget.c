@@ -9,6 +9,7 @@
 
 #define CHUNK_SIZE    ((size_t)256 << 10)
 #define CHUNK_OVERLAP ((size_t)32) /* no gadget is longer */
+#define LUXURY_BYTES  ((uint64_t)2 << 20)
 
 int thump_read_maps(int proc_fd, struct thump_maps *maps, struct thump_err *err)
 {
@@ -46,12 +47,19 @@ static bool found_enough(const struct thump_gadgets *gadgets, bool chain)
 	return chain ? thump_arch_gadgets_complete(gadgets) : gadgets->syscall != 0;
 }
 
+/* What can be done without is looked for in the first mappings only. */
+static bool is_search_over(const struct thump_gadgets *gadgets, bool chain, uint64_t searched_bytes)
+{
+	return found_enough(gadgets, chain) &&
+	       (!chain || thump_arch_gadgets_run_trains(gadgets) || searched_bytes >= LUXURY_BYTES);
+}
+
 static void search_map(int mem_fd, const struct thump_map *map, bool chain, unsigned char *chunk,
-		       struct thump_gadgets *gadgets)
+		       uint64_t *searched_bytes, struct thump_gadgets *gadgets)
 {
 	uint64_t at = map->start;
 
-	while (at < map->end && !found_enough(gadgets, chain)) {
+	while (at < map->end && !is_search_over(gadgets, chain, *searched_bytes)) {
 		const size_t size = (size_t)thump_min_u64(CHUNK_SIZE, map->end - at);
 		const ssize_t got = pread(mem_fd, chunk, size, (off_t)at);
 
@@ -59,6 +67,7 @@ static void search_map(int mem_fd, const struct thump_map *map, bool chain, unsi
 		if (got <= 0)
 			return;
 		thump_arch_find_gadgets(chunk, (size_t)got, at, gadgets);
+		*searched_bytes += (size_t)got;
 		at += (size_t)got > CHUNK_OVERLAP && at + (size_t)got < map->end
 			      ? (size_t)got - CHUNK_OVERLAP
 			      : (size_t)got;
@@ -71,6 +80,7 @@ int thump_find_gadgets(int mem_fd, const struct thump_maps *maps, bool chain,
 	auto_free const struct thump_map **order = calloc(maps->count + 1, sizeof(*order));
 	auto_free unsigned char *chunk = malloc(CHUNK_SIZE);
 	struct thump_gadgets gadgets = { 0 };
+	uint64_t searched_bytes = 0;
 	size_t count = 0;
 
 	if (!order || !chunk)
@@ -80,8 +90,8 @@ int thump_find_gadgets(int mem_fd, const struct thump_maps *maps, bool chain,
 			order[count++] = &maps->list[i];
 	}
 	qsort(order, count, sizeof(*order), compare_maps);
-	for (size_t i = 0; i < count && !found_enough(&gadgets, chain); i++)
-		search_map(mem_fd, order[i], chain, chunk, &gadgets);
+	for (size_t i = 0; i < count && !is_search_over(&gadgets, chain, searched_bytes); i++)
+		search_map(mem_fd, order[i], chain, chunk, &searched_bytes, &gadgets);
 	if (!found_enough(&gadgets, chain))
 		return thump_refuse(err,
 				    "no usable system call instruction in %zu executable "

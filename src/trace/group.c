@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The same system calls in many threads of the target. Most of the time of a call is that of waking
- * up, the thread and its tracer; so several threads are on their way at once. For each of them
- * alone the rules of inject.c hold: its chain lies on its own stack.
+ * up, the thread and its tracer; so several threads are on their way at once, and where that is
+ * possible each makes all of its calls on the way (train.c). For each of them alone the rules of
+ * inject.c hold: its chain lies on its own stack.
  */
 #include <stdlib.h>
 
@@ -14,13 +15,15 @@
 
 struct member {
 	struct thump_slot slot;
-	uint64_t area; /* of its own, below its chain; 0: not yet */
+	struct thump_train train; /* its calls, if they are of a group with trains */
+	uint64_t area;		  /* else: of its own, below its chain; 0: not yet */
 	unsigned char saved[THUMP_REMOTE_AREA_SIZE];
 };
 
 struct group {
 	struct member members[GROUP_MAX];
 	size_t count;
+	bool with_trains;
 };
 
 uint64_t thump_remote_arg(uint64_t arg, uint64_t area)
@@ -44,6 +47,8 @@ static int join(struct thump_target *target, struct group *group, size_t index,
 
 	*member = (struct member){ 0 };
 	group->count++;
+	if (group->with_trains)
+		return thump_train_depart(target, &member->slot, index, calls, &member->train, err);
 	if (thump_slot_enter(target, &member->slot, index,
 			     thump_arch_sp(&target->threads[index].regs) - THUMP_RED_ZONE,
 			     err) != 0)
@@ -103,9 +108,23 @@ static void *answers_of(const struct thump_remote_calls *calls, size_t index)
 	return (unsigned char *)calls->answers + index * calls->answer_bytes;
 }
 
+static int run_trains(struct thump_target *target, const struct group *group,
+		      const struct thump_remote_calls *calls, struct thump_err *err)
+{
+	for (size_t i = 0; i < group->count; i++) {
+		const struct member *member = &group->members[i];
+
+		if (thump_train_arrive(target, &member->slot, calls, &member->train, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int run_group(struct thump_target *target, const struct group *group,
 		     const struct thump_remote_calls *calls, struct thump_err *err)
 {
+	if (group->with_trains)
+		return run_trains(target, group, calls, err);
 	for (size_t which = 0; which < calls->count; which++) {
 		if (call_in_group(target, group, calls, which, err) != 0)
 			return -1;
@@ -141,14 +160,19 @@ static void leave_group(struct thump_target *target, struct group *group,
 
 /* Those from *next on that may be in one group. */
 static int call_in_next_group(struct thump_target *target, struct group *group, size_t *next,
-			      const struct thump_remote_calls *calls, struct thump_err *err)
+			      bool trains_run, const struct thump_remote_calls *calls,
+			      struct thump_err *err)
 {
 	int result = 0;
 
 	for (; result == 0 && *next < target->nr_threads && group->count < GROUP_MAX; (*next)++) {
-		if (!thump_inject_has_own_room(target, *next))
+		const bool by_train = trains_run && thump_train_fits(target, *next, calls);
+
+		if (!thump_inject_has_own_room(target, *next, 0))
 			continue;
-		if (!is_apart(target, group, *next))
+		if (group->count == 0)
+			group->with_trains = by_train;
+		if (group->with_trains != by_train || !is_apart(target, group, *next))
 			break;
 		result = join(target, group, *next, calls, err);
 	}
@@ -181,21 +205,22 @@ int thump_remote_calls_in_all(struct thump_target *target, const struct thump_re
 			      struct thump_err *err)
 {
 	auto_free struct group *group = calloc(1, sizeof(*group));
+	bool trains_run;
 	size_t next = 0;
 
 	if (!group)
 		return thump_fail_errno(err, "prepare system calls in process %d", target->pid);
-	if (thump_inject_need(target, err) != 0)
+	if (thump_trains_run(target, &trains_run, err) != 0)
 		return -1;
 	/* One of them at least, and so what filters say of these calls comes first. */
 	for (size_t i = 0; i < target->nr_threads; i++) {
-		if (!thump_inject_has_own_room(target, i) &&
+		if (!thump_inject_has_own_room(target, i, 0) &&
 		    call_in_one(target, i, calls, err) != 0)
 			return -1;
 	}
 	thump_inject_leave_others(target);
 	while (next < target->nr_threads) {
-		if (call_in_next_group(target, group, &next, calls, err) != 0)
+		if (call_in_next_group(target, group, &next, trains_run, calls, err) != 0)
 			return -1;
 	}
 	return 0;

@@ -53,7 +53,7 @@ enum stack_rank {
 	RANK_MAIN = 3,	  /* [stack] */
 };
 
-static enum stack_rank rank_stack(const struct thump_inject *inject, uint64_t sp)
+static enum stack_rank rank_stack(const struct thump_inject *inject, uint64_t sp, size_t room)
 {
 	for (size_t i = 0; i < inject->maps.count; i++) {
 		const struct thump_map *map = &inject->maps.list[i];
@@ -62,7 +62,7 @@ static enum stack_rank rank_stack(const struct thump_inject *inject, uint64_t sp
 		if (sp <= map->start || sp > map->end)
 			continue;
 		if (!(map->prot & PROT_WRITE) || map->shared ||
-		    sp - map->start < THUMP_RED_ZONE + inject->room)
+		    sp - map->start < THUMP_RED_ZONE + room)
 			return RANK_NONE;
 		if (strcmp(map->path, "[stack]") == 0)
 			return RANK_MAIN;
@@ -78,7 +78,7 @@ static enum stack_rank rank_stack(const struct thump_inject *inject, uint64_t sp
 static unsigned score_thread(const struct thump_inject *inject,
 			     const struct thump_target_thread *thread)
 {
-	const unsigned rank = rank_stack(inject, thump_arch_sp(&thread->regs));
+	const unsigned rank = rank_stack(inject, thump_arch_sp(&thread->regs), inject->room);
 	unsigned score = rank * 4;
 
 	/* Nobody but the kernel can restart what it does not tell us: it would see EINTR. */
@@ -123,7 +123,7 @@ static uint64_t top_for(const struct thump_target *target, const struct thump_in
 			size_t index, size_t slot)
 {
 	const uint64_t sp = thump_arch_sp(&target->threads[index].regs);
-	const enum stack_rank rank = rank_stack(inject, sp);
+	const enum stack_rank rank = rank_stack(inject, sp, inject->room);
 
 	if (rank < RANK_GUARDED && inject->spare_top[slot] != 0)
 		return inject->spare_top[slot];
@@ -278,33 +278,47 @@ static void unwrite_chain(struct thump_target *target, struct thump_slot *slot)
 	forget_chain(slot);
 }
 
-int thump_slot_enter(struct thump_target *target, struct thump_slot *slot, size_t index,
+int thump_slot_build(struct thump_target *target, struct thump_slot *slot, size_t index,
 		     uint64_t top, struct thump_err *err)
 {
-	const struct thump_inject *inject = target->inject;
 	const struct thump_target_thread *thread = &target->threads[index];
-	const uint64_t no_args[6] = { 0 };
-	struct user_regs_struct regs = thread->regs;
 
+	slot->index = index;
 	if (top == 0)
 		return thump_refuse(err,
 				    "no room for a signal frame on the stack of thread %d of "
 				    "process %d",
 				    thread->tid, target->pid);
-	if (thump_arch_build_chain(&inject->gadgets, top, &thread->image_regs, thread->xstate,
-				   thread->xstate_size, thread->sigmask, &slot->chain, err) != 0)
-		return -1;
-	slot->index = index;
-	thump_arch_set_syscall(&regs, slot->chain.return_pc, slot->chain.return_sp, 0, no_args);
+	return thump_arch_build_chain(&target->inject->gadgets, top, &thread->image_regs,
+				      thread->xstate, thread->xstate_size, thread->sigmask,
+				      &slot->chain, err);
+}
+
+int thump_slot_occupy(struct thump_target *target, struct thump_slot *slot,
+		      const struct user_regs_struct *regs, uint64_t sigmask, struct thump_err *err)
+{
+	const pid_t tid = target->threads[slot->index].tid;
+
 	if (write_chain(target, slot, err) != 0) {
 		unwrite_chain(target, slot);
 		return -1;
 	}
 	slot->active = true;
-	if (thump_ptrace_set_regs(thread->tid, &regs) != 0 ||
-	    thump_ptrace_set_sigmask(thread->tid, UINT64_MAX) != 0)
-		return lost(target, index, err);
+	if (thump_ptrace_set_regs(tid, regs) != 0 || thump_ptrace_set_sigmask(tid, sigmask) != 0)
+		return lost(target, slot->index, err);
 	return 0;
+}
+
+int thump_slot_enter(struct thump_target *target, struct thump_slot *slot, size_t index,
+		     uint64_t top, struct thump_err *err)
+{
+	const uint64_t no_args[6] = { 0 };
+	struct user_regs_struct regs = target->threads[index].regs;
+
+	if (thump_slot_build(target, slot, index, top, err) != 0)
+		return -1;
+	thump_arch_set_syscall(&regs, slot->chain.return_pc, slot->chain.return_sp, 0, no_args);
+	return thump_slot_occupy(target, slot, &regs, UINT64_MAX, err);
 }
 
 /* The first half of leaving. The trap comes on the way out of the kernel, before any instruction.
@@ -371,15 +385,30 @@ bool thump_inject_are_near(uint64_t sp, uint64_t other_sp)
 	return (sp > other_sp ? sp - other_sp : other_sp - sp) < ROOMY_STACK_BYTES;
 }
 
-bool thump_inject_has_own_room(const struct thump_target *target, size_t index)
+bool thump_inject_has_own_room(const struct thump_target *target, size_t index, size_t more_bytes)
 {
 	const struct thump_inject *inject = target->inject;
 	const struct thump_target_thread *thread = &target->threads[index];
 	const uint64_t sp = thump_arch_sp(&thread->regs);
 
 	return index != inject->best && !thread->gone && !thread->group_stopped &&
-	       rank_stack(inject, sp) >= RANK_GUARDED &&
+	       rank_stack(inject, sp, inject->room + more_bytes) >= RANK_GUARDED &&
 	       !thump_inject_are_near(sp, inject->best_top);
+}
+
+const struct thump_gadgets *thump_inject_gadgets(const struct thump_target *target)
+{
+	return &target->inject->gadgets;
+}
+
+size_t thump_inject_best(const struct thump_target *target)
+{
+	return target->inject->best;
+}
+
+bool thump_inject_is_unfiltered(const struct thump_target *target)
+{
+	return !target->inject->rehearsal;
 }
 
 /* The slot in which this thread is ready for calls. */

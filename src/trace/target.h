@@ -32,6 +32,10 @@ struct thump_target_thread {
 	uint64_t sigmask;
 	uint32_t blocked_syscall; /* nr of the system call it was blocked in, or UINT32_MAX */
 	bool gone;		  /* it ended while the target was held */
+	/* Known once calls were allowed (allowed.c): in its own pid namespace; what it can signal
+	 * to itself without noticing, or 0. */
+	pid_t tid_inside;
+	int quiet_signal;
 };
 
 struct thump_waiter;

@@ -290,7 +290,10 @@ int main(int argc, char **argv)
 	char order;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* What a tracer may have threads signal themselves with (trace/train.c) means nothing here.
+	 */
 	(void)sigfillset(&all);
+	(void)sigdelset(&all, SIGURG);
 	(void)pthread_sigmask(SIG_BLOCK, &all, NULL);
 	seats = take_seats(savable);
 	register_hook();

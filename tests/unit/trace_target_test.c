@@ -167,14 +167,9 @@ static void remote_calls_run_in_every_thread_and_leave_no_trace(void **state)
 	end(&victim);
 }
 
-static void every_thread_makes_the_same_calls(void **state)
+static void check_same_calls(const struct thump_remote_call list[3])
 {
 	enum { NR_THREADS = 40 };
-	static const struct thump_remote_call list[] = {
-		{ SYS_prctl, { PR_GET_TID_ADDRESS, THUMP_AREA + 8 } },
-		{ SYS_gettid, { 0 } },
-		{ SYS_sched_getaffinity, { 0, 0, THUMP_AREA } }, /* EINVAL */
-	};
 	struct victim victim = start(pause_in_many_threads);
 	struct thump_target *target = stopped(victim.pid);
 	struct thump_err err = THUMP_ERR_INIT;
@@ -186,7 +181,6 @@ static void every_thread_makes_the_same_calls(void **state)
 						  .results = results[0],
 						  .answers = answers };
 
-	(void)state;
 	assert_int_equal(target->nr_threads, NR_THREADS);
 	if (thump_remote_calls_in_all(target, &calls, &err) != 0)
 		fail_msg("%s", err.text);
@@ -205,6 +199,106 @@ static void every_thread_makes_the_same_calls(void **state)
 	}
 	thump_target_resume(target);
 	thump_target_destroy(target);
+	end(&victim);
+}
+
+static void every_thread_makes_the_same_calls(void **state)
+{
+	static const struct thump_remote_call list[] = {
+		{ SYS_prctl, { PR_GET_TID_ADDRESS, THUMP_AREA + 8 } },
+		{ SYS_gettid, { 0 } },
+		{ SYS_sched_getparam, { 0, 0 } }, /* EINVAL */
+	};
+	/* Too many arguments to be made without a stop in between. */
+	static const struct thump_remote_call stopping[] = {
+		{ SYS_prctl, { PR_GET_TID_ADDRESS, THUMP_AREA + 8 } },
+		{ SYS_gettid, { 0 } },
+		{ SYS_sched_getaffinity, { 0, 0, THUMP_AREA } }, /* EINVAL */
+	};
+
+	(void)state;
+	check_same_calls(list);
+	check_same_calls(stopping);
+}
+
+/* What trace/train.c has threads signal themselves with: one is handled here, and some threads keep
+ * the other one back. */
+static void *keep_winch_back(void *arg)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGWINCH);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+	return pause_thread(arg);
+}
+
+static void end_by_signal(int signo)
+{
+	(void)signo;
+	_exit(96);
+}
+
+static void handle_urg_and_keep_winch_back(int fd)
+{
+	pthread_t thread;
+	int quiet[2];
+	char word;
+
+	(void)signal(SIGURG, end_by_signal);
+	if (pipe(quiet) != 0)
+		_exit(98);
+	for (int i = 1; i < 6; i++) {
+		if (pthread_create(&thread, NULL, i % 2 ? keep_winch_back : pause_thread,
+				   &quiet[1]) != 0 ||
+		    read(quiet[0], &word, 1) != 1)
+			_exit(97);
+	}
+	pause_for_ever(fd);
+}
+
+static void no_signal_of_ours_reaches_the_program(void **state)
+{
+	enum { NR_THREADS = 6 };
+	static const struct thump_remote_call list[] = {
+		{ SYS_prctl, { PR_GET_PDEATHSIG, THUMP_AREA } },
+		{ SYS_gettid, { 0 } },
+	};
+	struct victim victim = start(handle_urg_and_keep_winch_back);
+	struct thump_target *target = stopped(victim.pid);
+	struct thump_err err = THUMP_ERR_INIT;
+	long results[NR_THREADS][2];
+	int answers[NR_THREADS];
+	const struct thump_remote_calls calls = { .list = list,
+						  .count = 2,
+						  .answer_bytes = sizeof(answers[0]),
+						  .results = results[0],
+						  .answers = answers };
+
+	(void)state;
+	memset(answers, 0xff, sizeof(answers));
+	assert_int_equal(target->nr_threads, NR_THREADS);
+	if (thump_remote_calls_in_all(target, &calls, &err) != 0)
+		fail_msg("%s", err.text);
+	for (size_t i = 0; i < NR_THREADS; i++) {
+		const int expected = i % 2 ? 0 : SIGWINCH;
+
+		assert_int_equal(results[i][0], 0);
+		assert_int_equal(answers[i], i == 0 ? SIGKILL : 0); /* tied_fork() */
+		assert_int_equal(results[i][1], target->threads[i].tid);
+		assert_int_equal(target->threads[i].quiet_signal, expected);
+	}
+	thump_remote_finish(target);
+	for (size_t i = 0; i < NR_THREADS; i++) {
+		auto_free siginfo_t *infos = NULL;
+		size_t count;
+
+		assert_int_equal(thump_target_pending(target, i, false, &infos, &count, &err), 0);
+		assert_int_equal(count, 0);
+	}
+	thump_target_resume(target);
+	thump_target_destroy(target);
+	assert_int_equal(waitpid(victim.pid, NULL, WNOHANG), 0);
 	end(&victim);
 }
 
@@ -653,6 +747,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(remote_calls_run_in_every_thread_and_leave_no_trace),
 		cmocka_unit_test(every_thread_makes_the_same_calls),
+		cmocka_unit_test(no_signal_of_ours_reaches_the_program),
 		cmocka_unit_test(a_blocked_call_starts_over_with_what_is_left),
 		cmocka_unit_test(a_sleep_stopped_twice_is_still_known_as_one),
 		cmocka_unit_test(a_handler_that_is_due_still_makes_eintr),

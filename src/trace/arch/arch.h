@@ -89,6 +89,12 @@ struct thump_gadgets {
 	unsigned syscall_pops; /* n */
 	uint64_t sigreturn;    /* mov $15, %eax; syscall */
 	uint64_t pop_nr_ret;   /* pop %rax; ret */
+	/* Calls can do without the rest, but trains cannot. */
+	uint64_t pop_arg0_ret, pop_arg1_ret; /* pop %rdi; ret. pop %rsi; ret */
+	uint64_t pop_base_ret;		     /* pop %rbx; ret */
+	uint64_t store_ret;		     /* mov %rax, store_offset(%rbx); n pops; ret */
+	int store_offset;
+	unsigned store_pops; /* n */
 };
 
 /* Looks at `size_bytes` of code that lies at `addr` and fills what is still missing. */
@@ -130,6 +136,25 @@ THUMP_MUST_CHECK int thump_arch_build_chain(const struct thump_gadgets *gadgets,
 					    const unsigned char *xstate, size_t xstate_size,
 					    uint64_t sigmask, struct thump_chain *chain_ret,
 					    struct thump_err *err);
+
+/*
+ * A train of calls, right below a chain: a thread makes them without a stop in between, and comes
+ * through the last one to where the chain leads. What all but the last return is stored at the low
+ * end of the train, a word for each. They have two arguments at most, the others are 0. No frame
+ * lies between them: rt_sigreturn(2) forgets what an interrupted call needs to be restarted.
+ */
+struct thump_arch_call {
+	long nr;
+	uint64_t args[2];
+};
+
+bool thump_arch_gadgets_run_trains(const struct thump_gadgets *gadgets);
+/* Of two calls or more. */
+size_t thump_arch_train_size(const struct thump_gadgets *gadgets, size_t count);
+/* Fills words of that size, and sets regs to make the first call. */
+void thump_arch_fill_train(const struct thump_gadgets *gadgets, const struct thump_arch_call *calls,
+			   size_t count, const struct thump_chain *chain, uint64_t *words,
+			   struct user_regs_struct *regs);
 
 /* Enough for a chain that ends its process. */
 #define THUMP_EXIT_CHAIN_ROOM ((size_t)1280)

@@ -202,6 +202,54 @@ int thump_arch_build_chain(const struct thump_gadgets *gadgets, uint64_t top,
 	return 0;
 }
 
+/* ---- trains ------------------------------------------------------------------------------ */
+
+/* All that lies between two calls. */
+static size_t words_between(const struct thump_gadgets *gadgets)
+{
+	return 1 + gadgets->store_pops + 9;
+}
+
+size_t thump_arch_train_size(const struct thump_gadgets *gadgets, size_t count)
+{
+	return (count - 1) * (1 + words_between(gadgets)) * sizeof(uint64_t);
+}
+
+static uint64_t base_for(const struct thump_gadgets *gadgets, uint64_t result_addr)
+{
+	return result_addr - (uint64_t)(int64_t)gadgets->store_offset;
+}
+
+void thump_arch_fill_train(const struct thump_gadgets *gadgets, const struct thump_arch_call *calls,
+			   size_t count, const struct thump_chain *chain, uint64_t *words,
+			   struct user_regs_struct *regs)
+{
+	const uint64_t results = chain->call_sp - thump_arch_train_size(gadgets, count);
+	const uint64_t args[6] = { calls[0].args[0], calls[0].args[1] };
+	size_t n = count - 1; /* results come first */
+
+	memset(words, 0, thump_arch_train_size(gadgets, count));
+	for (size_t i = 1; i < count; i++) {
+		words[n] = gadgets->store_ret;
+		n += 1 + gadgets->store_pops;
+		words[n++] = gadgets->pop_base_ret;
+		words[n++] = base_for(gadgets, results + i * sizeof(uint64_t));
+		words[n++] = gadgets->pop_arg0_ret;
+		words[n++] = calls[i].args[0];
+		words[n++] = gadgets->pop_arg1_ret;
+		words[n++] = calls[i].args[1];
+		words[n++] = gadgets->pop_nr_ret;
+		words[n++] = (uint64_t)calls[i].nr;
+		words[n++] = gadgets->syscall_ret;
+	}
+	/* No call changes the other arguments. */
+	thump_arch_set_syscall(regs, gadgets->syscall_ret, results + (count - 1) * sizeof(uint64_t),
+			       calls[0].nr, args);
+	regs->rbx = base_for(gadgets, results);
+}
+
+/* ---- the end of a copy --------------------------------------------------------------------- */
+
 int thump_arch_build_exit_chain(const struct thump_gadgets *gadgets, uint64_t top,
 				const struct user_regs_struct *regs, struct thump_chain *chain_ret,
 				struct thump_err *err)
