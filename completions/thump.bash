@@ -53,6 +53,7 @@ _thump()
 	restore)
 		case $previous in
 		--pid-file) compopt -o default; return ;;
+		--cgroup) compopt -o default; return ;;
 		--port) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--policy) compopt -o default; return ;;
 		--close-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
@@ -69,7 +70,7 @@ _thump()
 		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
 		--train) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		esac
-		options="--dry-run --detach --pid-file --keep-stdio --port --policy --close-fd --memory --verify --on-restore-failure --env --clock --allow-clock-jump --require-signed-by --decrypt-with --passphrase-file --passphrase-fd --store --trust-any-owner --spin-limit --cpu --train --json -v --verbose -h --help --version"
+		options="--dry-run --detach --pid-file --keep-stdio --cgroup --port --policy --close-fd --memory --verify --on-restore-failure --env --clock --allow-clock-jump --require-signed-by --decrypt-with --passphrase-file --passphrase-fd --store --trust-any-owner --spin-limit --cpu --train --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	template)
@@ -86,6 +87,7 @@ _thump()
 	spawn)
 		case $previous in
 		--pid-file) compopt -o default; return ;;
+		--cgroup) compopt -o default; return ;;
 		--port) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--policy) compopt -o default; return ;;
 		--close-fd) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
@@ -94,7 +96,7 @@ _thump()
 		--clock) COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 		--cpu) COMPREPLY=($(compgen -W "x86-64-v1 x86-64-v2 x86-64-v3 x86-64-v4" -- "$current")); return ;;
 		esac
-		options="--detach --pid-file --keep-stdio --port --policy --close-fd --on-restore-failure --env --clock --allow-clock-jump --trust-any-owner --cpu --json -v --verbose -h --help --version"
+		options="--detach --pid-file --keep-stdio --cgroup --port --policy --close-fd --on-restore-failure --env --clock --allow-clock-jump --trust-any-owner --cpu --json -v --verbose -h --help --version"
 		positional=file
 		;;
 	ps)

@@ -36,6 +36,7 @@ static const char usage[] =
 	"      --pid-file FILE      write the program's pid, as seen here, to FILE\n"
 	"      --keep-stdio         do not give the program our stdin, stdout and stderr\n"
 	"      --port OLD:NEW       listen on port NEW instead of OLD; may be repeated\n"
+	"      --cgroup DIR         be in the control group DIR, thump, too; may be repeated\n"
 	"      --policy FILE        what is to become of files, pipes and sockets of the image\n"
 	"      --close-fd N         descriptor N comes back closed; may be repeated\n"
 	"      --memory MODE        auto (default), eager, or lazy-unsafe: mapped from FILE\n"
@@ -85,6 +86,7 @@ static const char spawn_usage[] =
 	"      --pid-file FILE      write the program's pid, as seen here, to FILE\n"
 	"      --keep-stdio         do not give the program our stdin, stdout and stderr\n"
 	"      --port OLD:NEW       listen on port NEW instead of OLD; may be repeated\n"
+	"      --cgroup DIR         be in the control group DIR, thump, too; may be repeated\n"
 	"      --policy FILE        what is to become of files, pipes and sockets of the image\n"
 	"      --close-fd N         descriptor N comes back closed; may be repeated\n"
 	"      --on-restore-failure ACTION\n"
@@ -124,9 +126,12 @@ enum {
 	OPT_CLOSE_FD,
 	OPT_CPU,
 	OPT_TRAIN,
+	OPT_CGROUP,
 };
 
 #define MAX_PORTS 64
+/* Of version 1 there is one for each controller. */
+#define MAX_GROUPS THUMP_MAX_HIERARCHIES
 
 struct restore {
 	struct thump_common common;
@@ -137,6 +142,8 @@ struct restore {
 	struct thump_spawn_source source;
 	struct thump_rebuild_options options;
 	struct thump_port_map ports[MAX_PORTS];
+	const char *groups[MAX_GROUPS]; /* directories of control groups to be in */
+	size_t nr_groups;
 	struct thump_arena arena; /* of the rules */
 	struct thump_fd_rules rules;
 	const char *policy; /* path, or NULL */
@@ -182,6 +189,14 @@ static int parse_port(struct restore *restore, const char *text)
 					 text);
 	restore->options.ports = restore->ports;
 	restore->options.nr_ports++;
+	return -1;
+}
+
+static int parse_group(struct restore *restore, const char *directory)
+{
+	if (restore->nr_groups == MAX_GROUPS)
+		return thump_usage_error(&restore->common, "more than %d --cgroup", MAX_GROUPS);
+	restore->groups[restore->nr_groups++] = directory;
 	return -1;
 }
 
@@ -252,6 +267,8 @@ static int take_option(void *ctx, int opt)
 		return -1;
 	case OPT_PORT:
 		return parse_port(restore, optarg);
+	case OPT_CGROUP:
+		return parse_group(restore, optarg);
 	case OPT_MEMORY:
 		return thump_memory_option(&restore->common, optarg, &restore->options.memory);
 	case OPT_VERIFY:
@@ -305,6 +322,7 @@ static const struct option spawn_options[] = {
 	{ "pid-file", required_argument, NULL, OPT_PID_FILE },
 	{ "keep-stdio", no_argument, NULL, OPT_KEEP_STDIO },
 	{ "port", required_argument, NULL, OPT_PORT },
+	{ "cgroup", required_argument, NULL, OPT_CGROUP },
 	{ "on-restore-failure", required_argument, NULL, OPT_ON_FAILURE },
 	{ "env", required_argument, NULL, OPT_ENV },
 	{ "clock", required_argument, NULL, OPT_CLOCK },
@@ -325,6 +343,7 @@ static int parse(struct restore *restore, int argc, char **argv)
 		{ "pid-file", required_argument, NULL, OPT_PID_FILE },
 		{ "keep-stdio", no_argument, NULL, OPT_KEEP_STDIO },
 		{ "port", required_argument, NULL, OPT_PORT },
+		{ "cgroup", required_argument, NULL, OPT_CGROUP },
 		{ "memory", required_argument, NULL, OPT_MEMORY },
 		{ "verify", no_argument, NULL, OPT_VERIFY },
 		{ "on-restore-failure", required_argument, NULL, OPT_ON_FAILURE },
@@ -458,6 +477,15 @@ static void end_program(struct thump_restoring *restoring)
 		continue;
 }
 
+/* Before anything is compared with a template, or made. */
+static int enter_groups(const struct restore *restore, struct thump_err *err)
+{
+	for (size_t i = 0; i < restore->nr_groups && !restore->dry_run; i++)
+		if (thump_cgroup_enter(restore->groups[i], err) < 0)
+			return thump_add_context(err, "enter the control group");
+	return 0;
+}
+
 /* What is done once, however often it is tried. */
 static int begin(struct restore *restore, struct thump_err *err)
 {
@@ -528,7 +556,7 @@ static void init_restoring(const struct restore *restore, struct thump_restoring
 static void take_image(struct restore *restore, const struct thump_err *why)
 {
 	fprintf(stderr, "thump spawn: %s; restoring %s instead\n", why->text, restore->path);
-	thump_close_fd(&restore->source.keeper_fd);
+	thump_spawn_source_deinit(&restore->source);
 	restore->options.part = THUMP_PART_ALL;
 	restore->options.allowed_ways = 0;
 }
@@ -545,6 +573,7 @@ static int find_template(struct restore *restore, struct thump_err *err)
 	}
 	restore->options.part = THUMP_PART_CLONE;
 	restore->options.keeper_fd = restore->source.keeper_fd;
+	restore->options.groups = &restore->source.groups;
 	restore->options.allowed_ways =
 		1u << THUMP_WAY_SET_TID | 1u << THUMP_WAY_NAMESPACE | 1u << THUMP_WAY_OTHER;
 	return 0;
@@ -560,9 +589,10 @@ static bool spare_will_do(const struct restore *restore)
 
 	if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO))
 		return false;
-	return restore->source.nr_spares > 0 && !options->keep_stdio && !options->real_clock &&
-	       !options->allow_clock_jump && !options->trust_any_owner && !options->cpu_level &&
-	       !restore->policy && restore->rules.count == 0;
+	return restore->source.nr_spares > 0 && restore->source.groups.count == 0 &&
+	       !options->keep_stdio && !options->real_clock && !options->allow_clock_jump &&
+	       !options->trust_any_owner && !options->cpu_level && !restore->policy &&
+	       restore->rules.count == 0;
 }
 
 /* 1: it runs; 0: none was to be had. */
@@ -754,7 +784,7 @@ static int start_somehow(struct restore *restore, struct thump_restoring *restor
 static int end_verb(struct restore *restore, struct thump_restoring *restoring, int status)
 {
 	close_pid_file(restore);
-	thump_close_fd(&restore->source.keeper_fd);
+	thump_spawn_source_deinit(&restore->source);
 	thump_restoring_deinit(restoring);
 	thump_supervisor_deinit(&restore->sup);
 	return status;
@@ -768,7 +798,7 @@ static int do_restore(struct restore *restore)
 	pid_t maker;
 	int status;
 
-	if (restore->spawn)
+	if (enter_groups(restore, &err) == 0 && restore->spawn)
 		(void)find_template(restore, &err);
 	init_restoring(restore, &restoring);
 	if (err.code == THUMP_OK && begin(restore, &err) == 0) {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 
@@ -92,7 +93,18 @@ static int find_by_image(const char *path, const struct stat *image,
 	return result == 0 ? 0 : thump_fail(err, "there is no template of %s", path);
 }
 
-static int check_kin(const struct thump_template_hello *hello, struct thump_err *err)
+/* Our control groups: the template may have been moved since, but nobody moves one. */
+static int find_groups(const struct thump_template_hello *hello, struct thump_cgroup_move *groups,
+		       struct thump_err *err)
+{
+	if (thump_cgroup_move_open(getpid(), hello->template_pid, groups, err) < 0)
+		return thump_add_context(err, "the control group is not the template's, and a "
+					      "clone cannot be moved");
+	return 0;
+}
+
+static int check_kin(const struct thump_template_hello *hello, struct thump_cgroup_move *groups,
+		     struct thump_err *err)
 {
 	struct thump_kin own;
 	const char *difference;
@@ -100,7 +112,15 @@ static int check_kin(const struct thump_template_hello *hello, struct thump_err 
 	if (thump_kin_of_us(&own, err) < 0)
 		return -1;
 	difference = thump_kin_difference(&own, &hello->kin);
-	return difference ? thump_refuse(err, "the template's is not ours: %s", difference) : 0;
+	if (difference)
+		return thump_refuse(err, "the template's is not ours: %s", difference);
+	return own.cgroup == hello->kin.cgroup ? 0 : find_groups(hello, groups, err);
+}
+
+void thump_spawn_source_deinit(struct thump_spawn_source *source)
+{
+	thump_close_fd(&source->keeper_fd);
+	thump_cgroup_move_close(&source->groups);
 }
 
 int thump_spawn_find(const char *operand, struct thump_spawn_source *source, struct thump_err *err)
@@ -128,7 +148,7 @@ int thump_spawn_find(const char *operand, struct thump_spawn_source *source, str
 		spread(is_file ? &st : NULL, &hello, &fd);
 	if (found == 0)
 		(void)snprintf(source->name, sizeof(source->name), "%s", hello.name);
-	if (found == 0 && check_kin(&hello, &source->why) == 0)
+	if (found == 0 && check_kin(&hello, &source->groups, &source->why) == 0)
 		source->keeper_fd = thump_take_fd(&fd);
 	source->nr_spares = found == 0 ? hello.nr_spares : 0;
 	return 0;

@@ -18,6 +18,7 @@
 
 #include "base/fd.h"
 #include "base/send_fds.h"
+#include "proc/cgroup_move.h"
 #include "rebuild/arch/arch.h"
 #include "rebuild/attempt.h"
 #include "rebuild/template.h"
@@ -153,6 +154,14 @@ static int set_timeout(int socket_fd, struct thump_err *err)
 	return 0;
 }
 
+/* While it has one thread, and before it makes memory of its own. */
+static int enter_groups(const struct thump_attempt *attempt, pid_t pid, struct thump_err *err)
+{
+	const struct thump_cgroup_move *groups = attempt->plan->options.groups;
+
+	return groups ? thump_cgroup_move(groups, pid, err) : 0;
+}
+
 /* From its first word to its trap. */
 static int lead(struct thump_attempt *attempt, int socket_fd, struct thump_err *err)
 {
@@ -170,7 +179,8 @@ static int lead(struct thump_attempt *attempt, int socket_fd, struct thump_err *
 		return -1;
 	thump_attempt_give_up_on(attempt);
 	attempt->report->pid_host = hello.pid;
-	if (thump_newborn_open_memory(attempt->newborn, err) < 0)
+	if (thump_newborn_open_memory(attempt->newborn, err) < 0 ||
+	    enter_groups(attempt, hello.pid, err) < 0)
 		return -1;
 	if (send(socket_fd, "g", 1, MSG_NOSIGNAL) < 0)
 		return thump_fail_errno(err, "start the clone");

@@ -126,7 +126,6 @@ const char *thump_kin_difference(const struct thump_kin *a, const struct thump_k
 #define PART(member, text) { offsetof(struct thump_kin, member), sizeof(a->member), text }
 		PART(build, "the version of thump"),
 		PART(namespaces, "a namespace"),
-		PART(cgroup, "the control group"),
 		PART(root, "the root directory"),
 		PART(label, "the label of a security module"),
 		PART(limits, "a resource limit"),

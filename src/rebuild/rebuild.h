@@ -32,12 +32,15 @@ enum thump_part {
 	THUMP_PART_CLONE,    /* all else, in a clone of a template */
 };
 
+struct thump_cgroup_move;
 struct thump_head_start;
 struct thump_spare_owner;
 
 struct thump_rebuild_options {
 	enum thump_part part;
 	int keeper_fd; /* THUMP_PART_CLONE: the connection to the template's keeper */
+	/* THUMP_PART_CLONE: the control groups that are not its template's; or NULL. */
+	const struct thump_cgroup_move *groups;
 	/* THUMP_PART_CLONE: it waits until it is taken (spare.h); or NULL. */
 	const struct thump_spare_owner *spare;
 	bool with_spares; /* THUMP_PART_TEMPLATE: its clones may be spares */

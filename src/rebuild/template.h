@@ -25,7 +25,7 @@
 #define THUMP_TEMPLATE_NAME_MAX 64
 
 /* What a clone inherits from its template, and would from its caller if it were restored: where it
- * is not the same, there is no clone. */
+ * is not the same, there is no clone; but it is moved into other control groups. */
 struct thump_kin {
 	uint64_t build; /* of thump: keeper and maker must be one and the same program */
 	uint64_t namespaces[8];
@@ -40,7 +40,7 @@ struct thump_kin {
 };
 
 THUMP_MUST_CHECK int thump_kin_of_us(struct thump_kin *kin, struct thump_err *err);
-/* What is not the same ("the control group"); NULL when all is. */
+/* What is not the same ("a resource limit"), control groups aside; NULL when all is. */
 const char *thump_kin_difference(const struct thump_kin *a, const struct thump_kin *b);
 
 #define THUMP_MAX_SPARES 128

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Templates where there is too little memory, and where callers differ: a template that does not fit is refused or ends with a
-word of why and leaves nothing; who differs from the template in limits or control group, or is another user, gets a restored program,
-which is said, and never another's clone."""
+word of why and leaves nothing; who differs from the template in limits, or is another user, gets a restored program, which is said, and never
+another's clone; who is in another control group, a clone that is there, too."""
 import os
 import pathlib
 import signal
@@ -108,10 +108,6 @@ def limited(megabytes):
                         memory__max=f"{megabytes}M")
 
 
-def is_in(pid, group):
-    return f"/{group.name}\n" in pathlib.Path(f"/proc/{pid}/cgroup").read_text()
-
-
 def memory_of_group(world, image):
     with limited(16) as group:
         if not group:
@@ -121,10 +117,9 @@ def memory_of_group(world, image):
     with limited(PROGRAM_MB * 3) as group:
         world.template(image)
         # What a restore would have: the caller's group.
-        process, pid = spawn(world, groups.inside(group), image, "other-group", cloned=False,
-                             why="the control group")
-        if not is_in(pid, group):
-            raise Failure("the restored program is not in the control group of its caller")
+        process, pid = spawn(world, groups.inside(group), image, "other-group", cloned=True)
+        if not groups.is_in(pid, group):
+            raise Failure("the clone is not in the control group of its caller")
         end(process)
         stop(world, "image")
     with limited(PROGRAM_MB * 3 // 2) as group:
@@ -136,7 +131,7 @@ def out_of_memory(world, image, group):
     kills whom it likes. What is left works, and says what it is."""
     world.run([*groups.inside(group), world.thump_path, "template", "start", image], "start-in-group")
     process, pid = spawn(world, groups.inside(group), image, "writer", cloned=True)
-    if not is_in(pid, group):
+    if not groups.is_in(pid, group):
         raise Failure("the clone is not in the control group of its caller")
     answer = ask(process, "write")
     killed = [each for each in ("template", "clone") if each == "clone" and answer is None or

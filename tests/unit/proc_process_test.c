@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "proc/cgroup.h"
+#include "proc/cgroup_move.h"
 #include "proc/fdinfo.h"
 #include "proc/process.h"
 
@@ -273,6 +274,38 @@ static void cgroup_paths_of_both_versions(void **state)
 	assert_false(thump_cgroup_path("no colons\n5:memory\n", "memory", path, sizeof(path)));
 }
 
+static void expect_procs(const char *line, const char *wanted)
+{
+	static const char mounts[] =
+		"30 23 0:26 / /sys/fs/cgroup rw - tmpfs cgroup ro,mode=755\n"
+		"31 30 0:27 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup "
+		"rw,cpu,cpuacct\n"
+		"32 30 0:28 /docker/1 /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+		"33 30 0:29 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n"
+		"34 30 0:30 / /sys/fs/cgroup/unified rw shared:1 master:2 - cgroup2 cgroup2 rw\n";
+	char path[64];
+	const bool found = thump_cgroup_procs_path(line, strlen(line), mounts, path, sizeof(path));
+
+	assert_int_equal(found, wanted != NULL);
+	if (found)
+		assert_string_equal(path, wanted);
+}
+
+static void cgroup_procs_by_mount(void **state)
+{
+	(void)state;
+	expect_procs("4:cpu,cpuacct:/work", "/sys/fs/cgroup/cpu,cpuacct/work/cgroup.procs");
+	expect_procs("3:memory:/docker/1/a:b", "/sys/fs/cgroup/memory/a:b/cgroup.procs");
+	expect_procs("3:memory:/docker/1", "/sys/fs/cgroup/memory/cgroup.procs");
+	expect_procs("3:memory:/docker/12", NULL);
+	expect_procs("3:memory:/", NULL);
+	expect_procs("1:name=systemd:/", "/sys/fs/cgroup/systemd/cgroup.procs");
+	expect_procs("0::/v2/x", "/sys/fs/cgroup/unified/v2/x/cgroup.procs");
+	expect_procs("5:mem:/x", NULL);
+	expect_procs("4:cpu:/a/path/that/is/longer/than/what/it/is/to/be/put/into/by/far", NULL);
+	expect_procs("", NULL);
+}
+
 static void cgroup_limits_and_none(void **state)
 {
 	uint64_t limit;
@@ -321,6 +354,7 @@ int main(void)
 		test(epoll_targets),
 		test(timerfd_times),
 		test(cgroup_paths_of_both_versions),
+		test(cgroup_procs_by_mount),
 		test(cgroup_limits_and_none),
 		test(memory_left_of_a_group),
 	};

@@ -36,3 +36,30 @@ def inside(group):
     """The beginning of a command that is to run in the group; of none, where it is."""
     return ["sh", "-c", 'if [ "$0" != - ]; then echo $$ > "$0/cgroup.procs"; fi; exec "$@"',
             group or "-"]
+
+
+def hierarchies():
+    """One of each version that is mounted here."""
+    roots = [GROUPS, GROUPS / "unified"], [GROUPS / "freezer"]
+    return [next(root for root in each if (root / "cgroup.procs").exists()) for each in roots
+            if any((root / "cgroup.procs").exists() for root in each)]
+
+
+@contextlib.contextmanager
+def made(parent, name, owner=None):
+    """A group without a limit, which its owner may move processes into: cgroups(7), Delegation."""
+    path = parent / name
+    path.mkdir()
+    try:
+        for each in (path, path / "cgroup.procs"):
+            if owner is not None:
+                os.chown(each, owner, owner)
+        yield path
+    finally:
+        with contextlib.suppress(OSError):
+            path.rmdir()
+
+
+def is_in(pid, group):
+    """Whether a process is in the group, by its own words."""
+    return f"/{group.name}\n" in pathlib.Path(f"/proc/{pid}/cgroup").read_text()
