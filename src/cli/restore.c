@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "cli/cli.h"
 #include "cli/learn.h"
+#include "cli/pid_file.h"
 #include "cli/policies.h"
 #include "cli/levels.h"
 #include "cli/report.h"
@@ -136,7 +137,6 @@ enum {
 struct restore {
 	struct thump_common common;
 	const char *path;
-	const char *pid_path;
 	bool dry_run;
 	bool spawn; /* a clone of a template, if there is one */
 	struct thump_spawn_source source;
@@ -153,9 +153,7 @@ struct restore {
 	struct thump_supervise sup;
 	int argc;
 	char **argv; /* as the verb got them */
-	/* The pid file under a temporary name, made before anything is started. */
-	char *pid_tmp_path;
-	int pid_fd;
+	struct thump_pid_file pid_file;
 };
 
 /* ---- options ------------------------------------------------------------------------------ */
@@ -260,7 +258,7 @@ static int take_option(void *ctx, int opt)
 	case OPT_DETACH:
 		return -1; /* parse() has looked for them first */
 	case OPT_PID_FILE:
-		restore->pid_path = optarg;
+		restore->pid_file.path = optarg;
 		return -1;
 	case OPT_KEEP_STDIO:
 		options->keep_stdio = true;
@@ -385,59 +383,13 @@ static int own_status(const struct restore *restore, int code)
 
 /* ---- the pid file ------------------------------------------------------------------------- */
 
-/*
- * Before the start: a pid file that cannot be written must not leave a program behind. By a name of
- * chance, as the pid of a killed restore that left its file may be ours: in containers it is always
- * the same. mkostemp(3) makes it for us alone, but whoever waits for it may be another user.
- */
-static int open_pid_file(struct restore *restore, struct thump_err *err)
-{
-	struct stat st;
-
-	if (!restore->pid_path)
-		return 0;
-	if (stat(restore->pid_path, &st) == 0 && S_ISDIR(st.st_mode))
-		return thump_fail(err, "make the pid file %s: it is a directory",
-				  restore->pid_path);
-	if (asprintf(&restore->pid_tmp_path, "%s.XXXXXX", restore->pid_path) < 0) {
-		restore->pid_tmp_path = NULL;
-		return thump_fail(err, "out of memory");
-	}
-	restore->pid_fd = mkostemp(restore->pid_tmp_path, O_CLOEXEC);
-	if (restore->pid_fd < 0 || fchmod(restore->pid_fd, 0644) < 0)
-		return thump_fail_errno(err, "make the pid file %s", restore->pid_path);
-	return 0;
-}
-
 /* One that cannot be is a misfit like others: told with them, and by a dry run. */
 static void try_pid_file(struct restore *restore, struct thump_restoring *restoring)
 {
 	struct thump_err err = THUMP_ERR_INIT;
 
-	if (open_pid_file(restore, &err) < 0)
+	if (thump_pid_file_make(&restore->pid_file, &err) < 0)
 		thump_problem_add(&restoring->problems, false, -1, "pid-file", "%s", err.text);
-}
-
-static int write_pid_file(struct restore *restore, pid_t pid, struct thump_err *err)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%d\n", (int)pid);
-
-	if (restore->pid_fd < 0)
-		return 0;
-	if (thump_write_full(restore->pid_fd, text, (size_t)len) < 0 ||
-	    rename(restore->pid_tmp_path, restore->pid_path) < 0)
-		return thump_fail_errno(err, "write the pid file %s", restore->pid_path);
-	thump_close_fd(&restore->pid_fd);
-	return 0;
-}
-
-static void close_pid_file(struct restore *restore)
-{
-	if (restore->pid_fd >= 0)
-		(void)unlink(restore->pid_tmp_path); /* it was not renamed */
-	thump_close_fd(&restore->pid_fd);
-	thump_free_ptr(&restore->pid_tmp_path);
 }
 
 /* ---- saying it ---------------------------------------------------------------------------- */
@@ -511,7 +463,7 @@ static int start(struct restore *restore, struct thump_restoring *restoring, str
 		return restore->options.verify ? thump_restoring_verify(restoring, err) : 0;
 	if (thump_restoring_start(restoring, err) < 0)
 		return -1;
-	if (write_pid_file(restore, restoring->report.pid_host, err) == 0)
+	if (thump_pid_file_write(&restore->pid_file, restoring->report.pid_host, err) == 0)
 		return 0;
 	/* A caller that finds no pid file could never find the program again. */
 	end_program(restoring);
@@ -604,18 +556,18 @@ static int take_spare(struct restore *restore, int *line_fd_ret, pid_t *maker_re
 
 	if (!spare_will_do(restore))
 		return 0;
-	if (open_pid_file(restore, err) < 0)
+	if (thump_pid_file_make(&restore->pid_file, err) < 0)
 		return -1;
 	status = thump_spare_take(restore->source.keeper_fd, restore->argc, restore->argv,
 				  line_fd_ret, maker_ret, &said, err);
-	if (status == 1 && write_pid_file(restore, said.pid, err) < 0) {
+	if (status == 1 && thump_pid_file_write(&restore->pid_file, said.pid, err) < 0) {
 		(void)kill(said.pid, SIGKILL);
 		return -1;
 	}
 	if (said.failed && restore->common.verbose)
 		fprintf(stderr, "thump spawn: a spare failed (%s): making a clone\n",
 			said.err.text);
-	close_pid_file(restore);
+	thump_pid_file_close(&restore->pid_file);
 	return status;
 }
 
@@ -660,7 +612,7 @@ static int parse_taker(struct spare_maker *making, struct thump_err *err)
 	restore->options.nr_ports = 0;
 	if (parse(restore, making->words.argc, making->words.argv) >= 0)
 		return thump_fail(err, "the options of whoever takes the spare are wrong");
-	restore->pid_path = NULL; /* the taker writes it */
+	restore->pid_file.path = NULL; /* the taker writes it */
 	making->restoring->words = restore->words;
 	return 0;
 }
@@ -733,7 +685,7 @@ int thump_restore_as_spare(const struct thump_template_hello *hello, int keeper_
 		.path = hello->path,
 		.spawn = true,
 		.source.keeper_fd = keeper_fd,
-		.pid_fd = -1,
+		.pid_file = THUMP_PID_FILE_INIT,
 		.options = {
 			.part = THUMP_PART_CLONE,
 			.keeper_fd = keeper_fd,
@@ -775,7 +727,7 @@ static int start_somehow(struct restore *restore, struct thump_restoring *restor
 		return -1;
 	take_image(restore, err);
 	*err = THUMP_ERR_INIT;
-	close_pid_file(restore);
+	thump_pid_file_close(&restore->pid_file);
 	thump_restoring_deinit(restoring);
 	init_restoring(restore, restoring);
 	return start(restore, restoring, err);
@@ -783,7 +735,7 @@ static int start_somehow(struct restore *restore, struct thump_restoring *restor
 
 static int end_verb(struct restore *restore, struct thump_restoring *restoring, int status)
 {
-	close_pid_file(restore);
+	thump_pid_file_close(&restore->pid_file);
 	thump_spawn_source_deinit(&restore->source);
 	thump_restoring_deinit(restoring);
 	thump_supervisor_deinit(&restore->sup);
@@ -826,7 +778,7 @@ static int run_restore(struct restore *restore, int argc, char **argv)
 
 	restore->sup = (struct thump_supervise)THUMP_SUPERVISE_INIT;
 	restore->source.keeper_fd = -1;
-	restore->pid_fd = -1;
+	restore->pid_file = (struct thump_pid_file)THUMP_PID_FILE_INIT;
 	restore->argc = argc;
 	restore->argv = argv;
 	thump_arena_init(&restore->arena);

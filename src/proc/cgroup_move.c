@@ -98,11 +98,11 @@ static bool is_below(const struct mount *mount, struct piece *path)
 {
 	const size_t len = is_word(mount->root, "/") ? 0 : mount->root.len;
 
-	if (path->len < len || memcmp(path->at, mount->root.at, len) != 0 ||
+	if (path->len == 0 || path->len < len || memcmp(path->at, mount->root.at, len) != 0 ||
 	    (path->len > len && path->at[len] != '/'))
 		return false;
 	path->at += len;
-	path->len -= len;
+	path->len = path->len - len == 1 ? 0 : path->len - len; /* "/" */
 	return true;
 }
 
