@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#define NICE_VALUE 17 /* upwards, as for the OOM score, also when the tests run under nice(1) */
+
 static const struct {
 	const char *name;
 	int option;
@@ -67,7 +69,7 @@ static void set_all(void)
 	MUST(prctl(PR_SET_CHILD_SUBREAPER, 1));
 	MUST(prctl(PR_SET_PDEATHSIG, SIGWINCH)); /* which is ignored */
 	(void)umask(0137);
-	MUST(setpriority(PRIO_PROCESS, 0, 7));
+	MUST(setpriority(PRIO_PROCESS, 0, NICE_VALUE));
 	MUST(personality(ADDR_NO_RANDOMIZE));
 	MUST(setrlimit(RLIMIT_NOFILE, &nofile));
 	MUST(setrlimit(RLIMIT_CORE, &core));
@@ -107,7 +109,7 @@ int main(void)
 	expect_parent_death_signal(SIGWINCH);
 	CHECK_EQ(oom_score(), score);
 	CHECK_EQ(umask(0), 0137);
-	CHECK_EQ(getpriority(PRIO_PROCESS, 0), 7);
+	CHECK_EQ(getpriority(PRIO_PROCESS, 0), NICE_VALUE);
 	CHECK_EQ(personality(0xffffffff), ADDR_NO_RANDOMIZE);
 	MUST(getrlimit(RLIMIT_NOFILE, &limit));
 	CHECK(limit.rlim_cur == 200 && limit.rlim_max == 300);
