@@ -368,7 +368,8 @@ static int serve_once(struct thump_keeper *keeper, struct thump_err *err)
 	/* EINTR and ENOMEM pass. */
 	if (poll(fds, NR_OWN_POLLS + nr_clients + nr_spares,
 		 thump_spares_timeout_ms(keeper->spares)) > 0) {
-		thump_spares_hear(keeper->spares, fds + NR_OWN_POLLS + nr_clients, nr_spares);
+		thump_spares_hear(keeper->spares, keeper, fds + NR_OWN_POLLS + nr_clients,
+				  nr_spares);
 		serve_all(keeper, fds, nr_clients);
 	}
 	thump_spares_tend(keeper->spares, keeper);

@@ -16,7 +16,8 @@ static const char usage[] =
 	"usage: thump ps [OPTION...] [FILE|NAME...]\n"
 	"\n"
 	"List the programs that this user has restored or spawned and that still run, and the\n"
-	"templates, with their memory: of root, those of all users. With operands: only those of\n"
+	"templates, and their spares, with their memory: of root, those of all users. With "
+	"operands: only those of\n"
 	"the images FILE and of the templates NAME.\n"
 	"\n"
 	"      --json     print one JSON object on stdout\n"
@@ -100,9 +101,14 @@ static void add_up(struct sum *sum, const struct memory *memory)
 
 /* ---- which ----------------------------------------------------------------------------------- */
 
-static bool is_template(const struct thump_running *running)
+/* What is summed up apart. */
+enum sort { PROGRAMS, TEMPLATES, SPARES, NR_SORTS };
+
+static enum sort sort_of(const struct thump_running *running)
 {
-	return strcmp(running->how, "template") == 0;
+	if (strcmp(running->how, "template") == 0)
+		return TEMPLATES;
+	return strcmp(running->how, "spare") == 0 ? SPARES : PROGRAMS;
 }
 
 /* An image that is gone by now has no other path than the one that is given. */
@@ -145,12 +151,12 @@ static int collect(struct ps *ps, struct thump_err *err)
 	return 0;
 }
 
-static void sum_up(const struct ps *ps, bool templates, struct sum *sum)
+static void sum_up(const struct ps *ps, struct sum sums[NR_SORTS])
 {
-	*sum = (struct sum){ .memory = { .have_rss = true, .have_rest = true } };
+	for (int sort = 0; sort < NR_SORTS; sort++)
+		sums[sort] = (struct sum){ .memory = { .have_rss = true, .have_rest = true } };
 	for (size_t i = 0; i < ps->count; i++)
-		if (is_template(&ps->entries[i]) == templates)
-			add_up(sum, &ps->memory[i]);
+		add_up(&sums[sort_of(&ps->entries[i])], &ps->memory[i]);
 }
 
 /* ---- saying it ------------------------------------------------------------------------------- */
@@ -189,15 +195,16 @@ static json_t *sum_json(const struct sum *sum)
 	return object;
 }
 
-static int print_json(const struct ps *ps, const struct sum sums[2])
+static int print_json(const struct ps *ps, const struct sum sums[NR_SORTS])
 {
 	json_t *processes = json_array();
 
 	for (size_t i = 0; i < ps->count; i++)
 		json_array_append_new(processes, entry_json(&ps->entries[i], &ps->memory[i]));
-	return thump_print_json(json_pack("{s:o, s:{s:o, s:o}, s:n}", "processes", processes,
-					  "sums", "programs", sum_json(&sums[0]), "templates",
-					  sum_json(&sums[1]), "error"),
+	return thump_print_json(json_pack("{s:o, s:{s:o, s:o, s:o}, s:n}", "processes", processes,
+					  "sums", "programs", sum_json(&sums[PROGRAMS]),
+					  "templates", sum_json(&sums[TEMPLATES]), "spares",
+					  sum_json(&sums[SPARES]), "error"),
 				THUMP_OK);
 }
 
@@ -243,14 +250,15 @@ static void print_sum(const struct sum *sum, const char *what)
 	putchar('\n');
 }
 
-static int print_table(const struct ps *ps, const struct sum sums[2])
+static int print_table(const struct ps *ps, const struct sum sums[NR_SORTS])
 {
 	printf("%7s %5s %-19s %9s %9s %9s  %s\n", "PID", "UID", "SINCE", "RSS MB", "PSS MB",
 	       "PRIV MB", "HOW, TEMPLATE, IMAGE");
 	for (size_t i = 0; i < ps->count; i++)
 		print_entry(&ps->entries[i], &ps->memory[i]);
-	print_sum(&sums[0], "program");
-	print_sum(&sums[1], "template");
+	print_sum(&sums[PROGRAMS], "program");
+	print_sum(&sums[TEMPLATES], "template");
+	print_sum(&sums[SPARES], "spare");
 	return thump_end_of_output(THUMP_OK);
 }
 
@@ -270,7 +278,7 @@ static int verb_ps(int argc, char **argv)
 	static const struct option options[] = { THUMP_COMMON_OPTIONS, { 0 } };
 	struct ps ps = { .common = { .verb = "ps", .usage = usage } };
 	struct thump_err err = THUMP_ERR_INIT;
-	struct sum sums[2];
+	struct sum sums[NR_SORTS];
 	int status = thump_parse_options(&ps.common, argc, argv, ":h", options, thump_common_option,
 					 &ps.common);
 
@@ -280,8 +288,7 @@ static int verb_ps(int argc, char **argv)
 	if (collect(&ps, &err) < 0) {
 		status = fail(&ps, &err);
 	} else {
-		sum_up(&ps, false, &sums[0]);
-		sum_up(&ps, true, &sums[1]);
+		sum_up(&ps, sums);
 		status = ps.common.json ? print_json(&ps, sums) : print_table(&ps, sums);
 	}
 	free(ps.entries);

@@ -124,6 +124,13 @@ void thump_running_forget(char **record, pid_t pid)
 	thump_free_ptr(record);
 }
 
+void thump_running_retract(char **record)
+{
+	if (*record)
+		(void)unlink(*record);
+	thump_free_ptr(record);
+}
+
 /* ---- reading them ---------------------------------------------------------------------------- */
 
 /* The next word of *at, which may end in `size` - 1 characters. */

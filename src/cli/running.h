@@ -22,7 +22,7 @@ struct thump_running {
 	pid_t pid;
 	uid_t uid;
 	uint64_t since_ns;				 /* CLOCK_REALTIME */
-	char how[16];					 /* the verb that made it */
+	char how[16];					 /* the verb that made it, or "spare" */
 	char template_name[THUMP_TEMPLATE_NAME_MAX + 1]; /* "": of none */
 	char image[PATH_MAX];				 /* "": too long to be told */
 };
@@ -33,6 +33,8 @@ void thump_running_note(pid_t pid, const char *how, const char *template_name, c
 			char **record_ret);
 /* Removes the record, unless the program goes on without us, and frees it. */
 void thump_running_forget(char **record, pid_t pid);
+/* The same while it goes on: it is to be noted as something else. */
+void thump_running_retract(char **record);
 /* Removes what is left of some programs that have ended when nobody was there to remove it. */
 void thump_running_sweep(void);
 

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/send_fds.h"
+#include "cli/running.h"
 #include "cli/spare.h"
 #include "proc/cgroup.h"
 
@@ -33,6 +34,7 @@ struct spare {
 	int order_fd;
 	int client_fd; /* of its maker among the keeper's clients; owned there */
 	bool ready;
+	char *record; /* for thump ps */
 };
 
 struct thump_spares {
@@ -60,6 +62,7 @@ int thump_spares_create(unsigned wanted, struct thump_spares **spares_ret, struc
 static void forget(struct thump_spares *spares, size_t index)
 {
 	thump_close_fd(&spares->list[index].order_fd);
+	thump_running_retract(&spares->list[index].record);
 	spares->list[index] = spares->list[--spares->count];
 }
 
@@ -121,11 +124,24 @@ static void note(struct thump_spares *spares, const char *trouble)
 	spares->due_ns = thump_now_ns() + RETRY_NS;
 }
 
-static void became_ready(struct thump_spares *spares, struct spare *spare)
+static struct thump_client *client_of(const struct thump_keeper *keeper, const struct spare *spare)
 {
+	for (size_t i = 0; i < keeper->nr_clients; i++)
+		if (keeper->clients[i].fd == spare->client_fd)
+			return &keeper->clients[i];
+	return NULL;
+}
+
+static void became_ready(struct thump_spares *spares, struct spare *spare,
+			 const struct thump_keeper *keeper)
+{
+	const struct thump_client *client = client_of(keeper, spare);
 	const uint64_t left = thump_cgroup_own_memory_left();
 
 	spare->ready = true;
+	if (client)
+		thump_running_note(client->clone, "spare", keeper->name, keeper->hello.path,
+				   &spare->record);
 	spares->trouble[0] = '\0';
 	spares->due_ns = thump_now_ns();
 	if (left < spares->left_before && spares->left_before - left > spares->bytes_of_one)
@@ -133,7 +149,8 @@ static void became_ready(struct thump_spares *spares, struct spare *spare)
 }
 
 /* End of file: its SIGCHLD comes, too. */
-void thump_spares_hear(struct thump_spares *spares, const struct pollfd *fds, size_t count)
+void thump_spares_hear(struct thump_spares *spares, const struct thump_keeper *keeper,
+		       const struct pollfd *fds, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct thump_spare_word word = { 0 };
@@ -143,7 +160,7 @@ void thump_spares_hear(struct thump_spares *spares, const struct pollfd *fds, si
 			continue;
 		word.trouble[sizeof(word.trouble) - 1] = '\0';
 		if (word.ready)
-			became_ready(spares, &spares->list[i]);
+			became_ready(spares, &spares->list[i], keeper);
 		else
 			note(spares, word.trouble);
 	}
@@ -224,14 +241,6 @@ void thump_spares_tend(struct thump_spares *spares, struct thump_keeper *keeper)
 /* ---- giving away -------------------------------------------------------------------------------
  */
 
-static struct thump_client *client_of(const struct thump_keeper *keeper, const struct spare *spare)
-{
-	for (size_t i = 0; i < keeper->nr_clients; i++)
-		if (keeper->clients[i].fd == spare->client_fd)
-			return &keeper->clients[i];
-	return NULL;
-}
-
 /* The oldest is as good as any. */
 pid_t thump_spares_take(struct thump_spares *spares, struct thump_keeper *keeper, const int *fds)
 {
@@ -243,6 +252,8 @@ pid_t thump_spares_take(struct thump_spares *spares, struct thump_keeper *keeper
 		if (!spare->ready || !client)
 			continue;
 		spares->due_ns = thump_now_ns() + QUIET_NS;
+		/* Its maker will note it as a program. */
+		thump_running_retract(&spare->record);
 		if (thump_send_fds(spare->order_fd, "t", 1, fds, THUMP_NR_TAKING_FDS) < 0)
 			continue;
 		client->is_spare = false;

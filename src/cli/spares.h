@@ -22,7 +22,8 @@ size_t thump_spares_count(const struct thump_spares *spares);
 void thump_spares_poll(const struct thump_spares *spares, struct pollfd *fds);
 int thump_spares_timeout_ms(const struct thump_spares *spares);
 /* Takes note of what the first `count` have said, or that they have ended. */
-void thump_spares_hear(struct thump_spares *spares, const struct pollfd *fds, size_t count);
+void thump_spares_hear(struct thump_spares *spares, const struct thump_keeper *keeper,
+		       const struct pollfd *fds, size_t count);
 /* Begins to make one, when it is time and there is memory. */
 void thump_spares_tend(struct thump_spares *spares, struct thump_keeper *keeper);
 /* Gives one away with these descriptors (THUMP_NR_TAKING_FDS); the pid of its maker, 0 for none. */

@@ -386,7 +386,13 @@ static int stop(struct template *template)
 	others = stop_others(template->operand, &of_others);
 	if (others < 0)
 		return fail(template, &of_others);
-	return err.code && others == 0 ? fail(template, &err) : THUMP_OK;
+	if (err.code && others == 0)
+		return fail(template, &err);
+	if (!template->common.json)
+		return THUMP_OK;
+	return thump_print_json(json_pack("{s:s, s:I, s:n}", "name", template->operand, "stopped",
+					  (json_int_t)others + (err.code == THUMP_OK), "error"),
+				THUMP_OK);
 }
 
 /* ---- list ------------------------------------------------------------------------------------ */

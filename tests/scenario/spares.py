@@ -67,6 +67,14 @@ def expect_gone(world, pids, what):
                lambda: all(has_ended(pid) for pid in pids) or None)
 
 
+def expect_listed(world, image, spares):
+    """`thump ps` tells what waits from what runs."""
+    report = world.thump_json("ps", image)[1]
+    found = {each["pid"] for each in report["processes"] if each["how"] == "spare"}
+    if found != set(spares) or report["sums"]["spares"]["count"] != len(spares):
+        raise Failure(f"of the spares {spares} thump ps lists {report}")
+
+
 def expect_unseen(port):
     """A spare that nobody has taken has not bound the program's port."""
     with open("/proc/net/tcp", encoding="ascii") as table:
@@ -96,6 +104,10 @@ def expect_taken(world, port, spares):
         if pid not in spares:
             raise Failure(f"{process.name} is {pid}, none of the spares {spares}")
         taken.append((process, own))
+        how = [each["how"] for each in world.thump_json("ps", "image")[1]["processes"]
+               if each["pid"] == pid]
+        if how != ["spawn"]:
+            raise Failure(f"a spare that was taken is listed as {how}")
     for process, own in taken[:1]:
         os.kill(process.pid, signal.SIGTERM)
         if process.status() != 128 + signal.SIGTERM:
@@ -155,6 +167,7 @@ def test(world, options):
     world.template(image, "--spares", SPARES)
     spares = wait_for_spares(world)
     expect_unseen(port)
+    expect_listed(world, image, spares)
     if listed(world)["spares_kb"] == 0:
         raise Failure("spares have no memory")
     expect_taken(world, port, spares)
@@ -163,6 +176,7 @@ def test(world, options):
     spares = wait_for_spares(world)
     world.thump("template", "stop", "image")
     expect_gone(world, spares, "a stopped template")
+    expect_listed(world, image, [])
     for role in ("pid", "keeper"):
         expect_end(world, image, role)
     world.template(image, "--spares", SPARES)

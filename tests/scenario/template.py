@@ -84,7 +84,9 @@ def run_and_stop(world, image, before):
     if "already" not in again["error"]["text"]:
         raise Failure(f"a second template of the name: {again}")
     process, report = world.spawn(image, name="survivor")
-    world.thump("template", "stop", "image")
+    stopped = world.thump_json("template", "stop", "image")[1]
+    if (stopped["name"], stopped["stopped"], stopped["error"]) != ("image", 1, None):
+        raise Failure(f"template stop says {stopped}")
     if templates(world) or not has_ended(started["pid"]):
         raise Failure(f"a template was stopped, and there is {templates(world)}")
     verify_restored(process, report["pid"])
@@ -114,7 +116,8 @@ def several(world, image):
     for number, source in enumerate(("group", image, "group.3")):
         process, report = world.spawn(source, name=f"without-first-{number}")
         verify_restored(process, report["pid"])
-    world.thump("template", "stop", "group")
+    if world.thump_json("template", "stop", "group")[1]["stopped"] != 2:
+        raise Failure("of a group of three whose first was killed, not two were stopped")
     if templates(world):
         raise Failure(f"a group was stopped, and there is {templates(world)}")
     world.template(image, "--name", "other.2")
