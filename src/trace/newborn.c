@@ -356,16 +356,21 @@ int thump_newborn_wait_trap(struct thump_newborn *newborn, unsigned timeout_ms,
 
 /* ---- all threads --------------------------------------------------------------------------- */
 
-/* Seizes a thread and waits for its first stop. */
-static int gather_one(struct thump_newborn *newborn, pid_t tid, uint64_t deadline_ns,
-		      struct thump_err *err)
+static int seize(const struct thump_newborn *newborn, pid_t tid, struct thump_err *err)
 {
-	int status, got, signo = 0;
-
 	if (thump_ptrace(PTRACE_SEIZE, tid, 0, THREAD_OPTIONS) != 0 ||
 	    thump_ptrace(PTRACE_INTERRUPT, tid, 0, 0) != 0)
 		return thump_fail_errno(err, "trace thread %d of the new process %d", tid,
 					newborn->pid);
+	return 0;
+}
+
+/* The first stop of a thread that was seized. */
+static int await_stop(struct thump_newborn *newborn, pid_t tid, uint64_t deadline_ns,
+		      struct thump_err *err)
+{
+	int status, got, signo = 0;
+
 	for (;;) {
 		got = thump_wait_tid(newborn->waiter, tid, deadline_ns, &status);
 		if (got <= 0 || !WIFSTOPPED(status))
@@ -396,10 +401,13 @@ int thump_newborn_gather(struct thump_newborn *newborn, unsigned timeout_ms, str
 	free(newborn->tids);
 	newborn->tids = tids;
 	newborn->nr_tids = count;
-	for (size_t i = 1; i < count; i++) {
-		if (gather_one(newborn, tids[i], deadline_ns, err) != 0)
+	/* Each sleeps, and has to be woken: all of them at once, not one after the other. */
+	for (size_t i = 1; i < count; i++)
+		if (seize(newborn, tids[i], err) != 0)
 			return -1;
-	}
+	for (size_t i = 1; i < count; i++)
+		if (await_stop(newborn, tids[i], deadline_ns, err) != 0)
+			return -1;
 	return 0;
 }
 
