@@ -134,13 +134,11 @@ static size_t compress(struct pack_coder *coder, const unsigned char *raw, size_
 }
 
 int pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, uint32_t index,
-		const unsigned char *raw, unsigned char stored[PACK_STORED_ROOM],
-		const unsigned char **stored_ret, struct thump_err *err)
+		const unsigned char *raw, unsigned char *stored, struct thump_err *err)
 {
 	size_t size;
 
 	chunk->same = 0;
-	*stored_ret = stored;
 	if (!coder->sealer && is_zero(raw, chunk->raw_size)) {
 		chunk->form = PACK_ZEROS;
 		chunk->stored_size = 0;
@@ -154,16 +152,17 @@ int pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, uint32_t ind
 	} else {
 		chunk->form = PACK_PLAIN;
 		size = chunk->raw_size;
-		*stored_ret = raw;
 	}
 	if (coder->sealer) {
-		if (pack_seal(coder->sealer, chunk, index, *stored_ret, size, stored, err) < 0)
+		if (pack_seal(coder->sealer, chunk, index, chunk->form == PACK_PLAIN ? raw : stored,
+			      size, stored, err) < 0)
 			return -1;
-		*stored_ret = stored;
 		size += PACK_SEAL_SIZE;
+	} else if (chunk->form == PACK_PLAIN) {
+		memcpy(stored, raw, size);
 	}
 	chunk->stored_size = (uint32_t)size;
-	(void)crypto_generichash(chunk->hash, sizeof(chunk->hash), *stored_ret, size, NULL, 0);
+	(void)crypto_generichash(chunk->hash, sizeof(chunk->hash), stored, size, NULL, 0);
 	return 0;
 }
 

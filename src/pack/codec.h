@@ -20,7 +20,7 @@ THUMP_MUST_CHECK int pack_decoder_create(const struct pack_cipher *cipher,
 					 struct pack_coder **coder_ret, struct thump_err *err);
 void pack_coder_destroy(struct pack_coder *coder);
 
-/* What one thread packs or unpacks with. */
+/* What one thread unpacks with. */
 struct pack_bench {
 	struct pack_coder *coder;
 	unsigned char *raw, *stored;
@@ -30,13 +30,11 @@ THUMP_MUST_CHECK int pack_bench_init(struct pack_bench *bench, struct pack_coder
 				     struct thump_err *err);
 void pack_bench_deinit(struct pack_bench *bench);
 
-/*
- * Takes chunk->raw_size bytes; sets form, stored_size and hash. What is stored is in `stored`, or
- * is `raw` itself (PACK_PLAIN); *stored_ret says where.
- */
+/* Takes chunk->raw_size bytes; sets form, stored_size and hash. `stored` has room for raw_size and
+ * PACK_SEAL_SIZE. */
 THUMP_MUST_CHECK int pack_encode(struct pack_coder *coder, struct pack_chunk *chunk, uint32_t index,
-				 const unsigned char *raw, unsigned char stored[PACK_STORED_ROOM],
-				 const unsigned char **stored_ret, struct thump_err *err);
+				 const unsigned char *raw, unsigned char *stored,
+				 struct thump_err *err);
 
 /* Are these the bytes that the table tells of? */
 THUMP_MUST_CHECK int pack_check_hash(const struct pack_chunk *chunk, const unsigned char *stored,

@@ -5,7 +5,7 @@
 
 #include "base/thread.h"
 
-/* A member holds some 3 MiB. */
+/* A member holds some 4 MiB. */
 #define MAX_MEMBERS 32u
 
 struct duty {
@@ -36,7 +36,7 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static uint32_t nr_members(uint64_t nr_tasks)
+uint32_t pack_team_size(uint64_t nr_tasks)
 {
 	cpu_set_t set;
 	uint64_t count = 2;
@@ -52,7 +52,7 @@ int pack_team_run(struct pack_team *team, uint64_t nr_tasks,
 {
 	struct duty duty = { .team = team, .member = member, .ctx = ctx };
 	pthread_t threads[MAX_MEMBERS];
-	uint32_t wanted = nr_members(nr_tasks), started = 0;
+	uint32_t wanted = pack_team_size(nr_tasks), started = 0;
 
 	pthread_mutex_init(&team->lock, NULL);
 	pthread_cond_init(&team->changed, NULL);

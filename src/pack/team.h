@@ -14,6 +14,9 @@ struct pack_team {
 	bool failed;	       /* under lock */
 };
 
+/* How many members it is going to have, at most. */
+uint32_t pack_team_size(uint64_t nr_tasks);
+
 /*
  * Calls `member` in every thread, the caller's among them, and waits for all. A member that fails
  * (-1) makes the whole fail with its error; others see team->failed and end.
