@@ -47,7 +47,7 @@ bench:
 	@tools/install-deps build demo
 	@$(MAKE) all
 	@$(build) --target bench_helpers
-	@bench/bench --build $(BUILD) --json $(BUILD)/bench.json
+	@bench/bench --build $(BUILD) --libraries $(BUILD)/jvm-libraries --json $(BUILD)/bench.json
 
 # What a restore costs by size, threads, mappings and clones, and charts of it for
 # docs/performance.md. Takes some minutes, and 6 GB of memory and disk.

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `bench` measures of packed images: how fast one is made of the warm server's image and how soon the
+"""What `bench` measures of packed images: how fast one is made of a warm server's image and how soon the
 server answers when it is restored from one, against the eager restore of the image itself."""
+import dataclasses
 import json
+import pathlib
 import shutil
 import subprocess
-import time
 
+import slowdisk
 from measuring import evict, limit, say, service, summary
 
-METHODS = ("zstd:1", "lz4", "none")
+METHODS = ("zstd:1", "zstd:3", "lz4", "none")
+COLD_METHODS = ("zstd:1", "lz4")
 # (what, key of the figures below, limit, unit, whether lower is better)
 BARS = (
     ("packing with zstd:1, all processors", "pack_zstd_mb_s", 500, "MB/s", False),
@@ -21,6 +24,26 @@ BARS = (
     ("restore from zstd:1 on the disk, against eager from the image there", "cold", 1, "x", True),
 )
 COLD_RUNS = 5
+SLOW_RUNS = 3
+# Of disks that are slower than the one here, MB/s.
+SLOW_DISKS = (400, 200)
+
+
+@dataclasses.dataclass
+class Server:
+    """What is in the image, and how one sees that it runs."""
+    name: str
+    image: pathlib.Path
+    port: int
+    path: str = "/search?q=red"
+    folder: pathlib.Path = pathlib.Path(".")  # where it was started
+
+    def restore(self, bench, image, *options, runs=None):
+        return bench.stopwatch("http", self.port, self.path, bench.thump, "restore", image, *options,
+                               runs=runs, cwd=self.folder, stderr=subprocess.DEVNULL)
+
+    def restore_eager(self, bench, runs=None):
+        return self.restore(bench, self.image, "--memory", "eager", "--train", "no", runs=runs)
 
 
 def timed(bench, *command):
@@ -36,61 +59,67 @@ def timed(bench, *command):
     return summary(runs)
 
 
-def read_cold(path):
-    """How long one reader takes that finds nothing of it in memory."""
-    evict(path)
-    begin = time.monotonic()
-    with open(path, "rb", buffering=0) as file:
-        while file.read(1 << 20):
-            pass
-    return time.monotonic() - begin
+def cold_restores(bench, server, copies, runs):
+    """Nothing of them is in memory; in turns, as all drift."""
+    results = {"raw": [], **{method: [] for method in copies}}
+    for _ in range(runs):
+        evict(server.image)
+        results["raw"] += server.restore_eager(bench, runs=1)
+        for method, copy in copies.items():
+            evict(copy)
+            results[method] += server.restore(bench, copy, runs=1)
+    return {name: summary(values) for name, values in results.items()}
 
 
-def measure_cold(bench, image, packed, port):
-    """Both on the disk that the bench keeps images on, nothing of them in memory."""
-    copy = bench.dir / "cold.thump"
-    shutil.copyfile(packed, copy)
-    copy.chmod(0o400)
+def measure_cold(bench, server, copies):
+    """On the disk that the bench keeps images on, and as if it were slower."""
+    say(f"restores of {server.name} from a cold disk")
+    seconds = min(slowdisk.read_seconds(server.image) for _ in range(COLD_RUNS))
+    result = {**cold_restores(bench, server, copies, COLD_RUNS), "slow": [],
+              "disk_mb_s": server.image.stat().st_size / seconds / 1e6}
+    for mb_s in SLOW_DISKS:
+        try:
+            with slowdisk.slow_disk(server.image, mb_s) as real:
+                result["slow"].append({"mb_s": real,
+                                       **cold_restores(bench, server, copies, SLOW_RUNS)})
+        except slowdisk.NotHere as why:
+            say(f"no disk of {mb_s} MB/s: {why}")
+            result["no_slow_disk"] = str(why)
+    return result
 
-    def restores(path, *options):
-        runs = []
-        for _ in range(COLD_RUNS):
-            evict(path)
-            runs += bench.stopwatch("http", port, "/search?q=red", bench.thump, "restore", path, *options,
-                                    runs=1)
-        return summary(runs)
-    seconds = min(read_cold(image) for _ in range(COLD_RUNS))
-    return {"raw": restores(image, "--memory", "eager"), "packed": restores(copy),
-            "disk_mb_s": image.stat().st_size / seconds / 1e6}
 
-
-def measure(bench, image, port, eager, tmpfs):
-    """`image` answers on `port` when it is restored; `eager` is the summary of that. What is packed goes to
-    a tmpfs: a disk is not what is measured."""
+def measure(bench, server, eager, tmpfs):
+    """`eager` is the summary of its eager restores. What is packed goes to a tmpfs: a disk is not what is
+    measured."""
     key, packed = bench.dir / "bench.key", tmpfs / "bench-packed.thump"
-    with limit("keygen"):
-        public = subprocess.run([bench.thump, "keygen", "-o", key], check=True, text=True,
-                                stdout=subprocess.PIPE).stdout.strip()
-    say("verifying the image of the server")
-    result = {"raw_bytes": image.stat().st_size, "eager": eager, "ways": {},
+    image, copies = server.image, {}
+    if not key.exists():
+        with limit("keygen"):
+            (bench.dir / "bench.pub").write_text(subprocess.run(
+                [bench.thump, "keygen", "-o", key], check=True, text=True,
+                stdout=subprocess.PIPE).stdout)
+    say(f"verifying the image of {server.name}")
+    result = {"name": server.name, "raw_bytes": image.stat().st_size, "eager": eager, "ways": {},
               "verify": timed(bench, "verify", image),
               "codecs_mb_s": json.loads(bench.helper("codecs", image))}
     ways = [(method, ["--compress", method], []) for method in METHODS]
-    ways.append(("lz4, encrypted", ["--compress", "lz4", "--encrypt-to", public],
+    ways.append(("lz4, encrypted", ["--compress", "lz4", "--encrypt-to", bench.dir / "bench.pub"],
                  ["--decrypt-with", str(key)]))
     try:
         for name, packing, opening in ways:
-            say(f"packed image of the server, {name}")
+            say(f"packed image of {server.name}, {name}")
             pack = timed(bench, "pack", image, "-o", packed, *packing)
-            restore = summary(bench.stopwatch("http", port, "/search?q=red", bench.thump, "restore",
-                                              packed, *opening))
-            result["ways"][name] = {"pack": pack, "restore": restore,
-                                    "bytes": packed.stat().st_size,
+            result["ways"][name] = {"pack": pack, "bytes": packed.stat().st_size,
+                                    "restore": summary(server.restore(bench, packed, *opening)),
                                     "verify": timed(bench, "verify", packed, *opening)}
-            if name == "zstd:1":
-                result["cold"] = measure_cold(bench, image, packed, port)
+            if name in COLD_METHODS:
+                copies[name] = bench.dir / f"cold-{len(copies)}.thump"
+                shutil.copyfile(packed, copies[name])
+                copies[name].chmod(0o400)
+        result["cold"] = measure_cold(bench, server, copies)
     finally:
-        packed.unlink(missing_ok=True)
+        for path in (packed, *copies.values()):
+            path.unlink(missing_ok=True)
     return result
 
 
@@ -111,30 +140,73 @@ def bars(result, cpus):
         "restore_zstd": ratio(ways["zstd:1"]["restore"], result["eager"]),
         "restore_encrypted": ratio(sealed["restore"], lz4["restore"]),
         "pack_encrypted": ratio(sealed["pack"], lz4["pack"]),
-        "cold": ratio(result["cold"]["packed"], result["cold"]["raw"]),
+        "cold": ratio(result["cold"]["zstd:1"], result["cold"]["raw"]),
         "verify_mb_s": rate(result["verify"]) / min(2, cpus),  # it has two threads
     }
     return [(what, figures[key], bar, unit, lower) for what, key, bar, unit, lower in BARS]
 
 
+def in_turn_ms(*parts):
+    """What (bytes, MB/s) take one after the other, each on every processor."""
+    return sum(count / rate for count, rate in parts) / 1e3  # bytes per MB/s are us
+
+
+def library_ms(result, name):
+    """(packing, unpacking): what the libraries alone take for this content."""
+    rates, raw = result["codecs_mb_s"], result["raw_bytes"]
+    stored = result["ways"][name]["bytes"]
+    pack, unpack = [(stored, rates["blake2b"])], []
+    method = name.partition(",")[0].replace(":", "")
+    if method != "none":
+        pack.append((raw, rates[f"{method}_pack"]))
+        unpack.append((raw, rates[f"{method}_unpack"]))
+    if "encrypted" in name:
+        pack.append((stored, rates["aes256_ocb"]))
+        unpack.append((stored, rates["aes256_ocb"]))
+    return in_turn_ms(*pack), in_turn_ms(*unpack)
+
+
 def details(result):
-    """Rows of a table: how small, and how long."""
+    """Rows of a table: how small, and how long; in brackets what the libraries take of it at least."""
     rows = []
     for name, way in result["ways"].items():
-        rows.append((name, f"{100 * way['bytes'] / result['raw_bytes']:.0f}%",
-                     *(f"{way[what]['best_us'] / 1e3:.1f}" for what in ("pack", "verify", "restore"))))
-    return [("", "size", "pack, ms", "verify, ms", "restore to 200, ms"), *rows]
+        packing, unpacking = library_ms(result, name)
+        pack, verify, restore = (way[what]["best_us"] / 1e3 for what in ("pack", "verify", "restore"))
+        rows.append((name, f"{100 * way['bytes'] / result['raw_bytes']:.1f}%",
+                     f"{pack:.0f} ({packing:.0f})", f"{result['raw_bytes'] / pack / 1e3:.0f}",
+                     f"{verify:.0f}", f"{restore:.0f} ({unpacking:.0f})",
+                     f"{way['restore']['best_us'] / result['eager']['best_us']:.2f}x"))
+    return [("", "size", "pack, ms (libraries)", "MB/s", "verify, ms", "restore to 200, ms (libraries)",
+             "of eager"), *rows]
 
 
-def in_turn(rates, *names):
-    """What comes of several that each take every processor."""
-    return 1 / sum(1 / rates[name] for name in names)
+def slow_disks(result):
+    """Rows of a table: restores from a disk that has to be read, of the eager ones of the image there."""
+    cold, rows = result["cold"], []
+    for disk in ({"mb_s": cold["disk_mb_s"], **cold}, *cold["slow"]):
+        raw = disk["raw"]["best_us"]
+        rows.append((f"{disk['mb_s']:.0f} MB/s", f"{raw / 1e3:.0f}",
+                     *(f"{disk[name]['best_us'] / 1e3:.0f} ({disk[name]['best_us'] / raw:.2f}x)"
+                       for name in COLD_METHODS)))
+    return [("the disk reads", "eager from the image, ms", *COLD_METHODS), *rows]
 
 
 def limits(result):
-    """A line on what the libraries, and the disk, can do at all."""
-    rates = result["codecs_mb_s"]
-    codecs = ", ".join(f"{name.replace('_', ' ')} {rate}" for name, rate in rates.items())
-    return (f"The libraries alone, all processors, MB/s of this content: {codecs}. What lz4 has packed "
-            f"is hashed, too: {in_turn(rates, 'lz4_pack', 'blake2b'):.0f} at most, before anything is "
-            f"read or written. The disk reads {result['cold']['disk_mb_s']:.0f} MB/s.")
+    """A line on what the libraries can do at all."""
+    codecs = ", ".join(f"{name.replace('_', ' ')} {rate}"
+                       for name, rate in result["codecs_mb_s"].items())
+    why = result["cold"].get("no_slow_disk")
+    return (f"The libraries alone, all processors, MB/s of this content: {codecs}."
+            + (f" No slower disks: {why}." if why else ""))
+
+
+def markdown_table(rows):
+    head, *rows = rows
+    return ["| " + " | ".join(head) + " |", "|---" * len(head) + "|",
+            *("| " + " | ".join(row) + " |" for row in rows)]
+
+
+def markdown(result, bar_lines):
+    return [f"{result['name'][0].upper()}{result['name'][1:]}, an image of "
+            f"{result['raw_bytes'] / 1e6:.0f} MB:", "", *bar_lines, "", *markdown_table(details(result)),
+            "", *markdown_table(slow_disks(result)), "", limits(result)]

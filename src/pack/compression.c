@@ -5,7 +5,7 @@
 
 #include "pack/pack.h"
 
-const struct thump_compression thump_compression_default = { THUMP_COMPRESS_ZSTD, 1 };
+const struct thump_compression thump_compression_default = { THUMP_COMPRESS_ZSTD, 3 };
 
 /* Negative levels are faster and hardly smaller than lz4. */
 static int parse_level(const char *text, int *level_ret)

@@ -24,7 +24,7 @@ struct thump_compression {
 /* "zstd", "zstd:LEVEL", "lz4" or "none". */
 THUMP_MUST_CHECK int thump_compression_parse(const char *text,
 					     struct thump_compression *compression_ret);
-/* What is taken when nobody asks for anything: zstd at its fastest ordinary level. */
+/* What is taken when nobody asks for anything: zstd at the level that is its own default, too. */
 extern const struct thump_compression thump_compression_default;
 
 enum thump_cipher {

@@ -15,6 +15,7 @@ from thumptest.events import Failure
 
 FAILED, REFUSED = 1, 3
 MOST = 64  # keys of each kind, and signatures
+PROGRAM = ["/usr/bin/python3", "-c", "import signal; print('ready', flush=True); signal.pause()"]
 
 
 def expect(world, name, status, text, *words, **popen_options):
@@ -165,7 +166,8 @@ def test_numbers(world, image):
 
 
 def test(world, _options):
-    program = world.start(["/usr/bin/sleep", "1000"], "program", stdin=subprocess.DEVNULL)
+    program = world.start(PROGRAM, "program", stdin=subprocess.DEVNULL)
+    program.expect_line("ready")
     image, packed = world.path("image"), world.path("packed")
     world.checkpoint(program.pid, image)
     program.status()

@@ -258,7 +258,7 @@ static void compression_is_parsed(void **state)
 	assert_int_equal(thump_compression_parse("zstd:19", &got), 0);
 	assert_true(got.method == THUMP_COMPRESS_ZSTD && got.level == 19);
 	assert_int_equal(thump_compression_parse("zstd", &got), 0);
-	assert_true(got.method == THUMP_COMPRESS_ZSTD && got.level == 1);
+	assert_true(got.method == THUMP_COMPRESS_ZSTD && got.level == 3);
 	assert_int_equal(thump_compression_parse("lz4", &got), 0);
 	assert_int_equal(got.method, THUMP_COMPRESS_LZ4);
 	assert_int_equal(thump_compression_parse("none", &got), 0);
