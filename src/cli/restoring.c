@@ -64,7 +64,7 @@ static void forget_plan(struct thump_restoring *restoring)
 	thump_image_destroy(restoring->image);
 	thump_arena_deinit(&restoring->arena);
 	thump_arena_init(&restoring->arena);
-	thump_prefetch_end(restoring->prefetch);
+	thump_prefetch_end(restoring->prefetch, restoring->report.pid_host);
 	restoring->prefetch = NULL;
 	restoring->plan = NULL;
 	restoring->image = NULL;

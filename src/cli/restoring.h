@@ -28,7 +28,7 @@ struct thump_restoring {
 	uint64_t open_ns, check_ns;	  /* part of the report once it runs */
 	struct thump_terminals terminals; /* once it runs */
 	pid_t child;			  /* to wait for; report.pid_host is the program */
-	uint32_t *prefetch;		  /* until it was started, or NULL */
+	struct thump_prefetch *prefetch;  /* until it was started, or NULL */
 	struct rlimit outer_nofile;	  /* as thump got it */
 	bool nofile_raised;
 	/* Once it runs: what it was made from, and whether it could tell what is hot there. */

@@ -3,34 +3,11 @@
  * A table of a few KiB can tell of terabytes, and standard input may never end: that must not cost
  * other programs their memory, nor us our life.
  */
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/fd.h"
 #include "pack/read.h"
-#include "proc/cgroup.h"
 
 #define MB 1000000
-
-/* What a machine has left: meminfo of proc(5). */
-static uint64_t left_of_machine(void)
-{
-	static const char name[] = "MemAvailable:";
-	auto_free char *text = NULL;
-	const char *at;
-
-	if (thump_slurp(AT_FDCWD, "/proc/meminfo", &text, NULL) < 0)
-		return UINT64_MAX;
-	at = strstr(text, name);
-	return at ? strtoull(at + strlen(name), NULL, 10) << 10 : UINT64_MAX;
-}
-
-uint64_t pack_memory_left(void)
-{
-	return thump_min_u64(left_of_machine(), thump_cgroup_own_memory_left());
-}
 
 int pack_memory_check(uint64_t needed, uint64_t left, struct thump_err *err)
 {

@@ -10,6 +10,7 @@
 #include "image/format.h"
 #include "image/tempfile.h"
 #include "pack/read.h"
+#include "proc/available.h"
 
 #define COPY_BYTES ((size_t)1 << 20)
 
@@ -44,8 +45,8 @@ static int find_data(const struct pack_coming *coming, const struct thump_open_o
 static int unpack_into_memory(struct pack_coming *coming, const struct thump_open_options *options,
 			      const struct pack_front *front, int fd, struct thump_err *err)
 {
-	if (pack_memory_check(pack_memory_needed(front, options->extent), pack_memory_left(), err) <
-	    0)
+	if (pack_memory_check(pack_memory_needed(front, options->extent), thump_memory_available(),
+			      err) < 0)
 		return -1;
 	return pack_unpack_data(&coming->stream, front, options, fd, err);
 }
@@ -70,7 +71,7 @@ static int copy_header(const struct pack_coming *coming, int fd, uint64_t *max_b
 static int copy_into(const struct pack_coming *coming, int fd, struct thump_err *err)
 {
 	auto_free unsigned char *bytes = malloc(COPY_BYTES);
-	uint64_t have = THUMP_PAGE_SIZE, max_bytes, left = pack_memory_left();
+	uint64_t have = THUMP_PAGE_SIZE, max_bytes, left = thump_memory_available();
 	ssize_t got;
 
 	if (!bytes)

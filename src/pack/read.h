@@ -68,9 +68,7 @@ void pack_front_deinit(struct pack_front *front);
 bool pack_front_wants(const struct pack_front *front, enum thump_open_extent extent,
 		      const struct pack_chunk *chunk);
 
-/* memory.c: what other programs leave us of the machine and of our control group. */
-uint64_t pack_memory_left(void);
-/* Refuses what takes more than `left` of memory. */
+/* memory.c: refuses what takes more than `left` of memory. */
 THUMP_MUST_CHECK int pack_memory_check(uint64_t needed, uint64_t left, struct thump_err *err);
 /* The pages of memory that unpacking writes to. */
 uint64_t pack_memory_needed(const struct pack_front *front, enum thump_open_extent extent);

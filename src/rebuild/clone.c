@@ -135,7 +135,7 @@ static int ask_keeper(const struct thump_attempt *attempt, enum thump_pid_way ti
 		return -1;
 	fds[THUMP_CLONE_INIT] = init_fd;
 	fds[THUMP_CLONE_TIME] = time_fd;
-	thump_prefetch_wait(attempt->plan->options.prefetch);
+	thump_prefetch_wait(attempt->plan->options.prefetch, THUMP_PREFETCHED_FIRST);
 	region->blob->ticks_exec = thump_ticks();
 	if (thump_send_fds(keeper_fd, &ask, sizeof(ask), fds,
 			   2 + (size_t)(init_fd >= 0) + (size_t)(time_fd >= 0)) < 0)

@@ -375,7 +375,7 @@ int thump_attempt_exec(struct thump_attempt *attempt, enum thump_pid_way tid_way
 		return -1;
 	if (thump_newborn_wait_exec(attempt->newborn, 0, err) < 0)
 		return child_failed(attempt, err);
-	thump_prefetch_wait(attempt->plan->options.prefetch);
+	thump_prefetch_wait(attempt->plan->options.prefetch, THUMP_PREFETCHED_FIRST);
 	return 0;
 }
 
@@ -397,6 +397,7 @@ static int attempt_run(struct thump_attempt *attempt, enum thump_pid_way tid_way
 	if (fill(attempt, tid_way, &caps, err) < 0 ||
 	    thump_verifier_wait(&attempt->verifier, attempt->newborn, err) < 0)
 		return -1;
+	thump_prefetch_wait(attempt->plan->options.prefetch, THUMP_PREFETCHED_HOT);
 	return thump_commit(attempt->plan, &attempt->region, attempt->newborn, attempt->clone_fd,
 			    err);
 }

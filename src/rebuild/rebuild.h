@@ -63,7 +63,7 @@ struct thump_rebuild_options {
 	/* Do not try out whether namespaces can be made before a start that makes them anyway; when
 	 * it cannot, the start looks for another way. Not for a dry run. */
 	bool assume_namespaces;
-	const uint32_t *prefetch; /* of thump_prefetch_start(), or NULL; outlives the plan */
+	const struct thump_prefetch *prefetch; /* or NULL; outlives the plan */
 	/* Or NULL: the plan's as soon as thump_plan_create() is called. */
 	struct thump_head_start *head_start;
 	const struct thump_port_map *ports;
@@ -114,12 +114,19 @@ struct thump_head_start *thump_head_start_begin(const struct thump_rebuild_optio
 /* For one that no plan took over. Nothing is left of it; NULL is fine. */
 void thump_head_start_destroy(struct thump_head_start *start);
 
-/* Has what a trained image says is hot, and what is read in any case, come from a disk while all
- * else goes on. NULL where it is in memory. */
-uint32_t *thump_prefetch_start(const struct thump_image *image);
-/* For NULL, too. The wait is over at once when it was over before. */
-void thump_prefetch_wait(const uint32_t *done);
-void thump_prefetch_end(uint32_t *done);
+/* What has been asked of a disk, in this order. */
+enum thump_prefetched {
+	THUMP_PREFETCHED_FIRST = 1, /* what a restore reads, and what is written to first */
+	THUMP_PREFETCHED_HOT,	    /* what the program reads until it is of use, too */
+};
+
+/* Has what a trained image says is hot, what is read in any case, and then the rest come from a
+ * disk while all else goes on. NULL where it is in memory. */
+struct thump_prefetch *thump_prefetch_start(const struct thump_image *image);
+/* Until whoever touches that waits for no more than it; at once for NULL, too. */
+void thump_prefetch_wait(const struct thump_prefetch *prefetch, enum thump_prefetched what);
+/* The rest is of use for as long as `pid` runs; 0: there is no such program. */
+void thump_prefetch_end(struct thump_prefetch *prefetch, pid_t pid);
 
 /* Everything that can be known before a process exists; opens files; lists all misfits. */
 struct thump_plan;

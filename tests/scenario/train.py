@@ -8,11 +8,10 @@ import pathlib
 import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
-import os
-
 from thumptest import scenario
 from thumptest.arenas import ARENAS, PAGE, expect_restored, save
 from thumptest.events import Failure
+from thumptest.world import evict
 
 REFUSED = 3
 USAGE = 2
@@ -45,13 +44,6 @@ def expect_trained(world, image, report, blocks):
     expect_restored(world, image, "trained", blocks, True)
 
 
-def forget(image):
-    """As if the machine had been started anew: the file is no longer in memory (posix_fadvise(2))."""
-    with open(image, "rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
 def expect_no_process_of(image):
     """They were ended, each before the next one."""
     for maps in pathlib.Path("/proc").glob("[0-9]*/maps"):
@@ -76,7 +68,7 @@ def test(world, options):
         raise Failure(f"the training said {report}")
     expect_no_process_of(image)
     expect_trained(world, trained, report, blocks)
-    forget(trained)
+    evict(trained)
     expect_restored(world, trained, "from the disk", blocks, True)
     mode = trained.stat().st_mode & 0o777
     if mode != image.stat().st_mode & 0o777:

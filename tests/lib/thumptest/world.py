@@ -308,6 +308,13 @@ class World:
                 return
 
 
+def evict(path):
+    """As if the machine had been started anew: the file is no longer in memory (posix_fadvise(2))."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def main(run, *arguments):
     """Runs a test function; exit status 0, 1, or 77 with the reason as the last line."""
     def out_of_time(_signo, _frame):
