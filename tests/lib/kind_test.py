@@ -11,6 +11,12 @@ and with --spawn
     original --checkpoint--> image 0 --template, clone--> checkpoint--> image 1
     image 1 --template, clone--> verifies
 
+and with --trained
+
+    original --checkpoint--> image 0 --vouched for, train--> trained image
+    trained image, not in memory --restore, checkpoint--> image 1
+    image 1 --vouched for, train--> trained image --restore--> verifies
+
 At every step /proc is compared with what it was.
 """
 import argparse
@@ -19,6 +25,7 @@ import pathlib
 import signal
 import sys
 
+from thumptest import vouched
 from thumptest import world as worlds
 from thumptest.events import Failure
 from thumptest.workload import expect_pass, expect_same, settled, wait_ready
@@ -75,6 +82,8 @@ class KindTest:
                                              **self.stdin())
         self.check(report["pid"], f"restore {number} ({' '.join(options) or 'eager'})",
                    image=image if options else None)
+        if self.options.trained and options and report["memory"] != "lazy":
+            raise Failure(f"the trained image is not mapped: {report}")
         return process, report["pid"]
 
     def again(self, image, number, *options):
@@ -120,6 +129,25 @@ class KindTest:
             raise Failure(f"it is not said that there is no clone: {process.stderr_text()}")
         self.verify(process, report["pid"], "the restored program verifies")
 
+    def trained(self, image):
+        """What a workload touches until it waits for a signal is hot; pages that are hot and of one
+        kind of memory must come back as all others of that kind."""
+        trained = image.with_suffix(".trained")
+        vouched.write(image, trained)
+        self.world.thump("train", trained, "--for", "1ms", "--runs", "1", **self.stdin())
+        image.unlink()
+        memory = self.world.thump_json("inspect", trained)[1]["memory"]
+        if not memory["hot_read_bytes"]:
+            raise Failure(f"the training found nothing: {memory}")
+        return trained
+
+    def run_trained(self):
+        trained = self.trained(self.original())
+        worlds.evict(trained)
+        trained = self.trained(self.again(trained, 1, "--train", "no"))
+        process, pid = self.restore(trained, 2, "--train", "no")
+        self.verify(process, pid, "the restored program verifies")
+
     def run(self):
         image = self.original()
         image = self.again(image, 1, "--memory", "lazy-unsafe")
@@ -140,6 +168,7 @@ def arguments():
                         help="the original runs on while it is captured")
     parser.add_argument("--spawn", choices=("clone", "unfit"),
                         help="a clone of a template, or what no template can be made of")
+    parser.add_argument("--trained", action="store_true", help="restore it from a trained image")
     parser.add_argument("--stop", action="store_true", help="checkpoint it in a group-stop")
     parser.add_argument("workload", type=pathlib.Path)
     parser.add_argument("arguments", nargs="*")
@@ -153,6 +182,8 @@ def run(options):
             test.run_spawn()
         elif options.spawn == "unfit":
             test.run_unfit()
+        elif options.trained:
+            test.run_trained()
         else:
             test.run()
 
