@@ -112,8 +112,6 @@ static inline uint32_t thump_nr_slots(const struct thump_model *model)
 	return 4 + model->nr_backings;
 }
 
-#define THUMP_DEFAULT_SPIN_LIMIT 2000
-
 /* ---- address space ------------------------------------------------------------------------ */
 
 /* First address >= from, with size_bytes free up to it plus size in the image's layout; 0 when

@@ -14,8 +14,7 @@
 #include "base/fd.h"
 #include "rebuild/spawn.h"
 
-#define DEFAULT_SPIN_LIMIT 2000
-#define TASK_STACK_BYTES   8192
+#define TASK_STACK_BYTES 8192
 
 /* ---- where the kernel stands -------------------------------------------------------------- */
 
@@ -245,7 +244,7 @@ static int spin_fork(pid_t wanted, pid_t *pid_ret, struct thump_err *err)
 static int spawn_spinning(pid_t wanted, uint32_t spin_limit, pid_t *pid_ret, uint64_t *spins_ret,
 			  struct thump_err *err)
 {
-	uint64_t limit = spin_limit ? spin_limit : DEFAULT_SPIN_LIMIT, spins = 0, distance;
+	uint64_t limit = spin_limit ? spin_limit : THUMP_DEFAULT_SPIN_LIMIT, spins = 0, distance;
 
 	for (;;) {
 		int result;

@@ -13,6 +13,9 @@
  * everything, 57-110 us with the blob's own. */
 #define THUMP_SPIN_TASK_US 60
 
+/* How many tasks are started at most to reach a pid, unless somebody says another number. */
+#define THUMP_DEFAULT_SPIN_LIMIT 2000
+
 /* The last pid given in our pid namespace (/proc/loadavg) and pid_max; -1 with err. */
 THUMP_MUST_CHECK int thump_pid_cursor(uint32_t *last_pid_ret, uint32_t *pid_max_ret,
 				      struct thump_err *err);

@@ -4,6 +4,7 @@
 
 #include "rebuild/jobs.h"
 #include "rebuild/spare.h"
+#include "rebuild/spin.h"
 
 /* Fewer bytes than this for each helper are read before it has started. */
 #define HELPER_BYTES ((uint64_t)8 << 20)

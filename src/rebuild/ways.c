@@ -16,8 +16,7 @@
 #include "rebuild/abilities.h"
 #include "rebuild/spin.h"
 
-#define REASON_SIZE	   512
-#define DEFAULT_SPIN_LIMIT 2000
+#define REASON_SIZE 512
 
 struct chooser {
 	const struct thump_model *model;
@@ -193,7 +192,7 @@ static bool spin_fits(struct chooser *chooser)
 	struct thump_err err;
 
 	if (limit == 0)
-		limit = DEFAULT_SPIN_LIMIT;
+		limit = THUMP_DEFAULT_SPIN_LIMIT;
 	if (thump_pid_cursor(&last_pid, &pid_max, &err) < 0)
 		return unfit(chooser, way, "%.*s", REASON_SIZE - 1, err.text);
 	if (!ids_free(chooser, way))
