@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """JDKs, Maven's libraries and programs that `thump run` gives the agent."""
 import hashlib
-import json
 import os
 import pathlib
 import re
@@ -167,22 +166,10 @@ def run(name, test, seconds, **more):
                  libraries={"type": pathlib.Path, "required": True}, **more)
 
 
-def restore(world, image, name, *words, **options):
-    """world.restore for a program that writes as soon as it runs, perhaps before the report."""
-    process = world.start([world.thump_path, "restore", image, "--json", *words], name, **options)
-    early, text = [], ""
-    while True:
-        line = process.line("the report")
-        if line is None:
-            raise Failure(f"{name}: status {process.status()}: {text}\n{process.stderr_text()}")
-        if not text and line != "{":
-            early.append(line)
-            continue
-        text += line
-        if line == "}":
-            break
-    process.out.pending = "".join(f"{line}\n" for line in early).encode() + process.out.pending
-    report = json.loads(text)
+def restore(world, image, name, *words, verb="restore", **options):
+    """world.restore, or spawn, with words for the program at the end."""
+    process = world.start([world.thump_path, verb, image, "--json", *words], name, **options)
+    report = process.json()
     if not report.get("pid"):
-        raise Failure(f"{name}: status {process.status()}: {text}\n{process.stderr_text()}")
+        raise Failure(f"{name}: status {process.status()}: {report}\n{process.stderr_text()}")
     return process, report
