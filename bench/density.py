@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """What clones of a template cost together after they have worked for a while."""
-import contextlib
 import subprocess
 import threading
 import time
