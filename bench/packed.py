@@ -59,14 +59,16 @@ def timed(bench, *command):
     return summary(runs)
 
 
-def cold_restores(bench, server, copies, runs):
+def cold_restores(bench, server, copies, runs, prepare=lambda: None):
     """Nothing of them is in memory; in turns, as all drift."""
     results = {"raw": [], **{method: [] for method in copies}}
     for _ in range(runs):
         evict(server.image)
+        prepare()
         results["raw"] += server.restore_eager(bench, runs=1)
         for method, copy in copies.items():
             evict(copy)
+            prepare()
             results[method] += server.restore(bench, copy, runs=1)
     return {name: summary(values) for name, values in results.items()}
 
@@ -77,14 +79,17 @@ def measure_cold(bench, server, copies):
     seconds = min(slowdisk.read_seconds(server.image) for _ in range(COLD_RUNS))
     result = {**cold_restores(bench, server, copies, COLD_RUNS), "slow": [],
               "disk_mb_s": server.image.stat().st_size / seconds / 1e6}
+    other = bench.dir / "other-file"
+    shutil.copyfile(server.image, other)
     for mb_s in SLOW_DISKS:
         try:
-            with slowdisk.slow_disk(server.image, mb_s) as real:
-                result["slow"].append({"mb_s": real,
-                                       **cold_restores(bench, server, copies, SLOW_RUNS)})
+            with slowdisk.slow_disk(server.image, other, mb_s) as disk:
+                result["slow"].append({"mb_s": disk.mb_s, **cold_restores(
+                    bench, server, copies, SLOW_RUNS, disk.tire)})
         except slowdisk.NotHere as why:
             say(f"no disk of {mb_s} MB/s: {why}")
             result["no_slow_disk"] = str(why)
+    other.unlink()
     return result
 
 
