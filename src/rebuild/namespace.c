@@ -13,10 +13,13 @@
  * kernel translates.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -29,7 +32,11 @@
 #include "base/note.h"
 #include "rebuild/abilities.h"
 #include "rebuild/head_start.h"
+#include "rebuild/spin.h"
 #include "rebuild/ways.h"
+
+/* More threads than we have in the init. */
+#define OWN_TASKS 64
 
 struct hello {
 	int32_t failed;
@@ -102,13 +109,62 @@ static int enter(const struct thump_namespace_setup *setup, const struct thump_p
 	return 0;
 }
 
+static int compare_tids(const void *a, const void *b)
+{
+	const int32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* The last one below the first ids that are enough for our threads and none of the program's. */
+static int find_gap(const struct thump_model *model, int32_t *below_ret, struct thump_err *err)
+{
+	auto_free int32_t *tids = calloc((size_t)model->nr_tasks + 1, sizeof(*tids));
+	int32_t below = 1;
+
+	if (!tids)
+		return thump_fail_errno(err, "memory for numbers of threads");
+	for (uint32_t i = 0; i < model->nr_tasks; i++)
+		tids[i] = model->tasks[i].tid;
+	qsort(tids, model->nr_tasks, sizeof(*tids), compare_tids);
+	for (uint32_t i = 0; i < model->nr_tasks && tids[i] <= below + OWN_TASKS; i++)
+		below = tids[i];
+	*below_ret = below;
+	return 0;
+}
+
+/*
+ * Our threads, which check and fill memory meanwhile, are in this namespace, too, and get the next
+ * ids: 2, 3 and so on, which are those of threads that a clone made before it was saved again, or
+ * of a container's program.
+ */
+static int leave_ids_alone(const struct thump_model *model, struct thump_err *err)
+{
+	auto_close int fd = -1;
+	int32_t below;
+	pid_t last = 1;
+
+	if (find_gap(model, &below, err) < 0)
+		return -1;
+	if (below == 1)
+		return 0;
+	fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && dprintf(fd, "%d", below) > 0)
+		return 0;
+	while (last < below)
+		if (thump_spin_task(&last, err) < 0)
+			return -1;
+	return 0;
+}
+
 static int rebuild_inside(struct thump_namespace_setup *setup, struct thump_plan *plan,
 			  int control_fd, struct thump_rebuild_report *report, pid_t *program_ret,
 			  struct thump_err *err)
 {
 	bool detach = thump_plan_options(plan)->detach;
 
-	if (enter(setup, plan, report, err) < 0 || tie_to_thump(control_fd, err) < 0)
+	if (enter(setup, plan, report, err) < 0 || tie_to_thump(control_fd, err) < 0 ||
+	    leave_ids_alone(thump_plan_model(plan), err) < 0)
 		return -1;
 	/* A detached program must not get the terminal's signals, and nor must we. */
 	if (detach && setsid() < 0)

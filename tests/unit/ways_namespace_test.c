@@ -31,6 +31,7 @@
 
 #include "base/note.h"
 #include "rebuild/head_start.h"
+#include "rebuild/spin.h"
 
 #define WANTED_PID   4711
 #define WANTED_TID   4713
@@ -44,6 +45,7 @@ struct thump_plan {
 	struct thump_rebuild_options options;
 	const char *then;     /* what the program does after its report */
 	bool planned_set_tid; /* the plan found all ids free ... */
+	pid_t own_tid;	      /* of a thread of ours in the namespace */
 };
 
 struct found {
@@ -168,6 +170,8 @@ int thump_rebuild_here(struct thump_plan *plan, enum thump_pid_way tid_way,
 		errno = EEXIST;
 		return thump_fail_errno(err, "thread %d", WANTED_PID + 1);
 	}
+	if (plan->model.nr_tasks && thump_spin_task(&plan->own_tid, err) < 0)
+		return -1;
 	if (thump_spawn_with_pid(tid_way, plan->model.process.pid, 0, pid_ret, &report->spins,
 				 err) < 0)
 		return -1;
@@ -409,6 +413,24 @@ static void an_id_taken_after_the_plan_leads_to_a_namespace(void **state)
 	assert_int_equal(WEXITSTATUS(status), 128 + SIGTERM);
 }
 
+/* A clone that was saved again: its newer threads have the first ids of its namespace. */
+static void our_threads_leave_the_program_its_ids(void **state)
+{
+	struct thump_task tasks[] = {
+		{ .tid = WANTED_PID }, { .tid = 9 }, { .tid = 2 }, { .tid = 3 }
+	};
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f, "exit");
+	f.plan.model.tasks = tasks;
+	f.plan.model.nr_tasks = sizeof(tasks) / sizeof(tasks[0]);
+	(void)start(&f);
+	assert_int_equal(f.report.way, THUMP_WAY_NAMESPACE);
+	assert_in_range(f.plan.own_tid, 10, WANTED_PID - 1);
+	(void)end_status(&f);
+}
+
 static void a_failure_inside_leaves_nothing(void **state)
 {
 	struct fixture f;
@@ -548,6 +570,7 @@ static int run_group(void)
 		cmocka_unit_test(a_detached_program_goes_on),
 		cmocka_unit_test(many_at_once_have_the_same_pid),
 		cmocka_unit_test(an_id_taken_after_the_plan_leads_to_a_namespace),
+		cmocka_unit_test(our_threads_leave_the_program_its_ids),
 		cmocka_unit_test(a_failure_inside_leaves_nothing),
 		cmocka_unit_test(an_init_that_is_not_needed_leaves_nothing),
 		cmocka_unit_test(an_init_that_cannot_end_is_not_waited_for),
