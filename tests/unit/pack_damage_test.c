@@ -27,7 +27,8 @@ static const struct {
 } methods[] = {
 	/* Stored as it is, the raw image is most of the file: some of it will do. */
 	{ { THUMP_COMPRESS_NONE, 0 }, 13, false, THUMP_CIPHER_FASTER },
-	{ { THUMP_COMPRESS_LZ4, 0 }, 1, false, THUMP_CIPHER_FASTER },
+	/* Every byte of what has the same rules but for the codec is that of the next one. */
+	{ { THUMP_COMPRESS_LZ4, 0 }, 7, false, THUMP_CIPHER_FASTER },
 	{ { THUMP_COMPRESS_ZSTD, 1 }, 1, false, THUMP_CIPHER_FASTER },
 	/* Every byte with one of the ciphers: only the library that finds it is another one. */
 	{ { THUMP_COMPRESS_ZSTD, 1 }, 31, true, THUMP_CIPHER_XCHACHA20_POLY1305 },
