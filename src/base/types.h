@@ -35,6 +35,14 @@ static inline uint64_t thump_min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* For qsort(3), of int32_t: descriptors, ids. */
+static inline int thump_compare_i32(const void *a, const void *b)
+{
+	const int32_t *x = (const int32_t *)a, *y = (const int32_t *)b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
 #define THUMP_PRINTF(fmt_index, first) __attribute__((format(printf, fmt_index, first)))
 #define THUMP_MUST_CHECK	       __attribute__((warn_unused_result))
 

@@ -8,26 +8,10 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "proc/text.h"
 
 /* Version 1 says "none" as the largest multiple of the page size that a long holds. */
 #define NO_LIMIT_FROM (UINT64_C(1) << 62)
-
-/* Is `word` one of the controllers, parted by commas, that end at `end`? */
-static bool names(const char *list, const char *end, const char *word)
-{
-	size_t len = strlen(word);
-
-	for (;;) {
-		const char *comma = memchr(list, ',', (size_t)(end - list));
-		const char *stop = comma ? comma : end;
-
-		if ((size_t)(stop - list) == len && memcmp(list, word, len) == 0)
-			return true;
-		if (!comma)
-			return false;
-		list = comma + 1;
-	}
-}
 
 bool thump_cgroup_path(const char *text, const char *controller, char *path_ret, size_t size)
 {
@@ -38,7 +22,9 @@ bool thump_cgroup_path(const char *text, const char *controller, char *path_ret,
 			list ? memchr(list + 1, ':', len - (size_t)(list + 1 - line)) : NULL;
 		size_t path_len = path ? len - (size_t)(path + 1 - line) : 0;
 
-		if (path && path_len < size && names(list + 1, path, controller)) {
+		if (path && path_len < size &&
+		    thump_text_lists(list + 1, (size_t)(path - list - 1), controller,
+				     strlen(controller))) {
 			memcpy(path_ret, path + 1, path_len);
 			path_ret[path_len] = '\0';
 			return true;

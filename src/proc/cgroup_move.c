@@ -29,14 +29,9 @@ static struct piece cut(struct piece *rest, char end)
 	return piece;
 }
 
-static bool is_same(struct piece a, struct piece b)
-{
-	return a.len == b.len && memcmp(a.at, b.at, a.len) == 0;
-}
-
 static bool is_word(struct piece piece, const char *word)
 {
-	return is_same(piece, (struct piece){ word, strlen(word) });
+	return piece.len == strlen(word) && memcmp(piece.at, word, piece.len) == 0;
 }
 
 /* ID:CONTROLLERS:PATH of /proc/PID/cgroup. */
@@ -82,15 +77,13 @@ static struct mount mount_of(const char *line, size_t len)
 /* One controller is enough: none is in two hierarchies. */
 static bool has_hierarchy(const struct mount *mount, const struct group *group)
 {
-	struct piece list = group->controllers, options = mount->super;
+	struct piece list = group->controllers;
 	const struct piece controller = cut(&list, ',');
 
 	if (controller.len == 0)
 		return is_word(mount->type, "cgroup2");
-	while (is_word(mount->type, "cgroup") && options.len > 0)
-		if (is_same(cut(&options, ','), controller))
-			return true;
-	return false;
+	return is_word(mount->type, "cgroup") &&
+	       thump_text_lists(mount->super.at, mount->super.len, controller.at, controller.len);
 }
 
 /* The part of the group's path below the mount's root; false when it is not below. */

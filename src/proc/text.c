@@ -16,6 +16,22 @@ bool thump_text_line(const char **at, const char **line_ret, size_t *len_ret)
 	return true;
 }
 
+bool thump_text_lists(const char *list, size_t list_len, const char *word, size_t word_len)
+{
+	const char *end = list + list_len;
+
+	for (;;) {
+		const char *comma = memchr(list, ',', (size_t)(end - list));
+		const char *stop = comma ? comma : end;
+
+		if ((size_t)(stop - list) == word_len && memcmp(list, word, word_len) == 0)
+			return true;
+		if (!comma)
+			return false;
+		list = comma + 1;
+	}
+}
+
 /* Value of a digit, or 255. */
 static unsigned digit_value(char c)
 {

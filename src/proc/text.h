@@ -19,6 +19,10 @@ bool thump_text_i64(const char **at, int64_t *value_ret);
 
 bool thump_text_char(const char **at, char wanted);
 
+/* Whether a word is one of a list, which is parted by commas; the words of an empty list are one,
+ * which is empty. */
+bool thump_text_lists(const char *list, size_t list_len, const char *word, size_t word_len);
+
 /* Spaces and tabs; always succeeds. */
 void thump_text_blanks(const char **at);
 

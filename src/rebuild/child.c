@@ -231,13 +231,6 @@ void thump_child_main(struct thump_plan *plan, enum thump_pid_way tid_way,
 
 /* ---- for a clone ---------------------------------------------------------------------------- */
 
-static int compare_numbers(const void *a, const void *b)
-{
-	const int32_t *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
 /* All that is open on purpose, in ascending order. */
 static uint32_t list_fds(const struct thump_plan *plan, const struct thump_region *region,
 			 int32_t *numbers)
@@ -252,7 +245,7 @@ static uint32_t list_fds(const struct thump_plan *plan, const struct thump_regio
 	for (uint32_t slot = 0; slot < thump_nr_slots(model); slot++)
 		if (region->fds[slot] >= 0)
 			numbers[count++] = region->fds[slot];
-	qsort(numbers, count, sizeof(*numbers), compare_numbers);
+	qsort(numbers, count, sizeof(*numbers), thump_compare_i32);
 	return count;
 }
 

@@ -109,13 +109,6 @@ static int enter(const struct thump_namespace_setup *setup, const struct thump_p
 	return 0;
 }
 
-static int compare_tids(const void *a, const void *b)
-{
-	const int32_t *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
 /* The last one below the first ids that are enough for our threads and none of the program's. */
 static int find_gap(const struct thump_model *model, int32_t *below_ret, struct thump_err *err)
 {
@@ -126,7 +119,7 @@ static int find_gap(const struct thump_model *model, int32_t *below_ret, struct 
 		return thump_fail_errno(err, "memory for numbers of threads");
 	for (uint32_t i = 0; i < model->nr_tasks; i++)
 		tids[i] = model->tasks[i].tid;
-	qsort(tids, model->nr_tasks, sizeof(*tids), compare_tids);
+	qsort(tids, model->nr_tasks, sizeof(*tids), thump_compare_i32);
 	for (uint32_t i = 0; i < model->nr_tasks && tids[i] <= below + OWN_TASKS; i++)
 		below = tids[i];
 	*below_ret = below;

@@ -103,11 +103,6 @@ static int call_in_group(struct thump_target *target, const struct group *group,
 	return 0;
 }
 
-static void *answers_of(const struct thump_remote_calls *calls, size_t index)
-{
-	return (unsigned char *)calls->answers + index * calls->answer_bytes;
-}
-
 static int run_trains(struct thump_target *target, const struct group *group,
 		      const struct thump_remote_calls *calls, struct thump_err *err)
 {
@@ -133,8 +128,8 @@ static int run_group(struct thump_target *target, const struct group *group,
 		const struct member *member = &group->members[i];
 
 		if (thump_target_read(target, REMOTE(member->area),
-				      answers_of(calls, member->slot.index), calls->answer_bytes,
-				      err) != 0)
+				      thump_remote_answers_of(calls, member->slot.index),
+				      calls->answer_bytes, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -198,7 +193,8 @@ static int call_in_one(struct thump_target *target, size_t index,
 					    &calls->results[index * calls->count + i], err) != 0)
 			return -1;
 	}
-	return thump_target_read(target, area, answers_of(calls, index), calls->answer_bytes, err);
+	return thump_target_read(target, area, thump_remote_answers_of(calls, index),
+				 calls->answer_bytes, err);
 }
 
 int thump_remote_calls_in_all(struct thump_target *target, const struct thump_remote_calls *calls,

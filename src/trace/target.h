@@ -146,6 +146,11 @@ struct thump_remote_calls {
 	long *results;	     /* [nr_threads][count], raw */
 	void *answers;	     /* [nr_threads][answer_bytes]: the area after the last call */
 };
+/* Of the thread with this index. */
+static inline void *thump_remote_answers_of(const struct thump_remote_calls *calls, size_t index)
+{
+	return (unsigned char *)calls->answers + index * calls->answer_bytes;
+}
 /* An argument, where the area is at this address. */
 uint64_t thump_remote_arg(uint64_t arg, uint64_t area);
 /* Many threads at once make them, which takes a third of the time. */

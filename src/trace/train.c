@@ -208,8 +208,7 @@ int thump_train_arrive(struct thump_target *target, const struct thump_slot *slo
 	if (await_arrival(target, slot, err) != 0 ||
 	    thump_target_read(target, REMOTE(train->area), bytes, front + results_size, err) != 0)
 		return -1;
-	memcpy((unsigned char *)calls->answers + slot->index * calls->answer_bytes, bytes,
-	       calls->answer_bytes);
+	memcpy(thump_remote_answers_of(calls, slot->index), bytes, calls->answer_bytes);
 	memcpy(&calls->results[slot->index * calls->count], bytes + front, results_size);
 	return 0;
 }

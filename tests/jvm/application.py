@@ -172,7 +172,7 @@ class Service:
 
     def restore(self, image, name, *words):
         """What a service logs goes to the pipe of the report: it must not fill up."""
-        process, report = java.restore(self.world, image, name, *words, cwd=self.folder)
+        process, report = self.world.restore(image, *words, name=name, cwd=self.folder)
         threading.Thread(target=drain, args=(os.dup(process.out.descriptor),), daemon=True).start()
         return process, report
 

@@ -55,8 +55,8 @@ def within(world, program):
     image, report, _ = save(world, program, "within", "--cpu", LEVEL)
     expect_warning(report, False)
     expect_needs(world, image, LEVEL)
-    process, restored = java.restore(world, image, "restored", "--cpu", LEVEL,
-                                     stdin=subprocess.PIPE)
+    process, restored = world.restore(image, "--cpu", LEVEL, name="restored",
+                                      stdin=subprocess.PIPE)
     expect(process, *AFTER)
     tell(process, "uuid")
     following = world.path("following")

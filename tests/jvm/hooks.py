@@ -138,7 +138,7 @@ def copies(world, run, pid):
     finish(run)
     drawn = set()
     for number in (1, 2):
-        process, report = java.restore(world, image, f"copy-{number}", stdin=subprocess.PIPE)
+        process, report = world.restore(image, name=f"copy-{number}", stdin=subprocess.PIPE)
         write(process, "uuid")
         hooks(world, "after", report["pid"])
         drawn.add(going_on(process))

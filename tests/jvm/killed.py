@@ -70,7 +70,7 @@ def test(world, options):
             expect_sum(run, total)
     world.checkpoint(pid, image)
     java.expect_end(run)
-    process, _ = java.restore(world, image, "restored", stdin=subprocess.PIPE)
+    process, _ = world.restore(image, name="restored", stdin=subprocess.PIPE)
     expect_sum(process, total)
     process.popen.stdin.close()
     process.popen.stdin = None

@@ -29,7 +29,7 @@ def nr_mappings_of(image, pid):
 
 
 def restore(world, image, name, total, lazy):
-    process, report = java.restore(world, image, name, stdin=subprocess.PIPE)
+    process, report = world.restore(image, name=name, stdin=subprocess.PIPE)
     if report["memory"] != ("lazy" if lazy else "eager"):
         raise Failure(f"{name}: memory is {report['memory']}: {report['problems']}")
     if (nr_mappings_of(image, report["pid"]) > 0) != lazy:

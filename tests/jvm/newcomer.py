@@ -27,7 +27,7 @@ def test(world, options):
     run = program.start(image, "Newcomer", program.own_copy(options.keeper),
                         program.own_copy(options.newcomer), stdin=subprocess.PIPE)
     java.expect_end(run)
-    process, report = java.restore(world, image, "restored", stdin=subprocess.PIPE)
+    process, report = world.restore(image, name="restored", stdin=subprocess.PIPE)
     block = int(process.line("the address of a block").split()[1], 16)
     inside = (block // 4096 + 2) * 4096
     if str(image) not in mapping_of(report["pid"], inside):

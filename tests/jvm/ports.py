@@ -40,7 +40,7 @@ class Ports:
 
 
 def restore(world, image, name, ports, before, bound=False):
-    process, _ = java.restore(world, image, name, *ports.words(before), stdin=subprocess.PIPE)
+    process, _ = world.restore(image, *ports.words(before), name=name, stdin=subprocess.PIPE)
     if bound:  # by a library that is loaded after the restore
         process.expect_line(f"bound {ports.given[0]}")
     ports.expect_listening(process)
@@ -76,7 +76,7 @@ def test(world, options):
     # It writes its image over the first one.
     write(processes[1], "checkpoint")
     java.expect_end(processes[1])
-    process, _ = java.restore(world, image, "as-before", stdin=subprocess.PIPE)
+    process, _ = world.restore(image, name="as-before", stdin=subprocess.PIPE)
     clones[1].expect_listening(process)
     clones[1].expect_open(process)
     expect_end(process)

@@ -37,7 +37,7 @@ def test(world, options):
     cut_ms = int(time.time() * 1000)
     owners = collections.defaultdict(list)
     for clone in range(options.clones):
-        process, _ = java.restore(world, image, f"clone-{clone}")
+        process, _ = world.restore(image, name=f"clone-{clone}")
         numbers = drawn_after(java.expect_end(process), cut_ms, options.in_flight)
         if len({kind for kind, _ in numbers}) < GENERATORS:
             raise Failure(f"clone {clone} drew only {numbers}")

@@ -81,7 +81,7 @@ def data_folder(pid):
 
 def restore(world, image, name):
     """Returns when it records, too."""
-    process, report = java.restore(world, image, name, stdin=subprocess.PIPE)
+    process, report = world.restore(image, name=name, stdin=subprocess.PIPE)
     process.expect_line("restored")
     return process, report["pid"]
 

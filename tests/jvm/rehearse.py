@@ -34,7 +34,7 @@ def rehearsed(world, program):
     poll_until(world.deadline, "the image", lambda: True
                if "is saved in" in run.stderr_text() else None)
     finish(run)
-    process, _ = java.restore(world, world.path("rehearsed"), "restored", stdin=subprocess.PIPE)
+    process, _ = world.restore(world.path("rehearsed"), name="restored", stdin=subprocess.PIPE)
     expect(process, *AFTER)
     finish(process)
 

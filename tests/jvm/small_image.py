@@ -32,7 +32,7 @@ def test(world, options):
         raise Failure(f"only {before_mb:.0f} MB were resident: there is no garbage to leave out")
     if image_mb > GARBAGE_MB / 2:
         raise Failure(f"{before_mb:.0f} MB were resident, {image_mb:.0f} MB are in the image")
-    process, _ = java.restore(world, image, "restored", stdin=subprocess.PIPE)
+    process, _ = world.restore(image, name="restored", stdin=subprocess.PIPE)
     process.popen.stdin.write(b"\n")
     process.popen.stdin.flush()
     process.expect_line(total)

@@ -23,7 +23,7 @@ def take(world, image, name, *words, **options):
         return world.thump_json("template", "list")[1]["templates"][0]["spares"]
     waiting = poll_until(world.deadline, "a spare", lambda: spares() or None, pause=0.02)
     folders = {os.readlink(f"/proc/{pid}/cwd") for pid in waiting}
-    process, report = java.restore(world, image, name, *words, verb="spawn", **options)
+    process, report = world.spawn(image, *words, name=name, **options)
     if not report["spare"] or report["pid"] not in waiting:
         raise Failure(f"{name} is none of the spares {waiting}: {report}, {process.stderr_text()}")
     return process, folders

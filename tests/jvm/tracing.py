@@ -74,7 +74,7 @@ def test(world, options):
 
     # Its pid, as it sees that itself, is the original's or its own.
     log.path.write_text("", encoding="ascii")
-    process, report = java.restore(world, image, "restored", stdin=subprocess.PIPE)
+    process, report = world.restore(image, name="restored", stdin=subprocess.PIPE)
     checkpoint_twice(world, report["pid"], world.path("following"))
     log.expect_still_anybody(alone.pid if log.of(alone.pid) else report["pid"])
     end(process)

@@ -116,7 +116,7 @@ def hopeless(world, program):
     service.tell("mercy", "mercy 0 0")
     service.tell("ask")
     java.expect_end(run)
-    process, _ = java.restore(world, image, "restore-merciful", stdin=subprocess.PIPE)
+    process, _ = world.restore(image, name="restore-merciful", stdin=subprocess.PIPE)
     for line in ("back", "ask 1 1"):
         process.expect_line(line)
     end(process)
@@ -132,7 +132,7 @@ def sealed(world, program):
     service.tell("ask")
     java.expect_end(run)
     world.thump("inspect", image, statuses=(REFUSED,))
-    process, _ = java.restore(world, image, "unsealed", "--decrypt-with", secret,
+    process, _ = world.restore(image, "--decrypt-with", secret, name="unsealed",
                               stdin=subprocess.PIPE)
     for line in ("back", "ask 1 1"):
         process.expect_line(line)
@@ -147,7 +147,7 @@ def take(world, image, run, pid, *options):
 
 def bring_back(world, image, number, counts):
     """The restored program says so, counts on, and can be asked for the next checkpoint."""
-    process, report = java.restore(world, image, f"restore-{number}", stdin=subprocess.PIPE)
+    process, report = world.restore(image, name=f"restore-{number}", stdin=subprocess.PIPE)
     process.expect_line("back")
     service = object.__new__(Service)
     service.process = process
@@ -191,7 +191,7 @@ def trigger(world, program, method, line, before=()):
     if process.status() != -9:
         raise Failure(f"the program was not ended by its checkpoint: {process.status()}\n"
                       f"{process.stderr_text()}")
-    process, _ = java.restore(world, image, "restore-trigger", stdin=subprocess.PIPE)
+    process, _ = world.restore(image, name="restore-trigger", stdin=subprocess.PIPE)
     process.expect_line("back")
     word, argument = line.split()
     process.expect_line(f"ready {line if word == 'number' else argument}")

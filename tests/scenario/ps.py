@@ -10,19 +10,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
 from thumptest import scenario
 from thumptest.events import Failure, poll_until
-from thumptest.workload import verify_restored, wait_ready
+from thumptest.workload import saved, verify_restored
 from thumptest.world import AS_USER
 
 AT_ONCE = 3
-
-
-def save(world, workload):
-    original = world.start([workload], "original")
-    wait_ready(original)
-    image = world.path("image")
-    world.checkpoint(original.pid, image, "--mode", "0444")
-    original.status()
-    return image
 
 
 def listed(world, *words):
@@ -189,7 +180,7 @@ def two_users(world, image):
 
 def test(world, options):
     os.environ["XDG_RUNTIME_DIR"] = str(world.directory)
-    image = save(world, world.reachable(options.workload))
+    image = saved(world, world.reachable(options.workload), options=("--mode", "0444"))
     detached = listing(world, image)
     leftovers(world, image, detached)
     reused(world, image)

@@ -12,6 +12,7 @@ import threading
 
 from thumptest import scenario
 from thumptest.events import Failure
+from thumptest.workload import saved
 
 FAILED, REFUSED = 1, 3
 MOST = 64  # keys of each kind, and signatures
@@ -166,11 +167,7 @@ def test_numbers(world, image):
 
 
 def test(world, _options):
-    program = world.start(PROGRAM, "program", stdin=subprocess.DEVNULL)
-    program.expect_line("ready")
-    image, packed = world.path("image"), world.path("packed")
-    world.checkpoint(program.pid, image)
-    program.status()
+    image, packed = saved(world, *PROGRAM), world.path("packed")
     alice, public = new_key(world, "alice")
     secret = alice.read_bytes()
     world.thump("pack", image, "-o", packed, "--encrypt-to", public)

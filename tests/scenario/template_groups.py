@@ -11,19 +11,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
 from thumptest import groups, scenario
 from thumptest.events import Failure, Skip, poll_until
-from thumptest.workload import has_ended, verify_restored, wait_ready
+from thumptest.workload import has_ended, saved, verify_restored
 from thumptest.world import AS_USER, USER_ID
 
 FAILED = 1
-
-
-def save(world, workload):
-    original = world.start([workload], "original")
-    wait_ready(original)
-    image = world.path("image")
-    world.checkpoint(original.pid, image, "--mode", "0444")
-    original.status()
-    return image
 
 
 def expect_in(pid, name, wanted, others):
@@ -33,10 +24,7 @@ def expect_in(pid, name, wanted, others):
 
 def start(world, prefix, name, *words):
     process = world.start([*prefix, world.thump_path, *words, "--json"], name)
-    report = process.json()
-    if not report.get("pid"):
-        raise Failure(f"{name}: {report}, {process.stderr_text()}")
-    return process, report
+    return process, world.report(process)
 
 
 def spawn(world, prefix, image, name, *options, cloned=True, why=""):
@@ -126,7 +114,7 @@ def in_hierarchy(world, image, hierarchy):
 
 def test(world, options):
     world.directory.chmod(0o755)
-    image = save(world, world.reachable(options.workload))
+    image = saved(world, world.reachable(options.workload), options=("--mode", "0444"))
     # A list, so that one that cannot be made does not keep the others from being tried.
     if not any([in_hierarchy(world, image, each) for each in groups.hierarchies()]):
         raise Skip("no control groups can be made here")

@@ -294,7 +294,7 @@ static void expect_procs(const char *line, const char *wanted)
 static void cgroup_procs_by_mount(void **state)
 {
 	(void)state;
-	expect_procs("4:cpu,cpuacct:/work", "/sys/fs/cgroup/cpu,cpuacct/work/cgroup.procs");
+	expect_procs("4:cpu,cpuacct:/build", "/sys/fs/cgroup/cpu,cpuacct/build/cgroup.procs");
 	expect_procs("3:memory:/docker/1/a:b", "/sys/fs/cgroup/memory/a:b/cgroup.procs");
 	expect_procs("3:memory:/docker/1", "/sys/fs/cgroup/memory/cgroup.procs");
 	expect_procs("3:memory:/docker/12", NULL);

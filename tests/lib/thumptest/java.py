@@ -164,12 +164,3 @@ def run(name, test, seconds, **more):
     """scenario.run with the options that Java needs."""
     scenario.run(name, test, seconds, jdk={"required": True},
                  libraries={"type": pathlib.Path, "required": True}, **more)
-
-
-def restore(world, image, name, *words, verb="restore", **options):
-    """world.restore, or spawn, with words for the program at the end."""
-    process = world.start([world.thump_path, verb, image, "--json", *words], name, **options)
-    report = process.json()
-    if not report.get("pid"):
-        raise Failure(f"{name}: status {process.status()}: {report}\n{process.stderr_text()}")
-    return process, report

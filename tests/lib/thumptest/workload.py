@@ -36,12 +36,12 @@ def wait_ready(process):
     return told
 
 
-def saved(world, *command, name="image"):
+def saved(world, *command, name="image", options=()):
     """The image of a workload, which has ended."""
     original = world.start(command, f"original-of-{name}")
     wait_ready(original)
     image = world.path(name)
-    world.checkpoint(original.pid, image)
+    world.checkpoint(original.pid, image, *options)
     original.status()
     return image
 

@@ -220,7 +220,7 @@ class World:
         """The same for several that are all started before the first of them has reported."""
         processes = [self.start([self.thump_path, "restore", image, "--json", *options], name,
                                 **popen_options) for name in names]
-        return [(process, self._report(process)) for process in processes]
+        return [(process, self.report(process)) for process in processes]
 
     def template(self, image, *options, statuses=(0,)):
         """Starts a template of an image; its name is that of the file."""
@@ -240,9 +240,10 @@ class World:
         have been restored."""
         processes = [self.start([self.thump_path, "spawn", source, "--json", *options], name,
                                 **popen_options) for name in names]
-        return [(process, self._report(process)) for process in processes]
+        return [(process, self.report(process)) for process in processes]
 
-    def _report(self, process):
+    def report(self, process):
+        """What a restore or spawn says of the program that runs."""
         report = process.json()
         if not report.get("pid"):
             raise Failure(f"restore: status {process.status()}: {json.dumps(report)}\n"
